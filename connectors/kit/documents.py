@@ -1,0 +1,94 @@
+"""Guarded parsers: JSON with exact numbers and bounded depth, XML without DTD, entities or network."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from lxml import etree
+
+MAX_DEPTH: Final = 64
+_DECLARATION: Final = re.compile(r"^\s*<\?xml[^>]*\?>")
+_DOCTYPE: Final = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class BadDocument(ValueError):  # noqa: N818  # it is what the platform sent, not an error of ours
+    """A document that cannot be read; `reason` is a short stable code, `detail` holds no payload."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def read_json(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Gives the parsed document, fractions as Decimal and whole numbers exact.
+
+    Raises BadDocument: "empty", "truncated", "json", "too_deep".
+    """
+    if not body:
+        raise BadDocument("empty", "no body")
+    opening = (body.count(b"[") + body.count(b"{")) if isinstance(body, bytes) else (body.count("[") + body.count("{"))
+    try:
+        document = _DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        reason = "truncated" if "truncated" in str(error) else "json"
+        raise BadDocument(reason, "not JSON") from error
+    except RecursionError as error:
+        raise BadDocument("too_deep", "nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise BadDocument("charset", "a text in the JSON is not strict UTF-8") from error
+    if opening > max_depth and _depth(document) > max_depth:
+        raise BadDocument("too_deep", f"nested deeper than {max_depth}")
+    return document
+
+
+def _depth(document: Any) -> int:
+    depth, level = 0, [document]
+    while level:
+        depth += 1
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+    return depth
+
+
+def read_xml(text: str, *, max_depth: int = MAX_DEPTH) -> etree._Element:
+    """Gives the root element of an already decoded document.
+
+    A DOCTYPE or entity declaration anywhere, CDATA included, is refused before parsing, since an internal entity's text
+    still comes through XPath. Raises BadDocument: "empty", "dtd", "truncated", "xml", "too_deep".
+    """
+    if not text.strip():
+        raise BadDocument("empty", "no body")
+    if _DOCTYPE.search(text):
+        raise BadDocument("dtd", "a DOCTYPE or entity declaration is refused")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=False)
+    try:
+        root = etree.fromstring(_DECLARATION.sub("", text, count=1), parser)
+    except etree.XMLSyntaxError as error:
+        message = str(error)
+        if "depth" in message.lower():
+            raise BadDocument("too_deep", "nested too deeply") from error
+        cut = "Premature end" in message or "EndTag" in message or "not finished" in message
+        raise BadDocument("truncated" if cut else "xml", "not well-formed XML") from error
+    except ValueError as error:
+        raise BadDocument("xml", "characters that XML forbids") from error
+    if _xml_depth(root, max_depth) > max_depth:
+        raise BadDocument("too_deep", f"nested deeper than {max_depth}")
+    return root
+
+
+def _xml_depth(root: etree._Element, limit: int) -> int:
+    depth, level = 0, [root]
+    while level and depth <= limit:
+        depth += 1
+        level = [child for node in level for child in node]
+    return depth

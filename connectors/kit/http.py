@@ -1,0 +1,237 @@
+"""One HTTP exchange: bounded in time, size and destination, every failure named by one table.
+
+Nothing is followed, nothing is resent here, nothing half-read is handed on. The table at the end translates aiohttp's
+errors into outcomes once, at this edge.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import hdrs, http_exceptions
+from yarl import URL
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_RATE_LIMITED,
+    OUTCOME_TIMEOUT,
+    OUTCOME_TOO_LARGE,
+    OUTCOME_UNREACHABLE,
+    Outcome,
+)
+from gateway.domain.errors import PlatformError
+from gateway.domain.statement import sm3
+from gateway.ports import Clock
+
+_CHUNK: Final = 64 * 1024
+_CONNECT_SHARE: Final = 0.5
+"""A black hole may use up so much of the time left, not all of it: a retry may reach a live address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: status, headers and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """The SM3 digest of the raw body."""
+        return sm3(self.body)
+
+
+class HttpCaller:
+    """Makes exchanges with one platform's host; the session is the gateway's and is closed by it."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        base_url: str,
+        *,
+        max_body_bytes: int,
+        content_types: Sequence[str] = (),
+        connect_limit_s: float = 3.0,
+        read_gap_s: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._base = URL(base_url)
+        self._max_body_bytes = max_body_bytes
+        self._content_types = tuple(content_types)
+        self._connect_limit_s = connect_limit_s
+        self._read_gap_s = read_gap_s
+        self._tls = tls
+        self.clock_skew_s: float | None = None
+        """How far the platform's clock is ahead of ours, from its Date header; None until an answer had one."""
+
+    def url(self, path: str) -> URL:
+        """Gives the address of a path on the platform's host; no other host is ever addressed."""
+        return self._base.join(URL(path, encoded=True)) if "%" in path else self._base / path.lstrip("/")
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        fetch_by: float,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | Mapping[str, str] | None = None,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+    ) -> Reply:
+        """Gives the reply; raises PlatformError, of which 429 carries Retry-After and 5xx the status as reason.
+
+        A 4xx other than 401, 403 and 429 is given back: whether it is an answer is for the dialect to say.
+        """
+        left = fetch_by - self._clock.monotonic()
+        if left <= 0:
+            raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
+        connect_s = min(self._connect_limit_s, left * _CONNECT_SHARE)
+        timeout = aiohttp.ClientTimeout(
+            total=left, connect=None, sock_connect=connect_s, sock_read=min(self._read_gap_s, left)
+        )
+        is_answering = False
+        try:
+            async with self._session.request(
+                method,
+                self.url(path),
+                params=params,
+                headers=headers,
+                data=data,
+                timeout=timeout,
+                allow_redirects=False,
+                middlewares=middlewares,
+                ssl=self._tls if self._tls is not None else True,
+            ) as response:
+                is_answering = True
+                self._measure_skew(response.headers)
+                body = await self._body(response)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise translated(error, is_answering=is_answering) from error
+        except http_exceptions.HttpProcessingError as error:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=type(error).__name__) from error
+        reply = Reply(response.status, response.headers, body)
+        self._check(reply)
+        return reply
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and hdrs.CONTENT_ENCODING not in response.headers:
+            if length > self._max_body_bytes:
+                raise _too_large(length, self._max_body_bytes)
+            return await response.read()
+        read, size = [], 0
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                raise _too_large(size, self._max_body_bytes)
+            read.append(chunk)
+        return b"".join(read)
+
+    def _check(self, reply: Reply) -> None:
+        status = reply.status
+        if status < 300:
+            if self._content_types and reply.body:
+                stated = reply.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+                if stated not in self._content_types:
+                    raise PlatformError(
+                        OUTCOME_BAD_ANSWER,
+                        "content_type",
+                        detail=f"{stated or 'none'} instead of {self._content_types[0]}",
+                        raw_digest=reply.digest,
+                    )
+            return
+        if status < 400:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "redirect", detail=f"HTTP {status}")
+        if status == 429:
+            raise PlatformError(
+                OUTCOME_RATE_LIMITED,
+                "http_429",
+                retry_after_s=retry_after_s(reply.headers.get(hdrs.RETRY_AFTER)),
+            )
+        if status >= 500:
+            raise PlatformError(
+                OUTCOME_UNREACHABLE,
+                f"http_{status}",
+                retry_after_s=retry_after_s(reply.headers.get(hdrs.RETRY_AFTER)),
+                raw_digest=reply.digest,
+            )
+
+    def _measure_skew(self, headers: Mapping[str, str]) -> None:
+        stated = headers.get(hdrs.DATE)
+        if stated is None or self.clock_skew_s is not None:
+            return
+        try:
+            theirs = email.utils.parsedate_to_datetime(stated)
+        except ValueError:
+            return  # an unreadable Date header says nothing; the skew stays unknown
+        self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
+
+
+def _too_large(size: int, limit: int) -> PlatformError:
+    return PlatformError(OUTCOME_TOO_LARGE, "body", detail=f"{size} bytes, at most {limit}")
+
+
+def retry_after_s(stated: str | None) -> float | None:
+    """Gives the seconds a Retry-After header asks for (RFC 9110 §10.2.3: seconds or an HTTP date), None if unreadable."""
+    if stated is None:
+        return None
+    if stated.strip().isdigit():
+        return float(stated)
+    try:
+        moment = email.utils.parsedate_to_datetime(stated)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+# Checked in this order: subclasses before their bases.
+_TABLE: Final[Sequence[tuple[type[BaseException], Outcome.ValueType, str]]] = (
+    (aiohttp.ClientConnectorDNSError, OUTCOME_UNREACHABLE, "dns"),
+    (aiohttp.ServerFingerprintMismatch, OUTCOME_AUTH_FAILED, "tls_pin"),
+    (aiohttp.ClientConnectorCertificateError, OUTCOME_AUTH_FAILED, "tls_certificate"),
+    (aiohttp.ClientConnectorSSLError, OUTCOME_AUTH_FAILED, "tls"),
+    (ssl.SSLError, OUTCOME_AUTH_FAILED, "tls"),
+    (aiohttp.ClientConnectorError, OUTCOME_UNREACHABLE, "connect"),
+    (aiohttp.ConnectionTimeoutError, OUTCOME_TIMEOUT, "connect"),
+    (aiohttp.SocketTimeoutError, OUTCOME_TIMEOUT, "read"),
+    (TimeoutError, OUTCOME_TIMEOUT, "deadline"),
+    (aiohttp.ServerDisconnectedError, OUTCOME_UNREACHABLE, "closed"),
+    (aiohttp.ClientOSError, OUTCOME_UNREACHABLE, "reset"),
+    (aiohttp.InvalidURL, OUTCOME_BAD_ANSWER, "url"),
+    (aiohttp.ClientResponseError, OUTCOME_BAD_ANSWER, "protocol"),
+    (aiohttp.ClientError, OUTCOME_UNREACHABLE, "client"),
+    (OSError, OUTCOME_UNREACHABLE, "os"),
+    (ValueError, OUTCOME_BAD_ANSWER, "protocol"),
+)
+
+
+def translated(error: BaseException, *, is_answering: bool) -> PlatformError:
+    """Gives the outcome of an aiohttp failure; `is_answering` says whether headers had come already."""
+    detail = type(error).__name__
+    if isinstance(error, aiohttp.ClientPayloadError) or (
+        is_answering and isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
+    ):
+        cause: Any = error.__cause__
+        if isinstance(cause, http_exceptions.TransferEncodingError) or "decompress" in str(error):
+            return PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=detail)
+        return PlatformError(OUTCOME_BAD_ANSWER, "truncated", detail=detail)
+    if isinstance(error, aiohttp.ClientResponseError) and (
+        "too long" in error.message or "too large" in error.message.lower()
+    ):
+        return PlatformError(OUTCOME_TOO_LARGE, "headers", detail=detail)
+    for kind, outcome, reason in _TABLE:
+        if isinstance(error, kind):
+            return PlatformError(outcome, reason, detail=detail)
+    raise AssertionError(f"no outcome for {detail}") from error

@@ -1,0 +1,154 @@
+"""A parsed payload → a platform's answer, by the compiled mapping: pure.
+
+For every asked and covered category the payload must hold its rows, be they none: a category that is not there is not an
+empty one. The enterprise's code in the payload, and on every row that has one, is checked against the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from google.type.date_pb2 import Date
+
+from connectors.kit.mapping import Drifts, PayloadMapping, TypeMapping, dig
+from connectors.kit.values import Indefinite, Unreadable
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_NO_RECORDS,
+    OUTCOME_NOT_COVERED,
+    OUTCOME_OK,
+    OUTCOME_PARTIAL,
+)
+from gateway.domain.answer import Answer, summary_outcome
+from gateway.domain.dates import CHINA
+from gateway.domain.errors import InvalidIdentifierError, PlatformError
+from gateway.domain.identifiers import Uscc
+from gateway.domain.platform import Platform
+
+
+class PayloadReader:
+    """Reads one platform's payloads; built once."""
+
+    def __init__(self, platform: Platform, mapping: PayloadMapping) -> None:
+        self._platform = platform
+        self._mapping = mapping
+
+    def asked(self, permitted: Iterable[int]) -> list[TypeMapping]:
+        """Gives the mappings of the permitted categories the platform covers, in ascending order."""
+        return [
+            self._mapping.by_category[category]
+            for category in sorted(permitted)
+            if self._platform.covers(category) and category in self._mapping.by_category
+        ]
+
+    def answer(
+        self,
+        pages: Sequence[Any],
+        uscc: Uscc,
+        categories: Sequence[int],
+        *,
+        fetched_at: datetime,
+        raw_digest: bytes,
+        is_cut: bool = False,
+    ) -> Answer:
+        """Gives the answer of one platform from the pages of its payload.
+
+        `is_cut` says that pages or records beyond a cap were not read: what was read is then PARTIAL("cap"). Raises
+        PlatformError BAD_ANSWER: "wrong_subject", "shape".
+        """
+        for page in pages:
+            self._check_subject(dig(page, self._mapping.subject_path), uscc)
+        drifts = Drifts()
+        as_of = self._as_of(pages, drifts)
+        records: dict[str, list[Any]] = {}
+        said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
+        left = self._platform.limits.max_records
+        for category in categories:
+            mapping = self._mapping.by_category.get(category)
+            if mapping is None or not self._platform.covers(category):
+                said.categories.add(category=category, outcome=OUTCOME_NOT_COVERED)
+                continue
+            rows = _rows(pages, mapping)
+            if rows is None:
+                said.categories.add(
+                    category=category,
+                    outcome=OUTCOME_BAD_ANSWER,
+                    reason="category_missing",
+                )
+                continue
+            cut = is_cut or len(rows) > left
+            found = self._records(mapping, rows[:left], uscc, drifts)
+            left -= len(found)
+            records[mapping.plan.records_field] = found
+            outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if found else OUTCOME_NO_RECORDS
+            said.categories.add(
+                category=category,
+                outcome=outcome,
+                reason="cap" if cut else "",
+                record_count=len(found),
+            )
+        if as_of is not None:
+            said.as_of.FromDatetime(as_of)
+        said.records.MergeFrom(view_pb2.Records(**records))
+        said.drifts.extend(drifts.found)
+        said.outcome, said.reason = summary_outcome(said.categories)
+        return Answer(said=said, fetched_at=fetched_at, attempts=1)
+
+    def _records(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc, drifts: Drifts) -> list[Any]:
+        found = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
+            for key, method in mapping.subject_keys:
+                if method == envelope_pb2.MATCH_METHOD_CODE and row.get(key):
+                    self._check_subject(row[key], uscc)
+            path = f"{'.'.join(mapping.rows_path)}[{number}]"
+            found.append(mapping.record(row, path, self._platform.id, drifts))
+        return found
+
+    def _check_subject(self, stated: Any, uscc: Uscc) -> None:
+        if stated is None or stated == uscc.value:
+            return
+        try:
+            is_same = Uscc.parse(stated) == uscc
+        except InvalidIdentifierError:
+            is_same = False
+        if not is_same:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "wrong_subject", detail="the answer is about another enterprise")
+
+    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> datetime | None:
+        if self._mapping.as_of is None or not pages:
+            return None
+        raw = dig(pages[0], self._mapping.as_of_path)
+        try:
+            day = self._mapping.as_of(raw)
+        except Unreadable as error:
+            drifts.add(".".join(self._mapping.as_of_path), error.reason, raw)
+            return None
+        if not isinstance(day, Date) or isinstance(day, Indefinite) or not day.day:
+            return None
+        # A date without a time is true at the start of its day in China: never fresher than it may be.
+        return datetime(day.year, day.month, day.day, tzinfo=CHINA).astimezone(UTC)
+
+
+def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
+    rows: list[Any] = []
+    is_there = False
+    for page in pages:
+        part = dig(page, mapping.rows_path)
+        if part is None:
+            continue
+        if not isinstance(part, list):
+            raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="rows are no list")
+        is_there = True
+        rows.extend(part)
+    return rows if is_there else None
+
+
+def with_attempt(answer: Answer, latency_s: float) -> Answer:
+    """Gives the answer with the time its one attempt took."""
+    return replace(answer, latency_s=latency_s)

@@ -1,0 +1,1 @@
+"""Wrappers of a connector, each with the connector's own shape."""

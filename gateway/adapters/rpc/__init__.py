@@ -1,0 +1,1 @@
+"""gRPC in: bytes to queries, views to bytes, errors to statuses."""

@@ -1,0 +1,186 @@
+"""CreditService over gRPC: decode, ask, encode; every failure leaves by the one table of statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+import structlog
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.rpc.delivery import answer_delivery, credit_view_response
+from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
+from gateway.adapters.rpc.status import internal_status, status_of
+from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries
+from gateway.application.request_ids import RequestIds
+from gateway.domain.errors import GatewayError, InvalidRequestError
+from gateway.domain.query import CreditQuery
+from gateway.ports import Clock
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+BANK_KEY = "xinyidai-bank"
+_log = structlog.get_logger("gateway.rpc")
+
+
+class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
+    """Serves credit queries."""
+
+    def __init__(
+        self,
+        queries: CreditQueries,
+        request_ids: RequestIds,
+        platforms: Collection[str],
+        clock: Clock,
+        *,
+        default_deadline_s: float,
+        longest_deadline_s: float,
+        batch_concurrency: int,
+    ) -> None:
+        self._queries = queries
+        self._request_ids = request_ids
+        self._platforms = tuple(sorted(platforms))
+        self._clock = clock
+        self._default_deadline_s = default_deadline_s
+        self._longest_deadline_s = longest_deadline_s
+        self._batch_concurrency = batch_concurrency
+
+    async def GetCreditView(  # noqa: N802  # named by the proto
+        self, request: pb.GetCreditViewRequest, context: Context
+    ) -> pb.GetCreditViewResponse:
+        """Asks all platforms at once and answers with the merged view."""
+        try:
+            admission = self._admit(context)
+            check_annotations(request)
+            return await self._view(request.query, bank_of(context), admission)
+        except Exception as error:
+            await abort(context, error)
+
+    async def StreamCreditView(  # noqa: N802  # named by the proto
+        self, request: pb.StreamCreditViewRequest, context: Context
+    ) -> AsyncIterator[pb.StreamCreditViewResponse]:
+        """Sends each platform's answer as it lands, and last the final view."""
+        try:
+            admission = self._admit(context)
+            check_annotations(request)
+            query = credit_query(request.query, bank_of(context), self._platforms)
+            async for step in self._queries.stream(query, admission):
+                if isinstance(step, CreditAnswer):
+                    final = credit_view_response(step, query, admission)
+                    yield pb.StreamCreditViewResponse(final=final)
+                    continue
+                shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
+                landed = pb.AnswerLanded(
+                    answer=step.answer.said,
+                    delivery=answer_delivery(step.answer, shown, now=admission.at),
+                    view_so_far=step.view_so_far,
+                )
+                yield pb.StreamCreditViewResponse(answer_landed=landed)
+        except Exception as error:
+            await abort(context, error)
+
+    async def BatchGetCreditViews(  # noqa: N802  # named by the proto
+        self, request_iterator: AsyncIterator[pb.BatchGetCreditViewsRequest], context: Context
+    ) -> AsyncIterator[pb.BatchGetCreditViewsResponse]:
+        """Answers many queries, in the order they finish; one bad item never ends the stream."""
+        bank = bank_of(context)
+        room = asyncio.Semaphore(self._batch_concurrency)
+        # Bounded: a client that sends without reading is held back, not buffered without end.
+        ready: asyncio.Queue[pb.BatchGetCreditViewsResponse | None] = asyncio.Queue(self._batch_concurrency)
+        running: set[asyncio.Task[None]] = set()
+
+        async def work(item: pb.BatchGetCreditViewsRequest, is_repeated_id: bool) -> None:
+            try:
+                await ready.put(await self._item(item, bank, is_repeated_id=is_repeated_id))
+            finally:
+                room.release()
+
+        async def read() -> None:
+            seen: set[str] = set()
+            async for item in request_iterator:
+                await room.acquire()
+                is_repeated_id = item.correlation_id in seen
+                seen.add(item.correlation_id)
+                task = asyncio.create_task(work(item, is_repeated_id))
+                running.add(task)
+                task.add_done_callback(running.discard)
+            if running:
+                await asyncio.wait(set(running))
+            await ready.put(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (response := await ready.get()) is not None:
+                yield response
+        finally:
+            reader.cancel()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(reader, *running, return_exceptions=True)
+
+    async def _item(
+        self, item: pb.BatchGetCreditViewsRequest, bank: str, *, is_repeated_id: bool
+    ) -> pb.BatchGetCreditViewsResponse:
+        response = pb.BatchGetCreditViewsResponse(correlation_id=item.correlation_id)
+        arrived = self._clock.monotonic()
+        # The stream's own deadline bounds the stream; each item has the default of its own.
+        admission = Admission(self._clock.now(), arrived, arrived + self._default_deadline_s)
+        try:
+            if is_repeated_id:
+                raise InvalidRequestError("correlation_id", "was used before in this stream")
+            check_annotations(item)
+            response.view.CopyFrom(await self._view(item.query, bank, admission))
+        except Exception as error:
+            response.error.CopyFrom(_status_for(error))
+        return response
+
+    async def _view(self, message: pb.CreditQuery, bank: str, admission: Admission) -> pb.GetCreditViewResponse:
+        query = credit_query(message, bank, self._platforms)
+        answered, is_repeated = await self._request_ids.once(
+            bank, query.request_id, _body(query), lambda: self._queries.answer(query, admission)
+        )
+        if is_repeated:
+            await self._queries.note_repeated(query, answered.answer_id)
+        return credit_view_response(answered, query, admission, is_repeated=is_repeated)
+
+    def _admit(self, context: Context) -> Admission:
+        arrived = self._clock.monotonic()
+        allowed_s = deadline_s(
+            context.time_remaining(),
+            default_s=self._default_deadline_s,
+            longest_s=self._longest_deadline_s,
+        )
+        return Admission(self._clock.now(), arrived, arrived + allowed_s)
+
+
+def bank_of(context: Context) -> str:
+    """Gives the asking bank: until banks are known by certificate, the value of the metadata key `xinyidai-bank`."""
+    for key, value in context.invocation_metadata() or ():
+        if key == BANK_KEY:
+            return value if isinstance(value, str) else value.decode("ascii", "replace")
+    return "anonymous"
+
+
+def _body(query: CreditQuery) -> bytes:
+    return hashlib.sha256(repr(query).encode()).digest()
+
+
+def _status_for(error: Exception) -> status_pb2.Status:
+    if isinstance(error, GatewayError):
+        return status_of(error)
+    # Ours, not expected: the class and place go to the log, nothing of it to the bank.
+    _log.error("query.fault", exc_info=error)
+    return internal_status()
+
+
+async def abort(context: Context, error: Exception) -> NoReturn:
+    """Ends the call with the status of an error."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    await context.abort_with_status(rpc_status.to_status(_status_for(error)))

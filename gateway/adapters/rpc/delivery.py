@@ -1,0 +1,66 @@
+"""Answers out: what stands beside a view since it differs from call to call (ids, latencies, ages)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from google.protobuf import duration_pb2
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PlatformAnswer
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
+from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.domain.answer import Answer
+from gateway.domain.query import CreditQuery
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    """Gives a duration message."""
+    nanos = round(seconds * 1e9)
+    return duration_pb2.Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+
+
+def answer_delivery(
+    answer: Answer, shown: PlatformAnswer | None, *, now: datetime | None = None
+) -> credit_service_pb2.AnswerDelivery:
+    """Gives how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
+    said = answer.said
+    message = credit_service_pb2.AnswerDelivery(
+        platform=said.platform,
+        outcome=shown.outcome if shown is not None else said.outcome,
+        reason=said.reason,
+        latency=duration(answer.latency_s),
+        attempts=answer.attempts,
+    )
+    if shown is not None:
+        message.record_count = sum(category.record_count for category in shown.categories)
+    if answer.fetched_at is not None:
+        message.fetched_at.FromDatetime(answer.fetched_at)
+    if answer.cache_age_s is not None:
+        message.cache_age.CopyFrom(duration(answer.cache_age_s))
+    if answer.retry_after_s is not None:
+        message.retry_after.CopyFrom(duration(answer.retry_after_s))
+    if now is not None and said.HasField("as_of"):
+        message.data_age.CopyFrom(duration(max(0.0, now.timestamp() - said.as_of.seconds)))
+    return message
+
+
+def credit_view_response(
+    answered: CreditAnswer,
+    query: CreditQuery,
+    admission: Admission,
+    *,
+    is_repeated: bool = False,
+) -> credit_service_pb2.GetCreditViewResponse:
+    """Gives the response of one answered query."""
+    response = credit_service_pb2.GetCreditViewResponse(view=answered.view)
+    delivery = response.delivery
+    delivery.answer_id = answered.answer_id
+    delivery.request_id = query.request_id
+    delivery.admitted_at.FromDatetime(admission.at)
+    delivery.deadline.CopyFrom(duration(admission.deadline - admission.arrived))
+    delivery.is_repeated = is_repeated
+    delivery.warnings.extend(warning.value for warning in query.uscc.warnings)
+    shown = {entry.platform: entry for entry in answered.view.answers}
+    for answer in answered.answers:
+        delivery.answers.append(answer_delivery(answer, shown.get(answer.platform), now=admission.at))
+    return response

@@ -1,0 +1,108 @@
+"""The gRPC server: services, health, reflection, limits, and a clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from gateway._pb.xinyidai.gateway.v1 import (
+    catalogue_service_pb2,
+    catalogue_service_pb2_grpc,
+    credit_service_pb2,
+    credit_service_pb2_grpc,
+    platform_service_pb2,
+    platform_service_pb2_grpc,
+)
+from gateway.adapters.rpc.catalogue_service import CatalogueService
+from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.domain.errors import ConfigError
+
+CREDIT: Final = credit_service_pb2.DESCRIPTOR.services_by_name["CreditService"].full_name
+PLATFORMS: Final = platform_service_pb2.DESCRIPTOR.services_by_name["PlatformService"].full_name
+CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE)
+
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What the server accepts: bytes of one request and one response, calls waiting for a handler."""
+
+    max_request_bytes: int
+    max_response_bytes: int
+    max_pending_calls: int
+
+    def options(self) -> Sequence[tuple[str, int | str]]:
+        """Gives the channel options; by default gRPC turns away most of a burst of 10,000 calls."""
+        return (
+            ("grpc.max_receive_message_length", self.max_request_bytes),
+            ("grpc.max_send_message_length", self.max_response_bytes),
+            ("grpc.server.max_pending_requests", self.max_pending_calls),
+            ("grpc.server.max_pending_requests_hard_limit", self.max_pending_calls * 2),
+            ("grpc.max_concurrent_streams", self.max_pending_calls),
+            ("grpc.so_reuseport", 0),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        )
+
+
+class RpcServer:
+    """The server with all its services; started and stopped by who made it."""
+
+    def __init__(
+        self,
+        credit: CreditService,
+        platforms: PlatformService,
+        health: PlatformHealth,
+        platform_ids: Collection[str],
+        limits: ServerLimits,
+    ) -> None:
+        self._server = grpc.aio.server(options=limits.options())
+        self._health = health_aio.HealthServicer()
+        self._platform_health = health
+        self._platform_ids = tuple(platform_ids)
+        credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, self._server)
+        platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, self._server)
+        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+
+    async def start(self, listen: str) -> int:
+        """Starts listening in plain text; gives the port. Raises ConfigError when the address cannot be had."""
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise ConfigError([f"gateway.toml: server.listen: cannot listen on {listen}"]) from error
+        if not port:
+            raise ConfigError([f"gateway.toml: server.listen: cannot listen on {listen}"])
+        await self._server.start()
+        await self.tell_health()
+        return port
+
+    async def tell_health(self) -> None:
+        """Sets the standard health of each service: credit queries serve while at least one platform is not down."""
+        all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
+        await self._health.set(CREDIT, _NOT_SERVING if all_down else _SERVING)
+        await self._health.set(PLATFORMS, _SERVING)
+        await self._health.set(CATALOGUE, _SERVING)
+        await self._health.set("", _SERVING)
+
+    async def stop(self, drain_s: float) -> None:
+        """Takes no new calls, lets those under way finish for `drain_s` seconds, then ends them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(drain_s)
+
+    async def wait(self) -> None:
+        """Waits until the server has stopped."""
+        await self._server.wait_for_termination()

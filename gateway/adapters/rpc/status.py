@@ -1,0 +1,104 @@
+"""Errors out: each `Reason` has its canonical status in one table; details are google.rpc messages.
+
+Source: google.rpc.Code and AIP-193. A fault of ours says only its answer id: what went wrong is in the log.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, error_reason_pb2
+from gateway.adapters.rpc.delivery import answer_delivery
+from gateway.domain.errors import (
+    AdmissionError,
+    GatewayError,
+    InvalidIdentifierError,
+    InvalidRequestError,
+    Reason,
+    StoreError,
+    UnansweredError,
+)
+
+DOMAIN: Final = "xinyidai.gateway"
+
+CODES: Final = {
+    Reason.INVALID_IDENTIFIER: code_pb2.INVALID_ARGUMENT,
+    Reason.INVALID_REQUEST: code_pb2.INVALID_ARGUMENT,
+    Reason.UNKNOWN_CATEGORY: code_pb2.INVALID_ARGUMENT,
+    Reason.UNKNOWN_PLATFORM: code_pb2.INVALID_ARGUMENT,
+    Reason.UNKNOWN_PURPOSE: code_pb2.INVALID_ARGUMENT,
+    Reason.QUORUM_TOO_LARGE: code_pb2.INVALID_ARGUMENT,
+    Reason.DEADLINE_TOO_SHORT: code_pb2.DEADLINE_EXCEEDED,
+    Reason.CANCELLED: code_pb2.CANCELLED,
+    Reason.NOT_PERMITTED: code_pb2.PERMISSION_DENIED,
+    Reason.ENTERPRISE_NOT_FOUND: code_pb2.NOT_FOUND,
+    Reason.NO_PLATFORM_HEARD: code_pb2.UNAVAILABLE,
+    Reason.REQUIRED_PLATFORM_MISSING: code_pb2.UNAVAILABLE,
+    Reason.QUORUM_MISSED: code_pb2.UNAVAILABLE,
+    Reason.REQUEST_ID_REUSED: code_pb2.ALREADY_EXISTS,
+    Reason.TRAIL_UNAVAILABLE: code_pb2.UNAVAILABLE,
+    Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.INTERNAL: code_pb2.INTERNAL,
+}
+_STORE_RETRY_S: Final = 5.0
+
+
+def error_reason(reason: Reason) -> error_reason_pb2.ErrorReason.ValueType:
+    """Gives the proto's value for a reason."""
+    return error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason.value}")
+
+
+def status_of(error: GatewayError) -> status_pb2.Status:
+    """Gives the status of an error with its details."""
+    code = CODES[error.reason]
+    details: list[object] = [error_details_pb2.ErrorInfo(reason=error.reason.value, domain=DOMAIN)]
+    if isinstance(error, InvalidIdentifierError):
+        details.append(_bad_request("uscc", str(error)))
+    elif isinstance(error, InvalidRequestError):
+        details.append(_bad_request(error.field, error.description))
+    elif isinstance(error, UnansweredError):
+        if error.reason in (Reason.REQUIRED_PLATFORM_MISSING, Reason.QUORUM_MISSED):
+            if error.is_consent_missing:
+                code = code_pb2.PERMISSION_DENIED
+            elif not error.is_retryable:
+                code = code_pb2.FAILED_PRECONDITION
+        if code == code_pb2.UNAVAILABLE and error.retry_after_s is not None:
+            details.append(_retry_info(error.retry_after_s))
+        details.append(
+            credit_service_pb2.PlatformOutcomes(answers=[answer_delivery(answer, None) for answer in error.answers])
+        )
+    elif isinstance(error, AdmissionError):
+        details.append(_retry_info(error.retry_after_s))
+    elif isinstance(error, StoreError):
+        details.append(_retry_info(_STORE_RETRY_S))
+    status = status_pb2.Status(code=code, message=str(error))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)  # type: ignore[arg-type]  # each is a message
+        status.details.append(packed)
+    return status
+
+
+def internal_status(answer_id: str = "") -> status_pb2.Status:
+    """Gives the status of a fault of the gateway itself."""
+    status = status_pb2.Status(code=code_pb2.INTERNAL, message="a fault of the gateway; the operator's log says more")
+    info = error_details_pb2.ErrorInfo(reason=Reason.INTERNAL.value, domain=DOMAIN)
+    if answer_id:
+        info.metadata["answer_id"] = answer_id
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    status.details.append(packed)
+    return status
+
+
+def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+    return error_details_pb2.BadRequest(field_violations=[violation])
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)

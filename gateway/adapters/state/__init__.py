@@ -1,0 +1,1 @@
+"""What replicas will share one day; in this process for now."""

@@ -1,0 +1,98 @@
+"""The trail as JSON lines in one file: one writer thread, group commit, and the answer waits for its fsync.
+
+Entries that arrive while a batch is being written form the next batch, so that many queries share one fsync. When a write
+fails, the batch is taken back (the file is cut to what is durable), every waiter is told, and the next batch tries again:
+no torn line stays, and the trail recovers without repair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.domain.audit import AuditEntry
+from gateway.domain.errors import StoreError
+
+_CLOSED: Final = "the trail is closed; the gateway is shutting down"
+
+
+class FileAuditLog:
+    """Appends entries to a file; made on the running loop, closed by who made it."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreError(f"the trail {path} cannot be opened: {error.strerror}") from error
+        self._encode = msgspec.json.Encoder().encode
+        self._loop = asyncio.get_running_loop()
+        self._wake = threading.Condition()
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._is_closing = False
+        self._durable_bytes = os.fstat(self._file).st_size
+        self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
+        self._thread.start()
+
+    def append(self, entry: AuditEntry) -> Awaitable[None]:
+        """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        line = self._encode(entry) + b"\n"
+        with self._wake:
+            if self._is_closing:
+                raise StoreError(_CLOSED)
+            self._waiting.append((line, future))
+            if len(self._waiting) == 1:
+                self._wake.notify()
+        return future
+
+    async def aclose(self) -> None:
+        """Writes what waits, then closes the file."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        await self._loop.run_in_executor(None, self._thread.join)
+        os.close(self._file)
+
+    def _write_batches(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._is_closing:
+                    self._wake.wait()
+                batch, self._waiting = self._waiting, []
+                if not batch:
+                    return
+            failure = self._write(b"".join(line for line, _ in batch))
+            self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
+
+    def _write(self, content: bytes) -> StoreError | None:
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fdatasync(self._file)
+        except OSError as error:
+            # What the failed batch left behind must not stand as half a line before the next one.
+            try:
+                os.ftruncate(self._file, self._durable_bytes)
+            except OSError as second:
+                return StoreError(f"the trail cannot be written nor taken back: {second.strerror}")
+            return StoreError(f"the trail cannot be written: {error.strerror}")
+        self._durable_bytes += len(content)
+        return None
+
+
+def _settle(futures: list[asyncio.Future[None]], failure: StoreError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)

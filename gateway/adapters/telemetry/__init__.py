@@ -1,0 +1,1 @@
+"""Logs and platform health: how the gateway is seen from outside."""

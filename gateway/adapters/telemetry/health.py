@@ -1,0 +1,103 @@
+"""Platform health as lenders want it: GOOD, BAD or UNSURE from success rate and median latency over a sliding window."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_CANCELLED,
+    OUTCOME_NOT_CONSENTED,
+    OUTCOME_NOT_COVERED,
+    OUTCOME_SKIPPED,
+    Outcome,
+)
+from gateway.domain.answer import HEARD, Answer
+from gateway.ports import Clock
+
+WINDOW_S: Final = 300.0
+_FEWEST: Final = 3
+_BAD_BP: Final = 5_000
+_NOT_CALLS: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED, OUTCOME_SKIPPED, OUTCOME_CANCELLED})
+
+
+class Health(StrEnum):
+    """How a platform has been of late."""
+
+    GOOD = "GOOD"
+    BAD = "BAD"
+    UNSURE = "UNSURE"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSummary:
+    """The verdict and what it rests on; `success_bp` and `p50_s` are None when there were no calls or none was heard."""
+
+    health: Health
+    call_count: int
+    success_bp: int | None
+    p50_s: float | None
+    last_call_at: datetime | None
+    last_outcome: Outcome.ValueType | None
+
+
+@dataclass(slots=True)
+class _Call:
+    at: float
+    is_heard: bool
+    latency_s: float
+
+
+class PlatformHealth:
+    """Remembers the calls of the last five minutes per platform, at most 1,000 each."""
+
+    def __init__(self, platforms: Iterable[str], clock: Clock) -> None:
+        self._clock = clock
+        self._calls: dict[str, deque[_Call]] = {p: deque(maxlen=1_000) for p in platforms}
+        self._last: dict[str, tuple[datetime, Outcome.ValueType]] = {}
+
+    def note(self, answer: Answer) -> bool | None:
+        """Notes one answer; gives True when it brought the platform back, False when it took it down, else None.
+
+        Down and up are judged by the last call alone: an operator hears of each change once.
+        """
+        if answer.outcome in _NOT_CALLS:
+            return None
+        before = self._last.get(answer.platform)
+        self._last[answer.platform] = (self._clock.now(), answer.outcome)
+        call = _Call(self._clock.monotonic(), answer.is_heard, answer.latency_s)
+        self._calls[answer.platform].append(call)
+        was_heard = before is None or before[1] in HEARD
+        return None if was_heard == answer.is_heard else answer.is_heard
+
+    def summary(self, platform: str) -> HealthSummary:
+        """Gives the platform's health now."""
+        calls = self._calls[platform]
+        since = self._clock.monotonic() - WINDOW_S
+        while calls and calls[0].at < since:
+            calls.popleft()
+        heard = [call.latency_s for call in calls if call.is_heard]
+        success_bp = len(heard) * 10_000 // len(calls) if calls else None
+        last = self._last.get(platform)
+        if success_bp is None or len(calls) < _FEWEST:
+            health = Health.UNSURE
+        else:
+            health = Health.BAD if success_bp < _BAD_BP else Health.GOOD
+        return HealthSummary(
+            health=health,
+            call_count=len(calls),
+            success_bp=success_bp,
+            p50_s=statistics.median(heard) if heard else None,
+            last_call_at=last[0] if last else None,
+            last_outcome=last[1] if last else None,
+        )
+
+    def is_down(self, platform: str) -> bool:
+        """Whether the platform's last call failed."""
+        last = self._last.get(platform)
+        return last is not None and last[1] not in HEARD

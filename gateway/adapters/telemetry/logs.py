@@ -1,0 +1,83 @@
+"""Logs: structlog, one JSON line per query and one per rare event; ids and codes, never payloads or personal values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+import msgspec
+import structlog
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
+from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.domain.answer import Answer
+from gateway.domain.audit import AuditEntry
+
+
+def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
+    """Makes every log line one JSON object on standard error; `level` is a name such as "info"."""
+    numbers = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numbers[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _json(event: object, **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+class LogObserver:
+    """Logs each query once, and a platform once when it goes down and once when it is back."""
+
+    def __init__(self, health: PlatformHealth, *, changed: Callable[[], None]) -> None:
+        self._health = health
+        self._changed = changed
+        self._log = structlog.get_logger("gateway")
+        self._drifted: set[tuple[str, str]] = set()
+
+    def answer_landed(self, answer: Answer) -> None:
+        """Notes health, and logs what is new: down, up, a security event, a drift seen for the first time."""
+        turned = self._health.note(answer)
+        said = answer.said
+        if turned is not None:
+            self._log.warning(
+                "platform.back" if turned else "platform.unavailable",
+                platform=said.platform,
+                outcome=Outcome.Name(said.outcome),
+                reason=said.reason,
+                detail=answer.detail,
+            )
+            self._changed()
+        if said.reason in ("wrong_subject", "tls_pin", "tls_certificate"):
+            self._log.error("security.refused_answer", platform=said.platform, reason=said.reason)
+        for drift in said.drifts:
+            key = (said.platform, drift.path)
+            if key not in self._drifted and len(self._drifted) < 10_000:
+                self._drifted.add(key)
+                self._log.warning("platform.drift", platform=said.platform, path=drift.path, reason=drift.reason)
+
+    def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
+        """Logs the query's one line."""
+        if entry.stale_copies:
+            self._log.warning("merge.stale_copies", answer_id=entry.answer_id, count=entry.stale_copies)
+        self._log.info(
+            "query.ended",
+            event_kind=entry.event,
+            answer_id=entry.answer_id,
+            bank=entry.bank,
+            purpose=entry.purpose,
+            latency_ms=round(latency_s * 1000, 1),
+            completeness_bp=entry.completeness_bp,
+            reason=entry.reason,
+            platforms={p.platform: p.outcome for p in entry.platforms},
+        )

@@ -1,0 +1,1 @@
+"""Use cases: the stories of the gateway, one file each."""

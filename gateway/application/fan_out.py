@@ -1,0 +1,115 @@
+"""All platforms at once (同时查询): each bounded by one fixed point in time, one timer for all of them.
+
+A platform that fails is an answer. A connector that breaks its word, by raising or by ignoring the end of its time, is
+isolated: its answer says so, and the others are on time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_NOT_CONSENTED,
+    OUTCOME_NOT_COVERED,
+    OUTCOME_TIMEOUT,
+)
+from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.consent import Permit
+from gateway.domain.query import CreditQuery
+from gateway.ports import Connector
+
+_GRACE_S = 0.05
+"""How long a cancelled connector may take to tidy up before it is left behind."""
+
+
+async def fan_out(
+    connectors: Mapping[str, Connector],
+    query: CreditQuery,
+    permit: Permit,
+    fetch_by: float,
+    landed: Callable[[Answer], object],
+) -> None:
+    """Asks every platform of the query and hands each answer to `landed` as it lands, one per platform.
+
+    Returns when all answers are in, at `fetch_by` at the latest. When the caller is cancelled, so is every call.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    pending: dict[asyncio.Task[Answer], str] = {}
+    all_in: asyncio.Future[None] = loop.create_future()
+
+    def on_done(task: asyncio.Task[Answer]) -> None:
+        platform = pending.pop(task, None)
+        if platform is None:  # its time was up: it was answered for already
+            return
+        landed(_answer_of(task, platform, permit.categories, loop.time() - started))
+        if not pending and not all_in.done():
+            all_in.set_result(None)
+
+    def on_time_up() -> None:
+        if not all_in.done():
+            all_in.set_result(None)
+
+    for platform in query.platforms:
+        connector = connectors[platform]
+        spared = _without_asking(connector, permit, query)
+        if spared is not None:
+            landed(spared)
+            continue
+        task = loop.create_task(connector.fetch(query, permit, fetch_by))
+        pending[task] = platform
+        task.add_done_callback(on_done)
+    if not pending:
+        return
+    timer = loop.call_at(fetch_by, on_time_up)
+    try:
+        await all_in
+    finally:
+        timer.cancel()
+        late = dict(pending)
+        pending.clear()
+        if late:
+            await _cancel(set(late))
+    for platform in late.values():
+        answer = failed_answer(platform, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1)
+        landed(replace(answer, latency_s=loop.time() - started))
+
+
+def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) -> Answer | None:
+    platform = connector.platform
+    if not any(platform.covers(category) for category in query.categories):
+        return failed_answer(platform.id, OUTCOME_NOT_COVERED, "", query.categories)
+    if not any(platform.covers(category) for category in permit.categories):
+        return failed_answer(platform.id, OUTCOME_NOT_CONSENTED, "", query.categories)
+    return None
+
+
+def _answer_of(task: asyncio.Task[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
+    if task.cancelled():
+        answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_cancelled", categories)
+        return replace(answer, latency_s=elapsed_s)
+    error = task.exception()
+    if error is None:
+        return task.result()
+    # A connector that raises broke its contract. The class of the error says where to look; its text may hold payload.
+    answer = failed_answer(
+        platform,
+        OUTCOME_BAD_ANSWER,
+        "connector_fault",
+        categories,
+        attempts=1,
+        detail=type(error).__name__,
+    )
+    return replace(answer, latency_s=elapsed_s)
+
+
+async def _cancel(tasks: set[asyncio.Task[Answer]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=_GRACE_S)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # read, so that the loop does not report it a second time

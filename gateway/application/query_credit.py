@@ -1,0 +1,222 @@
+"""The main story: a bank asks about one enterprise, all platforms are asked at once, one merged view is answered.
+
+Decide (permit), fetch (fan-out), decide (merge, verdict), write (trail), answer. The trail is written before anything
+leaves: an answer, a refusal and a cancellation each have their entry, and without an entry nothing is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway.application.fan_out import fan_out
+from gateway.domain.answer import Answer
+from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.consent import Permit
+from gateway.domain.dates import china_date
+from gateway.domain.errors import DeadlineError, Reason, RequestError
+from gateway.domain.merge import Merged, Merger
+from gateway.domain.query import CreditQuery
+from gateway.domain.statement import Reader, Reading
+from gateway.domain.verdict import obstacle
+from gateway.domain.visible import visible
+from gateway.ports import AuditLog, Clock, Connector, QueryObserver
+
+_RESERVE_SHARE: Final = 0.15
+_RESERVE_S: Final = (0.02, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """When a query was let in and by when it must be answered.
+
+    `at` is the moment as_of is taken from, once; `arrived` and `deadline` are points of `Clock.monotonic`.
+    """
+
+    at: datetime
+    arrived: float
+    deadline: float
+
+    @property
+    def fetch_by(self) -> float:
+        """The point by which answers must be in: a share of the time left is kept back to merge and answer."""
+        left = self.deadline - self.arrived
+        return self.deadline - min(max(left * _RESERVE_SHARE, _RESERVE_S[0]), _RESERVE_S[1])
+
+
+@dataclass(frozen=True, slots=True)
+class CreditAnswer:
+    """A view with what delivery needs: `answers` are ordered by platform id."""
+
+    answer_id: str
+    view: view_pb2.CreditView
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One platform's answer in a stream, with the view over all answers so far."""
+
+    answer: Answer
+    view_so_far: view_pb2.CreditView
+
+
+class CreditQueries:
+    """Answers credit queries; built once by the composition root."""
+
+    def __init__(
+        self,
+        connectors: Mapping[str, Connector],
+        reader: Reader,
+        merger: Merger,
+        audit: AuditLog,
+        clock: Clock,
+        observer: QueryObserver,
+        *,
+        permit_for: Callable[[CreditQuery], Permit],
+        new_answer_id: Callable[[datetime], str],
+    ) -> None:
+        self._connectors = connectors
+        self._reader = reader
+        self._merger = merger
+        self._audit = audit
+        self._clock = clock
+        self._observer = observer
+        self._permit_for = permit_for
+        self._new_answer_id = new_answer_id
+
+    async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
+        """Gives the view; raises RequestError, UnansweredError or StoreError, each after its entry in the trail."""
+        story = await self._begin(query, admission)
+        try:
+            await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
+        except asyncio.CancelledError:
+            await self._note_cancelled(story)
+            raise
+        return await self._finish(story)
+
+    async def stream(self, query: CreditQuery, admission: Admission) -> AsyncIterator[Landed | CreditAnswer]:
+        """Yields each answer as it lands with the view so far, and last the final answer; raises as `answer` does."""
+        story = await self._begin(query, admission)
+        queue: asyncio.Queue[Reading | None] = asyncio.Queue()
+
+        def take(answer: Answer) -> None:
+            queue.put_nowait(story.take(answer))
+
+        async def ask() -> None:
+            try:
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take)
+            finally:
+                queue.put_nowait(None)
+
+        asking = asyncio.create_task(ask())
+        seen: list[Reading] = []
+        try:
+            while (reading := await queue.get()) is not None:
+                seen.append(reading)
+                merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
+                await self._audit.append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
+                yield Landed(visible(reading, merged.view), merged.view)
+            await asking
+            yield await self._finish(story)
+        except (asyncio.CancelledError, GeneratorExit):
+            asking.cancel()
+            await asyncio.wait([asking])
+            await self._note_cancelled(story)
+            raise
+        finally:
+            asking.cancel()
+
+    async def note_repeated(self, query: CreditQuery, answer_id: str) -> None:
+        """Writes that an answer given before was given again under the same request id."""
+        await self._audit.append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
+
+    async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
+        story = _Story(query, admission, self._new_answer_id(admission.at), self._reader)
+        try:
+            if admission.fetch_by <= self._clock.monotonic():
+                raise DeadlineError("the deadline is past or too short to ask any platform")
+            story.permit = self._permit_for(query)
+        except RequestError as error:
+            await self._write(story, "refused", reason=error.reason)
+            raise
+        return story
+
+    async def _finish(self, story: _Story) -> CreditAnswer:
+        readings = story.in_order()
+        answers = tuple(reading.answer for reading in readings)
+        for answer in answers:
+            self._observer.answer_landed(answer)
+        refusal = obstacle(story.query, answers)
+        if refusal is not None:
+            await self._write(story, "unanswered", answers, reason=refusal.reason)
+            raise refusal
+        merged = self._merger.merge(readings, story.query, story.permit, china_date(story.admission.at))
+        await self._write(story, "answered", answers, merged)
+        return CreditAnswer(story.answer_id, merged.view, answers)
+
+    async def _note_cancelled(self, story: _Story) -> None:
+        answers = tuple(reading.answer for reading in story.in_order())
+        # Shielded: the entry is written though the caller is gone.
+        await asyncio.shield(self._write(story, "cancelled", answers, reason=Reason.CANCELLED))
+
+    async def _write(
+        self,
+        story: _Story,
+        event: str,
+        answers: Sequence[Answer] = (),
+        merged: Merged | None = None,
+        reason: str = "",
+    ) -> None:
+        entry = story.entry(event, self._clock.now(), answers, merged, reason)
+        await self._audit.append(entry)
+        self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
+
+
+class _Story:
+    """What is known of one query while it is under way."""
+
+    def __init__(self, query: CreditQuery, admission: Admission, answer_id: str, reader: Reader) -> None:
+        self.query = query
+        self.admission = admission
+        self.answer_id = answer_id
+        self.permit = Permit(kind="", categories=())
+        self._reader = reader
+        self._readings: dict[str, Reading] = {}
+
+    def take(self, answer: Answer) -> Reading:
+        """Reads one answer and keeps it."""
+        reading = self._reader.read(answer, self.query.uscc.value)
+        self._readings[answer.platform] = reading
+        return reading
+
+    def in_order(self) -> list[Reading]:
+        """Gives all readings so far, ordered by platform id."""
+        return [self._readings[platform] for platform in sorted(self._readings)]
+
+    def entry(
+        self,
+        event: str,
+        at: datetime,
+        answers: Sequence[Answer] = (),
+        merged: Merged | None = None,
+        reason: str = "",
+    ) -> AuditEntry:
+        """Gives the trail's entry for what has happened."""
+        view = merged.view if merged is not None else None
+        return audit_entry(
+            event,
+            self.query,
+            self.permit,
+            answers,
+            answer_id=self.answer_id,
+            at=at,
+            view_id=view.view_id if view is not None else "",
+            completeness_bp=view.completeness_bp if view is not None and view.HasField("completeness_bp") else None,
+            stale_copies=len(merged.stale_copies) if merged is not None else 0,
+            reason=reason,
+        )

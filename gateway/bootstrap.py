@@ -1,0 +1,227 @@
+"""The composition root: settings and plugins in, a running gateway out. Everything is built here and closed here."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final, cast
+
+import aiohttp
+
+from gateway.adapters.resilience.chain import resilient
+from gateway.adapters.resilience.retry import RetryPolicy
+from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.server import RpcServer, ServerLimits
+from gateway.adapters.state.answer_id import new_answer_id
+from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.logs import LogObserver
+from gateway.application.query_credit import CreditQueries
+from gateway.application.request_ids import RequestIds
+from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.consent import development_permit
+from gateway.domain.errors import ConfigError
+from gateway.domain.merge import Merger
+from gateway.domain.platform import Platform
+from gateway.domain.statement import AuthorityIds, Reader
+from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
+from gateway.settings import Settings, resolve_secret
+
+CONNECTORS: Final = "xinyidai.connectors"
+SANDBOXES: Final = "xinyidai.sandboxes"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Connectors that are configured, by platform, with their facts; and every fault of those that are broken."""
+
+    connectors: Mapping[str, ConnectorPlugin]
+    platforms: Mapping[str, Platform]
+    faults: tuple[str, ...]
+
+
+def find_plugins(settings: Settings) -> Plugins:
+    """Finds the configured platforms' connectors by entry point; a broken one stops nobody else."""
+    found = {point.name: point for point in entry_points(group=CONNECTORS)}
+    connectors: dict[str, ConnectorPlugin] = {}
+    platforms: dict[str, Platform] = {}
+    faults: list[str] = []
+    for name, table in settings.platforms.items():
+        if not table.enabled:
+            continue
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            faults.append(f"platforms.toml: {name}: no connector of that name is installed (installed: {known})")
+            continue
+        try:
+            plugin = cast(ConnectorPlugin, found[name].load())
+            platform = plugin.platform()
+        except (ImportError, AttributeError, ValueError, OSError) as error:
+            faults += [f"connector {name}: {fault}" for fault in getattr(error, "faults", [error])]
+            continue
+        if platform.id != name:
+            faults.append(f"connector {name}: its manifest says it is {platform.id!r}")
+            continue
+        connectors[name] = plugin
+        platforms[name] = platform
+    if not settings.platforms:
+        faults.append("platforms.toml: names no platform")
+    return Plugins(connectors, platforms, tuple(faults))
+
+
+def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
+    """Finds sandboxes by entry point, of the named platforms only; missing and broken ones are left out."""
+    found: dict[str, SandboxPlugin] = {}
+    for point in entry_points(group=SANDBOXES):
+        if point.name in names:
+            try:
+                found[point.name] = cast(SandboxPlugin, point.load())
+            except ImportError:
+                continue  # a sandbox is a convenience: its connector is reported on its own
+    return found
+
+
+class Gateway:
+    """A gateway that is up: its queries, its server's parts, and how it ends."""
+
+    def __init__(
+        self,
+        server: RpcServer,
+        queries: CreditQueries,
+        merger: Merger,
+        health: PlatformHealth,
+        connectors: Mapping[str, Connector],
+        stack: AsyncExitStack,
+        drain_s: float,
+    ) -> None:
+        self.server = server
+        self.queries = queries
+        self.merger = merger
+        self.health = health
+        self.connectors = connectors
+        self._stack = stack
+        self._drain_s = drain_s
+
+    async def aclose(self) -> None:
+        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost."""
+        await self.server.stop(self._drain_s)
+        await self._stack.aclose()
+
+
+async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Path | None = None) -> Gateway:
+    """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept."""
+    clock = SystemClock()
+    stack = AsyncExitStack()
+    try:
+        audit = FileAuditLog(audit_path or settings.gateway.audit.path)
+        stack.push_async_callback(audit.aclose)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60, family=socket.AF_UNSPEC),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+            trust_env=False,
+            headers={"User-Agent": "xinyidai-gateway"},
+        )
+        stack.push_async_callback(session.close)
+        inner = _connect(settings, plugins, session, clock)
+        health = PlatformHealth(inner, clock)
+        loop = asyncio.get_running_loop()
+        telling: set[asyncio.Task[None]] = set()
+
+        def health_changed() -> None:
+            task = loop.create_task(server.tell_health())
+            telling.add(task)
+            task.add_done_callback(telling.discard)
+
+        observer = LogObserver(health, changed=health_changed)
+        connectors = {
+            name: resilient(
+                connector,
+                RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
+                clock,
+            )
+            for name, connector in inner.items()
+        }
+        authority_ids = AuthorityIds(settings.authorities)
+        merger = Merger(CATALOGUE, plugins.platforms, authority_ids, settings.crosswalk, settings.publication)
+        queries = CreditQueries(
+            connectors,
+            Reader(CATALOGUE, authority_ids, plugins.platforms),
+            merger,
+            audit,
+            clock,
+            observer,
+            permit_for=development_permit,
+            new_answer_id=new_answer_id,
+        )
+        limits = settings.gateway.server
+        server = RpcServer(
+            CreditService(
+                queries,
+                RequestIds(clock, capacity=settings.gateway.request_ids.capacity),
+                connectors,
+                clock,
+                default_deadline_s=settings.gateway.deadline.default_s,
+                longest_deadline_s=settings.gateway.deadline.longest_s,
+                batch_concurrency=limits.batch_concurrency,
+            ),
+            PlatformService(
+                plugins.platforms,
+                health,
+                lambda name: getattr(inner[name], "clock_skew_s", None),
+            ),
+            health,
+            tuple(connectors),
+            ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),
+        )
+    except BaseException:
+        await stack.aclose()
+        raise
+    return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
+
+
+def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
+    """Gives every fault of plugins and of their deployment settings, without connecting to anything."""
+
+    async def check() -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            try:
+                _connect(settings, plugins, session, SystemClock())
+            except ConfigError as error:
+                return list(error.faults)
+        return []
+
+    return asyncio.run(check())
+
+
+def _connect(
+    settings: Settings, plugins: Plugins, session: aiohttp.ClientSession, clock: SystemClock
+) -> dict[str, Connector]:
+    faults = list(plugins.faults)
+    sandboxes = find_sandboxes(list(plugins.connectors))
+    connectors: dict[str, Connector] = {}
+    for name, plugin in plugins.connectors.items():
+        table = settings.platforms[name]
+        sandbox: Mapping[str, str] = sandboxes[name].credentials() if name in sandboxes else {}
+        secrets: dict[str, Any] = {}
+        for key, reference in table.secrets.items():
+            try:
+                secrets[key] = resolve_secret(reference, sandbox)
+            except ValueError as error:
+                faults.append(f"platforms.toml: {name}.secrets.{key}: {error}")
+        if len(secrets) < len(table.secrets):
+            continue
+        try:
+            connectors[name] = plugin.connect(ConnectorSetup(table.base_url, session, clock, secrets, table.options))
+        except ValueError as error:
+            faults += [f"platforms.toml: {name}: {fault}" for fault in getattr(error, "faults", [error])]
+    if faults:
+        raise ConfigError(faults)
+    return connectors

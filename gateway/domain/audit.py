@@ -1,0 +1,113 @@
+"""The audit entry (留痕): who asked what about whom on which authorisation, and how it came out; no returned values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
+from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
+from gateway.domain.query import CreditQuery
+
+_OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
+_PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, value in Purpose.items()}
+_CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, value in Category.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformEntry:
+    """How one platform answered; `response_digest` is the SM3 of the raw body in hexadecimal, empty when none came."""
+
+    platform: str
+    outcome: str
+    reason: str
+    latency_ms: int
+    attempts: int
+    record_count: int
+    response_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
+
+    `event` is "answered", "streamed", "repeated", "refused", "unanswered" or "cancelled"; `reason` is the error reason.
+    """
+
+    time: str
+    event: str
+    answer_id: str
+    bank: str
+    operator: str
+    branch: str
+    purpose: str
+    uscc: str
+    categories: tuple[str, ...]
+    permit: str
+    consent_ids: tuple[str, ...]
+    request_id: str
+    loan_reference: str
+    application_reference: str
+    platforms: tuple[PlatformEntry, ...] = ()
+    view_id: str = ""
+    completeness_bp: int | None = None
+    stale_copies: int = 0
+    reason: str = ""
+
+
+def audit_entry(
+    event: str,
+    query: CreditQuery,
+    permit: Permit | None,
+    answers: Sequence[Answer],
+    *,
+    answer_id: str,
+    at: datetime,
+    view_id: str = "",
+    completeness_bp: int | None = None,
+    stale_copies: int = 0,
+    reason: str = "",
+) -> AuditEntry:
+    """Gives the entry of one answered, refused or failed query."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id=answer_id,
+        bank=query.bank,
+        operator=query.operator,
+        branch=query.branch,
+        purpose=_PURPOSES.get(query.purpose, ""),
+        uscc=query.uscc.value,
+        categories=tuple(_CATEGORIES.get(category, "") for category in query.categories),
+        permit=permit.kind if permit is not None else "",
+        consent_ids=query.consent_ids,
+        request_id=query.request_id,
+        loan_reference=query.loan_reference,
+        application_reference=query.application_reference,
+        platforms=tuple(_platform_entry(answer) for answer in answers),
+        view_id=view_id,
+        completeness_bp=completeness_bp,
+        stale_copies=stale_copies,
+        reason=reason,
+    )
+
+
+def _platform_entry(answer: Answer) -> PlatformEntry:
+    said = answer.said
+    return PlatformEntry(
+        platform=said.platform,
+        outcome=_OUTCOMES[said.outcome],
+        reason=said.reason,
+        latency_ms=round(answer.latency_s * 1000),
+        attempts=answer.attempts,
+        record_count=record_count(answer),
+        response_digest=said.raw_digest.hex(),
+    )
+
+
+def record_count(answer: Answer) -> int:
+    """Gives the number of records the platform sent."""
+    return sum(category.record_count for category in answer.said.categories)

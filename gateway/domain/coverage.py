@@ -1,0 +1,119 @@
+"""How far the asked categories are known (覆盖率): silence is never shown as innocence.
+
+"None" may be said of a category only where every platform that covers it was heard in full, none of them lacks a list
+year, and no record is shown. Completeness is heard pairs of (platform, category) over covered pairs; with nothing covered
+it is unset, never 100 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_NO_RECORDS,
+    OUTCOME_NOT_CONSENTED,
+    OUTCOME_NOT_COVERED,
+    OUTCOME_OK,
+    OUTCOME_PARTIAL,
+    OUTCOME_SKIPPED,
+    Outcome,
+)
+from gateway.domain.answer import HEARD
+from gateway.domain.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryStanding:
+    """How one platform stands on one asked category: its outcome, the reason, and whether its manifest covers it."""
+
+    outcome: Outcome.ValueType
+    reason: str
+    is_covered: bool
+    said: view_pb2.CategoryAnswer | None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the platform was heard on the category."""
+        return self.outcome in HEARD
+
+
+def category_standing(
+    platform: Platform,
+    category: int,
+    said: view_pb2.Answer | None,
+    *,
+    is_permitted: bool,
+    shown_count: int,
+) -> CategoryStanding:
+    """Gives how a platform stands on a category, `shown_count` being the number of its records that the view shows.
+
+    An answer whose records are all hidden (repaired, revoked, expired) reads as NO_RECORDS: a hidden record leaves no hint.
+    """
+    is_covered = platform.covers(category)
+    if not is_permitted:
+        return CategoryStanding(OUTCOME_NOT_CONSENTED, "", is_covered, None)
+    if said is None:
+        outcome = OUTCOME_SKIPPED if is_covered else OUTCOME_NOT_COVERED
+        return CategoryStanding(outcome, "no_answer_yet" if is_covered else "", is_covered, None)
+    answer = next((c for c in said.categories if c.category == category), None)
+    if answer is not None and answer.outcome in HEARD:
+        outcome = answer.outcome
+        if outcome == OUTCOME_OK and not shown_count:
+            outcome = OUTCOME_NO_RECORDS
+        return CategoryStanding(outcome, answer.reason, True, answer)
+    if not is_covered:
+        return CategoryStanding(OUTCOME_NOT_COVERED, "", False, None)
+    if answer is not None:
+        return CategoryStanding(answer.outcome, answer.reason, True, answer)
+    if said.outcome in HEARD:
+        return CategoryStanding(OUTCOME_BAD_ANSWER, "category_missing", True, None)
+    return CategoryStanding(said.outcome, said.reason, True, None)
+
+
+def basis_points(part: int, whole: int) -> int | None:
+    """Gives part over whole in basis points, None when there is no whole."""
+    return part * 10_000 // whole if whole else None
+
+
+def category_coverage(
+    category: int,
+    standings: Mapping[str, CategoryStanding],
+    platforms: Mapping[str, Platform],
+    *,
+    record_count: int,
+    possible_duplicate_count: int,
+) -> view_pb2.Coverage:
+    """Gives how far one category is known over all asked platforms, `standings` being keyed by platform id."""
+    heard = [p for p, s in standings.items() if s.is_covered and s.is_heard]
+    missing = [p for p, s in standings.items() if s.is_covered and not s.is_heard]
+    in_full = all(s.outcome != OUTCOME_PARTIAL for s in standings.values())
+    years = [
+        view_pb2.MissingYear(platform=p, year=year)
+        for p in sorted(standings)
+        if category in platforms[p].coverage
+        for year in platforms[p].coverage[category].missing_years
+    ]
+    coverage = view_pb2.Coverage(
+        category=category,  # type: ignore[arg-type]  # enums are ints at run time
+        heard=sorted(heard),
+        missing=sorted(missing),
+        not_covered=sorted(p for p, s in standings.items() if not s.is_covered),
+        is_known_empty=bool(heard) and not missing and in_full and not years and not record_count,
+        record_count=record_count,
+        possible_duplicate_count=possible_duplicate_count,
+        missing_years=years,
+    )
+    completeness = basis_points(len(heard), len(heard) + len(missing))
+    if completeness is not None:
+        coverage.completeness_bp = completeness
+    return coverage
+
+
+def platform_outcome(said: view_pb2.Answer, standings: Sequence[CategoryStanding]) -> Outcome.ValueType:
+    """Gives the outcome of a whole answer as the view shows it: OK only while it shows a record."""
+    if said.outcome == OUTCOME_OK and not any(s.outcome == OUTCOME_OK for s in standings):
+        return OUTCOME_NO_RECORDS
+    return said.outcome

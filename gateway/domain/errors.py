@@ -1,0 +1,173 @@
+"""What can go wrong, classed by who must act.
+
+    GatewayError
+    ├── RequestError                 the bank can mend it
+    │   ├── InvalidIdentifierError   the code is no identifier of its kind
+    │   ├── InvalidRequestError      a field breaks its rule (reason says which)
+    │   ├── DeadlineError            the deadline was past on arrival, or too short
+    │   ├── PermissionRefusedError   nothing asked is permitted
+    │   ├── RequestIdReusedError     one request id, two bodies
+    │   └── AdmissionError           the gateway is full or closing
+    ├── UnansweredError              no view could be given; carries every platform's answer
+    ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
+    ├── StoreError                   ours: the trail or a store cannot be written
+    └── ConfigError                  ours, at start only, with the full list of faults
+
+`adapters/rpc/status.py` turns each `Reason` into a canonical status by one table. Messages hold no personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
+
+if TYPE_CHECKING:
+    from gateway.domain.answer import Answer
+
+
+class Reason(StrEnum):
+    """Why a request was refused or could not be answered; one value per proto `ErrorReason`."""
+
+    INVALID_IDENTIFIER = "INVALID_IDENTIFIER"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    UNKNOWN_CATEGORY = "UNKNOWN_CATEGORY"
+    UNKNOWN_PLATFORM = "UNKNOWN_PLATFORM"
+    UNKNOWN_PURPOSE = "UNKNOWN_PURPOSE"
+    QUORUM_TOO_LARGE = "QUORUM_TOO_LARGE"
+    DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
+    CANCELLED = "CANCELLED"
+    NOT_PERMITTED = "NOT_PERMITTED"
+    ENTERPRISE_NOT_FOUND = "ENTERPRISE_NOT_FOUND"
+    NO_PLATFORM_HEARD = "NO_PLATFORM_HEARD"
+    REQUIRED_PLATFORM_MISSING = "REQUIRED_PLATFORM_MISSING"
+    QUORUM_MISSED = "QUORUM_MISSED"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    TRAIL_UNAVAILABLE = "TRAIL_UNAVAILABLE"
+    OVERLOADED = "OVERLOADED"
+    INTERNAL = "INTERNAL"
+
+
+class GatewayError(Exception):
+    """The root of every error this code base raises on purpose."""
+
+    reason: Reason = Reason.INTERNAL
+
+
+class RequestError(GatewayError):
+    """The bank can mend it."""
+
+    reason = Reason.INVALID_REQUEST
+
+
+class InvalidIdentifierError(RequestError):
+    """A text is no identifier of its kind; `position` is 1-based, None when it is not about one place."""
+
+    reason = Reason.INVALID_IDENTIFIER
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class InvalidRequestError(RequestError):
+    """A request field breaks its rule; `field` is its path in the request, such as "categories[1]"."""
+
+    def __init__(self, field: str, message: str, reason: Reason = Reason.INVALID_REQUEST) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.description = message
+        self.reason = reason
+
+
+class DeadlineError(RequestError):
+    """The deadline was past on arrival, or too short for any platform; no platform was asked."""
+
+    reason = Reason.DEADLINE_TOO_SHORT
+
+
+class PermissionRefusedError(RequestError):
+    """Nothing that was asked is permitted; no platform was asked."""
+
+    reason = Reason.NOT_PERMITTED
+
+
+class RequestIdReusedError(RequestError):
+    """The request id was used with another body within its time."""
+
+    reason = Reason.REQUEST_ID_REUSED
+
+
+class AdmissionError(RequestError):
+    """The gateway is full or closing; `retry_after_s` says when to ask again."""
+
+    reason = Reason.OVERLOADED
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnansweredError(GatewayError):
+    """No view could be given by the rules of heard platforms.
+
+    `answers` are all platforms' answers, `is_retryable` whether some cause may pass, `is_consent_missing` whether a
+    required platform was left out for want of consent.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        answers: Sequence[Answer],
+        *,
+        is_retryable: bool = False,
+        is_consent_missing: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.answers = tuple(answers)
+        self.is_retryable = is_retryable
+        self.is_consent_missing = is_consent_missing
+        self.retry_after_s = retry_after_s
+
+
+class PlatformError(GatewayError):
+    """A platform failed or refused; connectors turn it into an answer at their edge.
+
+    `outcome` and `cause` (the sub-reason, a short stable code) become the answer's; `retry_after_s` is what the platform
+    asked for; `raw_digest` the SM3 digest of the body that was read, `detail` a text for the operator without payload.
+    """
+
+    def __init__(
+        self,
+        outcome: Outcome.ValueType,
+        cause: str,
+        *,
+        detail: str = "",
+        retry_after_s: float | None = None,
+        raw_digest: bytes = b"",
+    ) -> None:
+        super().__init__(f"{Outcome.Name(outcome)}({cause}) {detail}".rstrip())
+        self.outcome = outcome
+        self.cause = cause
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.raw_digest = raw_digest
+
+
+class StoreError(GatewayError):
+    """A store of ours cannot be written or read; if it is the trail, nothing is answered."""
+
+    reason = Reason.TRAIL_UNAVAILABLE
+
+
+class ConfigError(GatewayError):
+    """The configuration is broken; `faults` lists every fault as "file: key: what is wrong and what to do"."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)

@@ -1,0 +1,43 @@
+"""One question about one enterprise (查询), already checked: inside the house nothing checks it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway.domain.identifiers import Uscc
+
+
+@dataclass(frozen=True, slots=True)
+class CreditQuery:
+    """What is asked, by whom and why.
+
+    `purpose` and `categories` are numbers of the catalogue's enums; `categories` and `platforms` are ascending and never
+    empty; `required` is a subset of `platforms`; `quorum` is at most their number, 0 for none;
+    `oldest_acceptable_age_s` is None when each category's own lifetime decides.
+    """
+
+    uscc: Uscc
+    purpose: int
+    categories: tuple[int, ...]
+    platforms: tuple[str, ...]
+    bank: str = "anonymous"
+    required: frozenset[str] = frozenset()
+    quorum: int = 0
+    oldest_acceptable_age_s: float | None = None
+    request_id: str = ""
+    consent_ids: tuple[str, ...] = ()
+    loan_reference: str = ""
+    application_reference: str = ""
+    operator: str = ""
+    branch: str = ""
+    is_all_or_nothing: bool = False
+
+    def scope(self) -> view_pb2.QueryScope:
+        """Gives the part of the query that shapes the view."""
+        return view_pb2.QueryScope(
+            uscc=self.uscc.value,
+            purpose=self.purpose,  # type: ignore[arg-type]  # enums are ints at run time
+            categories=self.categories,  # type: ignore[arg-type]
+            platforms=self.platforms,
+        )

@@ -1,0 +1,87 @@
+"""Sums over regions of a series (纳税, 社保, 水电气): formed only where they mean something, else the reason is given.
+
+Regions must be at one level and pairwise disjoint, the period type one, every region must state the field, and amounts
+must have one currency.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway._pb.xinyidai.catalogue.v1 import value_pb2, view_pb2
+from gateway.domain.catalogue import FieldPlan, RecordPlan
+
+_SERIES_KEYS = frozenset({"period", "period_type", "region"})
+
+
+def totals(plan: RecordPlan, records: Iterable[Any]) -> list[view_pb2.SeriesTotal]:
+    """Gives a total, or the reason why there is none, per additive field and period with at least two regions."""
+    others = [field for field in plan.key_always if field.name not in _SERIES_KEYS]
+    rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for record in records:
+        rows[(record.period, _kind(others, record))].append(record)
+    found = []
+    for (period, kind), group in sorted(rows.items(), key=lambda item: item[0]):
+        if len(group) < 2:
+            continue
+        reason = _obstacle(group)
+        for field in plan.additive:
+            if any(field.is_set(record) for record in group):
+                found.append(_total(plan, field, period, kind, group, reason))
+    return sorted(found, key=lambda t: (t.category, t.field, t.period, t.kind))
+
+
+def _kind(others: Sequence[FieldPlan], record: Any) -> str:
+    parts = []
+    for field in others:
+        value = getattr(record, field.name)
+        parts.append(field.enum_names[value] if field.enum_names else str(value))
+    return ",".join(parts)
+
+
+def _obstacle(group: Sequence[Any]) -> str:
+    regions = [record.region for record in group]
+    if not all(len(region) == 6 and region.isdigit() for region in regions):
+        return "region.unknown"
+    if len({record.period_type for record in group}) > 1:
+        return "period_type.mixed"
+    if len({_level(region) for region in regions}) > 1:
+        return "regions.levels_mixed"
+    if len(set(regions)) < len(regions):
+        return "regions.repeated"
+    return ""
+
+
+def _level(region: str) -> int:
+    if region.endswith("0000"):
+        return 1
+    return 2 if region.endswith("00") else 3
+
+
+def _total(
+    plan: RecordPlan, field: FieldPlan, period: str, kind: str, group: Sequence[Any], reason: str
+) -> view_pb2.SeriesTotal:
+    total = view_pb2.SeriesTotal(
+        category=plan.options.category,
+        field=field.name,
+        period=period,
+        kind=kind,
+        regions=sorted(record.region for record in group),
+    )
+    if not reason and not all(field.is_set(record) for record in group):
+        reason = "value.missing"
+    values = [getattr(record, field.name) for record in group]
+    if not reason and field.is_message:
+        currencies = {money.currency for money in values}
+        if len(currencies) > 1:
+            reason = "currency.mixed"
+        else:
+            total.money.CopyFrom(
+                value_pb2.Money(minor_units=sum(money.minor_units for money in values), currency=currencies.pop())
+            )
+    elif not reason:
+        total.number = sum(values)
+    total.not_summed_reason = reason
+    return total

@@ -1,0 +1,102 @@
+"""Where a record stands on a given day: in force, disputed, repaired, revoked or expired (信用修复, 公示期).
+
+The status is a last-event register per key, over statements of the recogniser (认定单位) or 信用中国: the latest event wins,
+then REPAIRED > REVOKED > VALID. Where neither was heard, all statements are the register. A record that is repaired,
+revoked or expired leaves the view without a hint; copies elsewhere that still show it are named to the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import ListEntry, Penalty
+from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
+    RECORD_STATUS_DISPUTED,
+    RECORD_STATUS_EXPIRED,
+    RECORD_STATUS_REPAIRED,
+    RECORD_STATUS_REVOKED,
+    RECORD_STATUS_UNSPECIFIED,
+    RECORD_STATUS_VALID,
+    RecordStatus,
+)
+from gateway.domain.catalogue import RecordPlan
+from gateway.domain.dates import Day, day_of, first_day, last_day
+from gateway.domain.platform import Tier
+from gateway.domain.publication import PublicationTable, event_day
+from gateway.domain.statement import Statement
+
+HIDDEN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED, RECORD_STATUS_EXPIRED})
+_WITHDRAWN: Final = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
+
+
+def stated_status(
+    plan: RecordPlan, ranked: Sequence[Statement], first_count: int
+) -> tuple[RecordStatus.ValueType, tuple[str, ...]]:
+    """Gives the status the register holds, and the platforms whose copies are stale.
+
+    `ranked` are the statements of one record in the total order, of which the first `first_count` speak for the recogniser.
+    """
+    if len(ranked) == 1:
+        status = ranked[0].record.envelope.status
+        return (status or RECORD_STATUS_VALID), ()
+    voices = [s for i, s in enumerate(ranked) if i < first_count or s.platform.tier == Tier.CREDIT_CHINA] or list(
+        ranked
+    )
+    last = max(voices, key=lambda s: _event(plan, s))
+    status = last.record.envelope.status or RECORD_STATUS_VALID
+    if status in _WITHDRAWN:
+        stale = {s.platform.id for s in ranked if s.record.envelope.status not in HIDDEN}
+        return status, tuple(sorted(stale))
+    if any(s.record.envelope.status == RECORD_STATUS_DISPUTED for s in ranked):
+        return RECORD_STATUS_DISPUTED, ()
+    return (RECORD_STATUS_VALID if status == RECORD_STATUS_EXPIRED else status), ()
+
+
+def _event(plan: RecordPlan, statement: Statement) -> tuple[Day, int]:
+    record = statement.record
+    envelope = record.envelope
+    if envelope.status_on.year:
+        day = first_day(envelope.status_on)
+    else:
+        day = event_day([getattr(record, field.name) for field in plan.event])
+    return day, _WITHDRAWN.get(envelope.status, 0)
+
+
+def has_run_out(plan: RecordPlan, record: Any, as_of: date, table: PublicationTable) -> bool:
+    """Whether the merged record's validity, stay or publication is over on that day.
+
+    The last day itself still counts: a record ends at midnight after it, China time.
+    """
+    today = day_of(as_of)
+    if any(record.HasField(field.name) and last_day(getattr(record, field.name)) < today for field in plan.expiry):
+        return True
+    if not plan.is_adverse:
+        return False
+    end = publication_end(record, as_of, table)
+    return end is not None and end < today
+
+
+def publication_end(record: Any, as_of: date, table: PublicationTable) -> Day | None:
+    """Gives the last day of publication: the stated one, or the longest the rules allow, whichever comes first."""
+    envelope = record.envelope
+    ends: list[Day] = []
+    if envelope.HasField("publish_end"):
+        ends.append(last_day(envelope.publish_end))
+    if isinstance(record, Penalty):
+        longest = table.end_of_penalty(record, as_of)
+    elif isinstance(record, ListEntry) and not record.HasField("due_off"):
+        longest = table.end_of_stay(record)
+    else:
+        longest = None
+    if longest is not None:
+        ends.append(longest)
+    return min(ends, default=None)
+
+
+def shown_status(status: RecordStatus.ValueType) -> RecordStatus.ValueType:
+    """Gives the status a shown record carries."""
+    if status in (RECORD_STATUS_UNSPECIFIED, RECORD_STATUS_EXPIRED):
+        return RECORD_STATUS_VALID
+    return status

@@ -1,0 +1,187 @@
+"""Statements (陈述): platforms' records as the merge sees them, each with a key of its own.
+
+A record's key is computed from that record alone. A record with its document number has a strong key; one without has a
+weak key made of circumstances, a namespace of its own: weak and strong never merge, since a fallback match inside the
+grouping gives other results for other orders of arrival.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gateway._pb.xinyidai.catalogue.v1 import authority_pb2
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER
+from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
+from gateway.domain.names import normalise_name
+from gateway.domain.platform import Platform
+
+_SM3: Final = hashlib.new("sm3")
+_STRONG: Final = "strong"
+_WEAK: Final = "weak"
+
+Key = tuple[Any, ...]
+
+
+def sm3(content: bytes) -> bytes:
+    """Gives the SM3 digest (GB/T 32905-2016), 32 bytes."""
+    digest = _SM3.copy()
+    digest.update(content)
+    return digest.digest()
+
+
+@dataclass(slots=True, eq=False)
+class Statement:
+    """One platform's record: never changed after it was made.
+
+    `as_of` is (seconds, nanoseconds) of the platform's data time, (0, 0) when it does not say; `digest` the SM3 of the
+    record's deterministic bytes; `key[0]` tells strong from weak.
+    """
+
+    platform: Platform
+    record: Any
+    key: Key
+    digest: bytes
+    as_of: tuple[int, int]
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the key was made from circumstances only."""
+        return self.key[0] is _WEAK
+
+
+class AuthorityIds:
+    """Canonical ids of authorities: the code where there is one, else the code of a known name, else the folded name."""
+
+    def __init__(self, codes_by_name: Mapping[str, str]) -> None:
+        self._codes = {normalise_name(name): code for name, code in codes_by_name.items()}
+
+    def __call__(self, authority: authority_pb2.Authority) -> str:
+        """Gives the canonical id, empty when the authority is not stated."""
+        if authority.code:
+            return authority.code
+        name = normalise_name(authority.name)
+        return self._codes.get(name, name)
+
+    def province(self, authority: authority_pb2.Authority) -> str | None:
+        """Gives the two-digit province of the authority from its code, None when only an unknown name is stated."""
+        authority_id = self(authority)
+        return authority_id[2:4] if len(authority_id) == 18 and authority_id[2:4].isdigit() else None
+
+
+def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any], Key | None]:
+    if not plan.key_always and plan.key_document is None:
+        only: Key = (_STRONG,)
+        return lambda record: only
+    always = tuple(_part(field, authority_ids) for field in plan.key_always)
+    weak = tuple(_part(field, authority_ids) for field in plan.key_weak)
+    if plan.key_document is None:
+
+        def key_of_parts(record: Any) -> Key | None:
+            parts = [part(record) for part in always]
+            return (_STRONG, *parts) if any(parts) else None
+
+        return key_of_parts
+    document = _part(plan.key_document, authority_ids)
+
+    def key_of_document(record: Any) -> Key | None:
+        number = document(record)
+        parts = [part(record) for part in always]
+        if number and all(parts):
+            return (_STRONG, number, *parts)
+        parts.extend(part(record) for part in weak)
+        return (_WEAK, number, *parts) if number or any(parts) else None
+
+    return key_of_document
+
+
+def _part(field: FieldPlan, authority_ids: AuthorityIds) -> Callable[[Any], Any]:
+    form = comparable(field, authority_ids)
+    name = field.name
+    if field.is_authority:
+        # An absent authority reads as an empty message, whose id is the empty text: no presence check is needed.
+        return lambda record: form(getattr(record, name))
+    if field.has_presence:
+        return lambda record: form(getattr(record, name)) if record.HasField(name) else None
+    return lambda record: form(getattr(record, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One answer read into statements, by field of `Records`; without any when the platform was not heard."""
+
+    answer: Answer
+    statements: Mapping[str, Sequence[Statement]]
+
+
+class Reader:
+    """Reads answers into statements: the one door into the merge."""
+
+    def __init__(self, catalogue: Catalogue, authority_ids: AuthorityIds, platforms: Mapping[str, Platform]) -> None:
+        self._plans = catalogue.by_records_field
+        self._platforms = platforms
+        self._keys = {plan.records_field: _key_function(plan, authority_ids) for plan in catalogue.plans}
+
+    def read(self, answer: Answer, uscc: str) -> Reading:
+        """Gives the answer's statements; an answer that may not enter the merge becomes BAD_ANSWER.
+
+        An answer about another enterprise is dropped whole ("wrong_subject"): one foreign record makes all of them
+        doubtful. So is one with a record that states no part of its key ("no_key").
+        """
+        said = answer.said
+        if not answer.is_heard:
+            return Reading(answer, {})
+        if any(subject.uscc and subject.uscc != uscc for subject in said.records.subjects):
+            return Reading(_refused(answer, "wrong_subject"), {})
+        platform = self._platforms[said.platform]
+        default_as_of = (said.as_of.seconds, said.as_of.nanos)
+        as_of_by_category: dict[int, tuple[int, int]] = {
+            category.category: (category.as_of.seconds, category.as_of.nanos)
+            for category in said.categories
+            if category.HasField("as_of")
+        }
+        by_field: dict[str, list[Statement]] = {}
+        for descriptor, rows in said.records.ListFields():
+            name = descriptor.name
+            key_of = self._keys[name]
+            as_of = as_of_by_category.get(self._plans[name].category, default_as_of)
+            found: list[Statement] = []
+            for record in rows:
+                key = key_of(record)
+                if key is None:
+                    return Reading(_refused(answer, "no_key"), {})
+                digest = sm3(record.SerializeToString(deterministic=True))
+                found.append(Statement(platform, record, key, digest, as_of))
+            by_field[name] = found
+        return Reading(answer, by_field)
+
+
+def _refused(answer: Answer, reason: str) -> Answer:
+    refused = failed_answer(
+        answer.platform,
+        OUTCOME_BAD_ANSWER,
+        reason,
+        [category.category for category in answer.said.categories],
+        raw_digest=answer.said.raw_digest,
+    )
+    return replace(answer, said=refused.said)
+
+
+def group_by_key(state: Sequence[Statement]) -> dict[Key, list[Statement]]:
+    """Groups statements of one type by key, dropping exact repetitions by one platform."""
+    groups: dict[Key, list[Statement]] = {}
+    for statement in state:
+        group = groups.get(statement.key)
+        if group is None:
+            groups[statement.key] = [statement]
+        elif not any(
+            same.digest == statement.digest
+            and same.platform.id == statement.platform.id
+            and same.as_of == statement.as_of
+            for same in group
+        ):
+            group.append(statement)
+    return groups

@@ -1,0 +1,54 @@
+"""Whether the heard platforms suffice for a view (design: errors and statuses), as a pure rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NOT_CONSENTED, OUTCOME_NOT_FOUND
+from gateway.domain.answer import Answer, may_pass
+from gateway.domain.errors import Reason, UnansweredError
+from gateway.domain.query import CreditQuery
+
+DEFAULT_RETRY_AFTER_S = 5.0
+
+
+def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError | None:
+    """Gives why no view may be given, None when one may.
+
+    A required platform not heard or a quorum missed comes first, then nobody heard, then an enterprise that every asked
+    platform was heard not to know.
+    """
+    heard = [answer for answer in answers if answer.is_heard]
+    unheard = [answer for answer in answers if not answer.is_heard]
+    missing = [answer for answer in unheard if answer.platform in query.required]
+    if missing:
+        names = ", ".join(answer.platform for answer in missing)
+        return _unanswered(Reason.REQUIRED_PLATFORM_MISSING, f"required but not heard: {names}", answers, missing)
+    if not heard:
+        return _unanswered(Reason.NO_PLATFORM_HEARD, "none of the asked platforms was heard", answers, unheard)
+    if len(heard) < query.quorum:
+        return _unanswered(
+            Reason.QUORUM_MISSED,
+            f"{len(heard)} of the {query.quorum} platforms of the quorum were heard",
+            answers,
+            unheard,
+        )
+    if not unheard and all(answer.outcome == OUTCOME_NOT_FOUND for answer in heard):
+        return UnansweredError(
+            Reason.ENTERPRISE_NOT_FOUND,
+            "every asked platform was heard and none knows the enterprise",
+            answers,
+        )
+    return None
+
+
+def _unanswered(reason: Reason, message: str, answers: Sequence[Answer], causes: Sequence[Answer]) -> UnansweredError:
+    waits = [answer.retry_after_s for answer in causes if answer.retry_after_s is not None]
+    return UnansweredError(
+        reason,
+        message,
+        answers,
+        is_retryable=any(may_pass(answer.outcome) for answer in causes),
+        is_consent_missing=any(answer.outcome == OUTCOME_NOT_CONSENTED for answer in causes),
+        retry_after_s=max(waits, default=DEFAULT_RETRY_AFTER_S),
+    )

@@ -1,0 +1,121 @@
+"""What the use cases need from the world, as protocols; adapters and connectors fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import aiohttp
+
+from gateway.domain.answer import Answer
+from gateway.domain.audit import AuditEntry
+from gateway.domain.consent import Permit
+from gateway.domain.platform import Platform
+from gateway.domain.query import CreditQuery
+
+
+class Clock(Protocol):
+    """The time of day and the time that only runs forward."""
+
+    def now(self) -> datetime:
+        """Gives the moment, knowing its zone."""
+        ...
+
+    def monotonic(self) -> float:
+        """Gives seconds on the running event loop's own scale, on which deadlines are points."""
+        ...
+
+
+class Connector(Protocol):
+    """The plug to one platform (连接器), and the shape of every wrapper around it."""
+
+    @property
+    def platform(self) -> Platform:
+        """The facts about the platform."""
+        ...
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        """Makes one attempt and tells the truth about it; done by `fetch_by`, a point of `Clock.monotonic`.
+
+        Asks for the permitted categories the platform covers. Never raises for a platform's failure: that is an outcome.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSetup:
+    """What a deployment gives a connector: address, credentials already resolved, quota, and what it shares.
+
+    `options` are the keys of the platform's table in `config/platforms.toml` that the gateway itself does not know; the
+    connector checks them. `secrets` holds values by name; they never enter logs or errors.
+    """
+
+    base_url: str
+    session: aiohttp.ClientSession
+    clock: Clock
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ConnectorPlugin(Protocol):
+    """What an entry point of the group `xinyidai.connectors` names."""
+
+    def platform(self) -> Platform:
+        """Gives the facts of the manifest; raises ValueError with every fault of manifest and mapping."""
+        ...
+
+    def connect(self, setup: ConnectorSetup) -> Connector:
+        """Builds the connector; raises ValueError with every fault of the deployment's settings."""
+        ...
+
+
+class AuditLog(Protocol):
+    """The append-only trail."""
+
+    def append(self, entry: AuditEntry) -> Awaitable[None]:
+        """Gives what is done once the entry is durable; raises StoreError when it cannot be made so."""
+        ...
+
+
+class QueryObserver(Protocol):
+    """Whoever watches queries from outside: logs, health, metrics."""
+
+    def answer_landed(self, answer: Answer) -> None:
+        """One platform's answer landed."""
+        ...
+
+    def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
+        """One query ended, answered or not."""
+        ...
+
+
+class RunningSandbox(Protocol):
+    """A simulated platform that is up."""
+
+    @property
+    def url(self) -> str:
+        """Where the platform answers."""
+        ...
+
+    @property
+    def control_url(self) -> str:
+        """Where its faults are switched on and off."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stops it."""
+        ...
+
+
+class SandboxPlugin(Protocol):
+    """What an entry point of the group `xinyidai.sandboxes` names: a simulated platform (沙箱)."""
+
+    def credentials(self) -> Mapping[str, str]:
+        """Gives the credentials its connector needs, by name; worthless anywhere but at this sandbox."""
+        ...
+
+    async def start(self, host: str, port: int, control_port: int, *, enterprises: int, seed: int) -> RunningSandbox:
+        """Starts the platform; port 0 takes a free one."""
+        ...

@@ -1,0 +1,251 @@
+"""Settings: one TOML file per concern, read once into frozen values; unknown keys are errors, every fault is listed.
+
+The files in `config/` ship with the package; a folder given with `--config` overrides them file by file. Secrets are
+references, never values: "env:NAME", "file:/path", or "sandbox:name" for the worthless credentials of a sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
+from gateway.domain.errors import ConfigError
+from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
+
+_PACKAGED: Final = Path(__file__).parent / "_config"
+_CHECKOUT: Final = Path(__file__).parent.parent / "config"
+
+
+_T = TypeVar("_T", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Strict):
+    """Where and how the server listens."""
+
+    listen: str = "127.0.0.1:50051"
+    max_request_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
+    max_pending_calls: int = Field(default=20_000, ge=1)
+    batch_concurrency: int = Field(default=16, ge=1, le=1_000)
+    drain_s: float = Field(default=10.0, ge=0)
+
+
+class DeadlineSettings(_Strict):
+    """How long a query may take."""
+
+    default_s: float = Field(default=10.0, gt=0)
+    longest_s: float = Field(default=120.0, gt=0)
+
+
+class AuditSettings(_Strict):
+    """Where the trail is written."""
+
+    path: Path = Path("var/audit.jsonl")
+
+
+class RequestIdSettings(_Strict):
+    """How many answered request ids are remembered."""
+
+    capacity: int = Field(default=2_000, ge=1)
+
+
+class LogSettings(_Strict):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class GatewayFile(_Strict):
+    """`gateway.toml`."""
+
+    server: ServerSettings = ServerSettings()
+    deadline: DeadlineSettings = DeadlineSettings()
+    audit: AuditSettings = AuditSettings()
+    request_ids: RequestIdSettings = RequestIdSettings()
+    log: LogSettings = LogSettings()
+
+
+class PlatformSettings(_Strict):
+    """One table of `platforms.toml`: what differs by deployment."""
+
+    base_url: str
+    enabled: bool = True
+    secrets: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _are_references(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name, reference in value.items():
+            if not reference.startswith(("env:", "file:", "sandbox:")):
+                raise ValueError(f"{name}: write a reference (env:NAME, file:/path), never the secret")
+        return value
+
+
+class RetrySettings(_Strict):
+    """How a platform is asked again; see `RetryPolicy`."""
+
+    attempts: int = Field(default=3, ge=1, le=10)
+    backoff_s: float = Field(default=0.1, ge=0)
+    longest_backoff_s: float = Field(default=2.0, ge=0)
+
+
+class ResilienceTable(_Strict):
+    """What holds for one platform, or for all by default."""
+
+    retry: RetrySettings = Field(default_factory=RetrySettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the composition root needs, checked."""
+
+    gateway: GatewayFile
+    platforms: Mapping[str, PlatformSettings]
+    resilience: Mapping[str, ResilienceTable]
+    publication: PublicationTable
+    crosswalk: Crosswalk
+    authorities: Mapping[str, str]
+
+    def resilience_of(self, platform: str) -> ResilienceTable:
+        """Gives what holds for a platform."""
+        return self.resilience.get(platform) or self.resilience.get("default") or ResilienceTable()
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """Reads all files; raises ConfigError with every fault as "file: key: what is wrong"."""
+    faults: list[str] = []
+    read = _Files(folder, faults)
+    gateway = _model(GatewayFile, read.table("gateway.toml"), "gateway.toml", faults)
+    platforms = {
+        name: model
+        for name, table in read.table("platforms.toml").items()
+        if (model := _model(PlatformSettings, table, f"platforms.toml: {name}", faults)) is not None
+    }
+    resilience = {
+        name: held
+        for name, table in read.table("resilience.toml").items()
+        if (held := _model(ResilienceTable, table, f"resilience.toml: {name}", faults)) is not None
+    }
+    publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
+    crosswalk = None
+    try:
+        crosswalk = Crosswalk.from_tables(read.folder("crosswalk"))
+    except CrosswalkFaults as error:
+        faults += [f"crosswalk/{fault}" for fault in error.faults]
+    authorities = read.table("authorities.toml").get("authority", {})
+    if faults or gateway is None or crosswalk is None:
+        raise ConfigError(faults)
+    return Settings(
+        gateway=gateway,
+        platforms=platforms,
+        resilience=resilience,
+        publication=publication,
+        crosswalk=crosswalk,
+        authorities={name: code for code, names in authorities.items() for name in names},
+    )
+
+
+class _Files:
+    """Finds a file in the given folder first, then among those that ship with the package."""
+
+    def __init__(self, folder: Path | None, faults: list[str]) -> None:
+        shipped = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+        self._folders = [folder, shipped] if folder is not None else [shipped]
+        self._faults = faults
+        if folder is not None and not folder.is_dir():
+            faults.append(f"{folder}: no such folder")
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Gives the parsed file, an empty table when there is none or it cannot be read."""
+        for folder in self._folders:
+            path = folder / name
+            if path.is_file():
+                return self._read(path, name)
+        return {}
+
+    def folder(self, name: str) -> dict[str, dict[str, Any]]:
+        """Gives all parsed files of a sub-folder by name."""
+        found: dict[str, dict[str, Any]] = {}
+        for folder in reversed(self._folders):
+            for path in sorted((folder / name).glob("*.toml")):
+                found[path.name] = self._read(path, f"{name}/{path.name}")
+        return found
+
+    def _read(self, path: Path, name: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self._faults.append(f"{name}: not TOML: {error}")
+        except OSError as error:
+            self._faults.append(f"{name}: cannot be read: {error.strerror}")
+        return {}
+
+
+def _model(kind: type[_T], table: Any, where: str, faults: list[str]) -> _T | None:
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            faults.append(f"{where}: {key}: {fault['msg']}")
+        return None
+
+
+def _publication(rules: Mapping[str, Any], lists: Mapping[str, Any], faults: list[str]) -> PublicationTable:
+    found: list[PublicationRule] = []
+    for number, rule in enumerate(rules.get("rule", ())):
+        try:
+            found.append(PublicationRule(rule["from"], rule.get("to"), dict(rule["max_months"])))
+        except KeyError as error:
+            faults.append(f"publication.toml: rule[{number}]: {error.args[0]} is missing")
+    entries: dict[str, ListRule] = {}
+    for code, entry in lists.get("list", {}).items():
+        if not entry.get("title_zh") or entry.get("basis") not in ("LAW", "STATE_POLICY", "REGIONAL_MEMO"):
+            faults.append(f"lists.toml: list.{code}: title_zh and a known basis are needed")
+            continue
+        entries[code] = ListRule(
+            code=code,
+            title_zh=entry["title_zh"],
+            lister=entry.get("lister", ""),
+            basis=entry["basis"],
+            stay_months=entry.get("stay_months"),
+            joint_field=entry.get("joint_field"),
+        )
+    return PublicationTable(tuple(found), entries)
+
+
+def resolve_secret(reference: str, sandbox: Mapping[str, str]) -> str:
+    """Gives the value behind a reference; raises ValueError saying what to provide, never showing a value."""
+    scheme, _, name = reference.partition(":")
+    if scheme == "env":
+        value = os.environ.get(name)
+        if value is None:
+            raise ValueError(f"set the environment variable {name}")
+        return value
+    if scheme == "file":
+        try:
+            return Path(name).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"the file {name} cannot be read: {error.strerror}") from error
+    if name not in sandbox:
+        raise ValueError(f"no sandbox is installed that has the credential {name!r}")
+    return sandbox[name]
