@@ -7,7 +7,6 @@ empty one. The enterprise's code in the payload, and on every row that has one, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +21,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_NOT_COVERED,
     OUTCOME_OK,
     OUTCOME_PARTIAL,
+    Outcome,
 )
 from gateway.domain.answer import Answer, summary_outcome
 from gateway.domain.dates import CHINA
@@ -44,6 +44,21 @@ class PayloadReader:
             for category in sorted(permitted)
             if self._platform.covers(category) and category in self._mapping.by_category
         ]
+
+    def empty(
+        self,
+        outcome: Outcome.ValueType,
+        categories: Sequence[int],
+        *,
+        fetched_at: datetime,
+        raw_digest: bytes,
+    ) -> Answer:
+        """Gives the answer of a platform that was heard and has nothing: NOT_FOUND or NO_RECORDS."""
+        said = view_pb2.Answer(platform=self._platform.id, outcome=outcome, raw_digest=raw_digest)
+        for category in categories:
+            covered = self._platform.covers(category)
+            said.categories.add(category=category, outcome=outcome if covered else OUTCOME_NOT_COVERED)
+        return Answer(said=said, fetched_at=fetched_at, attempts=1)
 
     def answer(
         self,
@@ -147,8 +162,3 @@ def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
         is_there = True
         rows.extend(part)
     return rows if is_there else None
-
-
-def with_attempt(answer: Answer, latency_s: float) -> Answer:
-    """Gives the answer with the time its one attempt took."""
-    return replace(answer, latency_s=latency_s)

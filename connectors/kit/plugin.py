@@ -1,0 +1,69 @@
+"""What a connector's entry point names: manifest and mapping from its folder, and the class that talks to the wire."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from gateway.domain.platform import Platform
+from gateway.ports import Connector, ConnectorSetup
+
+from connectors.kit.manifest import Manifest, ManifestFault, read_manifest
+from connectors.kit.mapping import MappingFault, PayloadMapping, compile_mapping
+
+Build = Callable[[Manifest, PayloadMapping, ConnectorSetup], Connector]
+
+
+class Plugin:
+    """A connector found by entry point; its files are read once, when it is first asked for."""
+
+    def __init__(self, package: str, build: Build, *, secrets: tuple[str, ...] = ()) -> None:
+        self._package = package
+        self._build = build
+        self._secrets = secrets
+
+    @cached_property
+    def _read(self) -> tuple[Manifest, PayloadMapping]:
+        faults: list[str] = []
+        manifest = mapping = None
+        try:
+            manifest = read_manifest(self._table("manifest.toml", faults))
+        except ManifestFault as error:
+            faults += [f"manifest.toml: {fault}" for fault in error.faults]
+        try:
+            mapping = compile_mapping(self._table("mapping.toml", faults))
+        except MappingFault as error:
+            faults += [f"mapping.toml: {fault}" for fault in error.faults]
+        if manifest is not None and mapping is not None:
+            faults += [
+                f"mapping.toml: the manifest covers category {category}, the mapping has no type for it"
+                for category in manifest.platform.coverage
+                if category not in mapping.by_category
+            ]
+        if faults or manifest is None or mapping is None:
+            raise MappingFault(faults)
+        return manifest, mapping
+
+    def _table(self, name: str, faults: list[str]) -> Mapping[str, Any]:
+        try:
+            return tomllib.loads((files(self._package) / name).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, OSError) as error:
+            faults.append(f"{name}: {error}")
+            return {}
+
+    def platform(self) -> Platform:
+        """Gives the facts of the manifest; raises MappingFault with every fault of manifest and mapping."""
+        return self._read[0].platform
+
+    def connect(self, setup: ConnectorSetup) -> Connector:
+        """Builds the connector; raises MappingFault naming secrets and options that are missing or unknown."""
+        faults = [f"secrets.{name}: is missing" for name in self._secrets if name not in setup.secrets]
+        faults += [f"secrets.{name}: is not used" for name in setup.secrets if name not in self._secrets]
+        faults += [f"options.{name}: is not used" for name in setup.options]
+        if faults:
+            raise MappingFault(faults)
+        manifest, mapping = self._read
+        return self._build(manifest, mapping, setup)

@@ -1,0 +1,222 @@
+"""A REST/JSON platform without a line of Python: signing, envelope and paging are declared in the manifest's [wire].
+
+    method = "GET"                               # or POST, then the parameters are a form
+    path = "/v1/enterprises/{uscc}/records"
+    charset = "utf-8"
+    content_types = ["application/json"]
+    [wire.categories]                            # the parameter that names the asked categories
+    parameter = "datasets"
+    separator = ","
+    [wire.sign]                                  # see `Signer`; absent for an unsigned platform
+    [wire.envelope]                              # see `Envelope`
+    [wire.status]                                # HTTP statuses that are decisive without a readable body
+    "404" = "NOT_FOUND"
+    [wire.paging]
+    page = "page"                                # 1-based
+    size = "size"
+    page_size = 50
+    total = "total"                              # in the payload: number of rows over all pages
+    max_pages = 20
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import hdrs
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_OK,
+)
+from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
+from gateway.domain.errors import PlatformError
+from gateway.domain.platform import Platform
+from gateway.domain.query import CreditQuery
+from gateway.domain.statement import sm3
+from gateway.ports import Clock, ConnectorSetup
+
+from connectors.kit.attempt import attempt
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import BadDocument, read_json
+from connectors.kit.envelope import Verdict, read_envelope, read_verdict
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping, TypeMapping, dig
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import hmac_sm3, sorted_parameters
+from connectors.kit.values import Unreadable, count
+
+_UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
+
+
+class Signer:
+    """HMAC-SM3 over the sorted parameters with key, nonce and time, sent in headers.
+
+    Runs as a client middleware, so that every attempt on the wire is signed anew, aiohttp's own resend included: a signed
+    attempt is never replayed byte for byte.
+    """
+
+    def __init__(self, setup: ConnectorSetup) -> None:
+        self._clock: Clock = setup.clock
+        self._key = setup.secrets["app_key"]
+        self._secret = setup.secrets["app_secret"]
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Signs the request and hands it on."""
+        nonce = secrets.token_hex(16)
+        timestamp = str(int(self._clock.now().timestamp() * 1000))
+        signed = {
+            **request.url.query,
+            "path": request.url.path,
+            "appKey": self._key,
+            "nonce": nonce,
+            "timestamp": timestamp,
+        }
+        request.headers["X-App-Key"] = self._key
+        request.headers["X-Nonce"] = nonce
+        request.headers["X-Timestamp"] = timestamp
+        request.headers["X-Signature"] = hmac_sm3(self._secret, sorted_parameters(signed))
+        return await handler(request)
+
+
+class RestConnector:
+    """The plug to a platform that a manifest and a mapping describe fully."""
+
+    def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        wire = manifest.dialect
+        self._platform = manifest.platform
+        self._clock = setup.clock
+        self._reader = PayloadReader(manifest.platform, mapping)
+        self._method = wire.get("method", "GET")
+        self._path: str = wire["path"]
+        self._charset: str = wire.get("charset", "utf-8")
+        self._categories: Mapping[str, str] = wire.get("categories", {})
+        self._envelope = read_envelope(wire["envelope"])
+        self._statuses: Mapping[int, Verdict] = {
+            int(status): read_verdict(meaning) for status, meaning in wire.get("status", {}).items()
+        }
+        self._paging: Mapping[str, Any] | None = wire.get("paging")
+        self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
+        self._http = HttpCaller(
+            setup.session,
+            setup.clock,
+            setup.base_url,
+            max_body_bytes=manifest.platform.limits.max_body_bytes,
+            content_types=wire.get("content_types", ()),
+        )
+
+    @property
+    def platform(self) -> Platform:
+        """The facts about the platform."""
+        return self._platform
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far the platform's clock is ahead of ours."""
+        return self._http.clock_skew_s
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        """Makes one attempt, paging included."""
+        asking = self._ask(query, permit, fetch_by)
+        return await attempt(self._platform, permit.categories, asking, self._clock)
+
+    async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        path = self._path.replace("{uscc}", query.uscc.value)
+        parameters = self._parameters(self._reader.asked(permit.categories))
+        pages: list[Any] = []
+        digests: list[bytes] = []
+        is_cut = False
+        while True:
+            if self._paging is not None:
+                parameters[self._paging["page"]] = str(len(pages) + 1)
+            reply = await self._exchange(path, parameters, fetch_by)
+            digests.append(reply.digest)
+            outcome, payload = self._open(reply)
+            if outcome != OUTCOME_OK:
+                return self._reader.empty(
+                    outcome,
+                    permit.categories,
+                    fetched_at=self._clock.now(),
+                    raw_digest=_joined(digests),
+                )
+            pages.append(payload)
+            if self._paging is None or not self._has_more(payload, len(pages)):
+                break
+            if len(pages) >= self._paging["max_pages"]:
+                is_cut = True
+                break
+        return self._reader.answer(
+            pages,
+            query.uscc,
+            permit.categories,
+            fetched_at=self._clock.now(),
+            raw_digest=_joined(digests),
+            is_cut=is_cut,
+        )
+
+    def _parameters(self, asked: Sequence[TypeMapping]) -> dict[str, str]:
+        parameters = {}
+        if self._categories:
+            keys = [mapping.category_key for mapping in asked]
+            parameters[self._categories["parameter"]] = self._categories["separator"].join(keys)
+        if self._paging is not None:
+            parameters[self._paging["size"]] = str(self._paging["page_size"])
+        return parameters
+
+    async def _exchange(self, path: str, parameters: Mapping[str, str], fetch_by: float) -> Reply:
+        is_get = self._method == hdrs.METH_GET
+        return await self._http.exchange(
+            self._method,
+            path,
+            fetch_by,
+            params=parameters if is_get else None,
+            data=None if is_get else parameters,
+            middlewares=self._middlewares,
+        )
+
+    def _open(self, reply: Reply) -> tuple[Any, Any]:
+        """Opens the envelope; a status without a readable envelope is decided by the manifest's table of statuses."""
+        if not reply.body and reply.status < 300:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "empty", detail=f"HTTP {reply.status} without a body")
+        try:
+            if self._charset != "utf-8" or reply.body.startswith(b"\xef\xbb\xbf"):
+                document = read_json(decode_declared(reply.body, self._charset))
+            else:
+                document = read_json(reply.body)
+            return self._envelope.open(document, raw_digest=reply.digest)
+        except BadDocument as error:
+            if reply.status < 400:
+                raise PlatformError(
+                    OUTCOME_BAD_ANSWER, error.reason, detail=error.detail, raw_digest=reply.digest
+                ) if error.reason not in ("too_deep",) else error
+            verdict = self._statuses.get(reply.status)
+            if verdict is not None:
+                raise PlatformError(verdict.outcome, verdict.reason or f"http_{reply.status}") from error
+            refused = reply.status in (401, 403)
+            raise PlatformError(
+                OUTCOME_AUTH_FAILED if refused else OUTCOME_BAD_ANSWER,
+                f"http_{reply.status}",
+                raw_digest=reply.digest,
+            ) from error
+
+    def _has_more(self, payload: Any, pages_read: int) -> bool:
+        assert self._paging is not None  # asked only for paged platforms
+        try:
+            total = count(dig(payload, self._paging["total"].split(".")))
+        except Unreadable as error:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="total is no number") from error
+        if total is None:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="no total")
+        return pages_read * int(self._paging["page_size"]) < total
+
+
+def _joined(digests: Sequence[bytes]) -> bytes:
+    return digests[0] if len(digests) == 1 else sm3(b"".join(digests))
