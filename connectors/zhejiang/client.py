@@ -1,0 +1,164 @@
+"""The wire of the simulated Zhejiang platform: two stages of secrets, each with an end, and a signature by MD5.
+
+    appSecret     → refreshTokenByKey → refreshSecret (48 h) and requestSecret (15 min)
+    refreshSecret → refreshTokenBySec → a new requestSecret
+    requestSecret → signs business calls: md5(appKey + requestSecret + requestTime)
+
+Token calls answer in `datas`, business calls in `data`: a list on success, an empty text on failure, HTTP 200 both times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_NOT_FOUND,
+)
+from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
+from gateway.domain.errors import PlatformError
+from gateway.domain.platform import Platform
+from gateway.domain.query import CreditQuery
+from gateway.ports import ConnectorSetup
+
+from connectors.kit.attempt import attempt
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_json
+from connectors.kit.envelope import read_envelope
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import md5_hex
+from connectors.kit.token import Token, TokenKeeper
+
+_BY_KEY = "/gateway/app/refreshTokenByKey.htm"
+_BY_SECRET = "/gateway/app/refreshTokenBySec.htm"
+
+
+class ZhejiangConnector:
+    """The plug to the simulated Zhejiang platform."""
+
+    def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        wire = manifest.dialect
+        self._platform = manifest.platform
+        self._clock = setup.clock
+        self._key, self._secret = setup.secrets["app_key"], setup.secrets["app_secret"]
+        self._service: str = wire["service"]
+        self._separator: str = wire["categories"]["separator"]
+        self._parameter: str = wire["categories"]["parameter"]
+        self._reader = PayloadReader(manifest.platform, mapping)
+        self._envelope = read_envelope(wire["envelope"])
+        self._token_envelope = read_envelope({**wire["envelope"], "data": "datas"})
+        self._http = HttpCaller(
+            setup.session,
+            setup.clock,
+            setup.base_url,
+            max_body_bytes=manifest.platform.limits.max_body_bytes,
+            content_types=wire["content_types"],
+        )
+        self._refresh_secret = TokenKeeper(self._by_key, setup.clock)
+        self._request_secret = TokenKeeper(self._by_refresh_secret, setup.clock)
+
+    @property
+    def platform(self) -> Platform:
+        """The facts about the platform."""
+        return self._platform
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far the platform's clock is ahead of ours."""
+        return self._http.clock_skew_s
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        """Makes one attempt; a secret that ran out over there is renewed once within it."""
+        asking = self._ask(query, permit, fetch_by)
+        return await attempt(self._platform, permit.categories, asking, self._clock)
+
+    async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        keys = [mapping.category_key for mapping in self._reader.asked(permit.categories)]
+        form = {"tyxydm": query.uscc.value, self._parameter: self._separator.join(keys)}
+        secret = await self._request_secret.get(fetch_by)
+        try:
+            reply, data = await self._call(self._service, form, secret, fetch_by)
+        except PlatformError as error:
+            if error.cause != "token_expired":
+                raise
+            self._request_secret.drop(secret)
+            secret = await self._request_secret.get(fetch_by)
+            reply, data = await self._call(self._service, form, secret, fetch_by)
+        fetched_at = self._clock.now()
+        if not isinstance(data, list):
+            raise PlatformError(
+                OUTCOME_BAD_ANSWER, "shape", detail="data is no list", raw_digest=reply.digest
+            )
+        if not data:
+            return self._reader.empty(
+                OUTCOME_NOT_FOUND, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest
+            )
+        return self._reader.answer(
+            data, query.uscc, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest
+        )
+
+    async def _call(
+        self, path: str, form: Mapping[str, str], secret: str, fetch_by: float
+    ) -> tuple[Reply, Any]:
+        reply = await self._http.exchange("POST", path, fetch_by, data=self._signed(form, secret))
+        return reply, self._open(reply, self._envelope)
+
+    def _signed(self, form: Mapping[str, str], secret: str) -> dict[str, str]:
+        moment = str(int(self._clock.now().timestamp() * 1000))
+        sign = md5_hex(self._key + secret + moment)
+        return {**form, "appKey": self._key, "requestTime": moment, "sign": sign}
+
+    def _open(self, reply: Reply, envelope: Any) -> Any:
+        if reply.status in (401, 403):
+            raise PlatformError(OUTCOME_AUTH_FAILED, f"http_{reply.status}")
+        if reply.status >= 400 or not reply.body:
+            reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
+            raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
+        document = read_json(decode_declared(reply.body, "utf-8"))
+        return envelope.open(document, raw_digest=reply.digest)[1]
+
+    async def _by_key(self, fetch_by: float, held: Token | None) -> Token:
+        secrets = await self._token_call(_BY_KEY, self._secret, fetch_by)
+        self._request_secret.keep(_token(secrets, "requestSecret"))
+        return _token(secrets, "refreshSecret")
+
+    async def _by_refresh_secret(self, fetch_by: float, held: Token | None) -> Token:
+        before = held
+        refresh_secret = await self._refresh_secret.get(fetch_by)
+        came_along = self._request_secret.held
+        if came_along is not None and came_along is not before:
+            return came_along
+        try:
+            secrets = await self._token_call(_BY_SECRET, refresh_secret, fetch_by)
+        except PlatformError as error:
+            if error.cause != "token_expired":
+                raise
+            self._refresh_secret.drop(refresh_secret)
+            await self._refresh_secret.get(fetch_by)
+            came_along = self._request_secret.held
+            if came_along is None:
+                raise
+            return came_along
+        return _token(secrets, "requestSecret")
+
+    async def _token_call(self, path: str, secret: str, fetch_by: float) -> Mapping[str, Any]:
+        reply = await self._http.exchange("POST", path, fetch_by, data=self._signed({}, secret))
+        secrets = self._open(reply, self._token_envelope)
+        if not isinstance(secrets, Mapping):
+            raise PlatformError(OUTCOME_AUTH_FAILED, "token_shape", detail="no secrets in datas")
+        return secrets
+
+
+def _token(secrets: Mapping[str, Any], name: str) -> Token:
+    try:
+        until = datetime.fromtimestamp(int(secrets[f"{name}EndTime"]) / 1000, UTC)
+        return Token(str(secrets[name]), until)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise PlatformError(OUTCOME_AUTH_FAILED, "token_shape", detail=f"no usable {name}") from error

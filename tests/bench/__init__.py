@@ -1,0 +1,1 @@
+"""Ratios against naive peers, side by side in one run: `make bench`."""

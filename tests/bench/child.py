@@ -1,0 +1,70 @@
+"""What every process of the benchmark does alike: announce its ports on standard output, run on uvloop, end on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import grpc
+import uvloop
+from grpc.aio import ServicerContext
+
+METHOD: Final = "/bench.Peer/Ask"
+OPTIONS: Final = (
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
+    ("grpc.so_reuseport", 0),
+)
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs a process's main coroutine; the event it gets is set on SIGTERM or SIGINT."""
+
+    async def until_told() -> None:
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        await main(told)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_told())
+
+
+def announce(*addresses: int | str) -> None:
+    """Tells the parent where this process listens."""
+    print(json.dumps(addresses), flush=True)
+
+
+async def serve(
+    handler: Callable[..., Awaitable[object]],
+    told: asyncio.Event,
+    *,
+    request: Callable[[bytes], object] | None,
+    response: Callable[..., bytes] | None,
+) -> None:
+    """Serves one unary method on a free port until told to end."""
+    await _serve(grpc.aio.server(options=OPTIONS), handler, told, request, response)
+
+
+async def _serve(
+    server: grpc.aio.Server,
+    handler: Callable[..., Awaitable[object]],
+    told: asyncio.Event,
+    request: Callable[[bytes], object] | None,
+    response: Callable[..., bytes] | None,
+) -> None:
+    async def ask(message: object, _context: ServicerContext[object, object]) -> object:
+        return await handler(message)
+
+    service, _, method = METHOD.strip("/").partition("/")
+    handlers = {
+        method: grpc.unary_unary_rpc_method_handler(ask, request_deserializer=request, response_serializer=response)
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    announce(server.add_insecure_port("127.0.0.1:0"))
+    await server.start()
+    await told.wait()
+    await server.stop(1.0)
