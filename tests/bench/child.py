@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import grpc
 import uvloop
-from grpc.aio import ServicerContext
 
 METHOD: Final = "/bench.Peer/Ask"
 OPTIONS: Final = (
@@ -44,27 +43,21 @@ async def serve(
     *,
     request: Callable[[bytes], object] | None,
     response: Callable[..., bytes] | None,
+    interceptors: Sequence[Any] = (),
 ) -> None:
-    """Serves one unary method on a free port until told to end."""
-    await _serve(grpc.aio.server(options=OPTIONS), handler, told, request, response)
+    """Serves one unary method on a free port until told to end; without (de)serializers it is bytes in, bytes out."""
 
-
-async def _serve(
-    server: grpc.aio.Server,
-    handler: Callable[..., Awaitable[object]],
-    told: asyncio.Event,
-    request: Callable[[bytes], object] | None,
-    response: Callable[..., bytes] | None,
-) -> None:
-    async def ask(message: object, _context: ServicerContext[object, object]) -> object:
+    async def ask(message: object, _context: object) -> object:
         return await handler(message)
 
+    server = grpc.aio.server(options=OPTIONS, interceptors=interceptors)
     service, _, method = METHOD.strip("/").partition("/")
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(ask, request_deserializer=request, response_serializer=response)
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    announce(server.add_insecure_port("127.0.0.1:0"))
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    announce(port)
     await told.wait()
     await server.stop(1.0)

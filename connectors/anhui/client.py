@@ -1,0 +1,140 @@
+"""The wire of the simulated Anhui platform: SOAP 1.1 in GB18030, key and MD5 in the body, pages counted from 1.
+
+The return value is an XML document of its own inside CDATA, `<Result code="1" total="12">`, with `total` as text, tables
+named as in the province's data catalogue, and rows that may carry the old registration number (zch) only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_OK,
+    Outcome,
+)
+from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
+from gateway.domain.dates import CHINA
+from gateway.domain.errors import PlatformError
+from gateway.domain.platform import Platform
+from gateway.domain.query import CreditQuery
+from gateway.domain.statement import sm3
+from gateway.ports import ConnectorSetup
+
+from connectors.kit.attempt import attempt
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_xml
+from connectors.kit.envelope import read_envelope
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import md5_hex
+from connectors.kit.soap import rows_by_table, soap_request, soap_return
+from connectors.kit.values import Unreadable, count
+
+_OPERATION: Final = "queryEnterprise"
+
+
+class AnhuiConnector:
+    """The plug to the simulated Anhui platform."""
+
+    def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        wire = manifest.dialect
+        self._platform = manifest.platform
+        self._clock = setup.clock
+        self._key, self._secret = setup.secrets["access_key"], setup.secrets["access_secret"]
+        self._path: str = wire["path"]
+        self._namespace: str = wire["namespace"]
+        self._charset: str = wire["charset"]
+        self._page_size: int = wire["paging"]["page_size"]
+        self._max_pages: int = wire["paging"]["max_pages"]
+        self._reader = PayloadReader(manifest.platform, mapping)
+        self._envelope = read_envelope(wire["envelope"])
+        self._http = HttpCaller(
+            setup.session,
+            setup.clock,
+            setup.base_url,
+            max_body_bytes=manifest.platform.limits.max_body_bytes,
+            content_types=wire["content_types"],
+        )
+
+    @property
+    def platform(self) -> Platform:
+        """The facts about the platform."""
+        return self._platform
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far the platform's clock is ahead of ours."""
+        return self._http.clock_skew_s
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        """Makes one attempt, paging included."""
+        asking = self._ask(query, permit, fetch_by)
+        return await attempt(self._platform, permit.categories, asking, self._clock)
+
+    async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        tables = ",".join(m.category_key for m in self._reader.asked(permit.categories))
+        pages: list[Any] = []
+        digests: list[bytes] = []
+        while True:
+            reply = await self._call(query.uscc.value, tables, len(pages) + 1, fetch_by)
+            digests.append(reply.digest)
+            outcome, page, total = self._open(reply)
+            raw_digest = digests[0] if len(digests) == 1 else sm3(b"".join(digests))
+            if outcome != OUTCOME_OK:
+                return self._reader.empty(
+                    outcome, permit.categories, fetched_at=self._clock.now(), raw_digest=raw_digest
+                )
+            pages.append(page)
+            is_last = len(pages) * self._page_size >= total
+            if is_last or len(pages) >= self._max_pages:
+                return self._reader.answer(
+                    pages,
+                    query.uscc,
+                    permit.categories,
+                    fetched_at=self._clock.now(),
+                    raw_digest=raw_digest,
+                    is_cut=not is_last,
+                )
+
+    async def _call(self, uscc: str, tables: str, page: int, fetch_by: float) -> Reply:
+        stamp = self._clock.now().astimezone(CHINA).strftime("%Y%m%d%H%M%S")
+        arguments = {
+            "accessKey": self._key,
+            "timestamp": stamp,
+            "sign": md5_hex(self._key + uscc + stamp + self._secret).upper(),
+            "code": uscc,
+            "tables": tables,
+            "pageNo": str(page),
+            "pageSize": str(self._page_size),
+        }
+        body = soap_request(_OPERATION, self._namespace, arguments).encode(self._charset)
+        headers = {"Content-Type": f"text/xml; charset={self._charset}", "SOAPAction": f'"{_OPERATION}"'}
+        return await self._http.exchange("POST", self._path, fetch_by, data=body, headers=headers)
+
+    def _open(self, reply: Reply) -> tuple[Outcome.ValueType, Mapping[str, Any], int]:
+        if reply.status in (401, 403):
+            raise PlatformError(OUTCOME_AUTH_FAILED, f"http_{reply.status}")
+        if reply.status >= 400 or not reply.body:
+            reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
+            raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
+        outer = decode_declared(reply.body, self._charset)
+        root = read_xml(soap_return(outer, f"{_OPERATION}Return"))
+        if root.tag != "Result":
+            raise PlatformError(OUTCOME_BAD_ANSWER, "envelope", detail="no Result", raw_digest=reply.digest)
+        document = {**root.attrib, "tables": rows_by_table(root)}
+        outcome, page = self._envelope.open(document, raw_digest=reply.digest)
+        if outcome != OUTCOME_OK:
+            return outcome, page, 0
+        try:
+            total = count(root.get("total"))
+        except Unreadable as error:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="total is no number") from error
+        if total is None:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="no total")
+        return outcome, page, total

@@ -1,0 +1,77 @@
+"""Processes the benchmark starts: their addresses, the CPU time they have used, and their certain end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).parents[2]
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_START_S: Final = 20.0
+_STOP_S: Final = 10.0
+
+
+class StartError(Exception):
+    """A process ended, or said nothing, before it announced where it listens."""
+
+
+class Process:
+    """A process that is up; `addresses` are the ports or URLs it announced."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], addresses: list[int | str]) -> None:
+        self._popen = popen
+        self.addresses = addresses
+
+    def cpu_s(self) -> float:
+        """Gives the CPU seconds used so far: user and system, all threads, those that ended included."""
+        # After the command's name in brackets: utime and stime are the 12th and 13th field (proc(5), fields 14 and 15).
+        fields = Path(f"/proc/{self._popen.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+    async def stop(self) -> None:
+        """Ends the process: politely, then not."""
+        await _end(self._popen)
+
+
+async def start(stack: AsyncExitStack, folder: Path, module: str, *arguments: str) -> Process:
+    """Starts `python -m module` and waits for its announcement; the stack ends it. Raises StartError with its last line."""
+    log = folder / f"{module}-{len(list(folder.iterdir()))}.log"
+    environment = {**os.environ, "GRPC_VERBOSITY": "ERROR", "PYTHONHASHSEED": "0"}
+    with log.open("wb") as stderr:
+        popen = subprocess.Popen(  # noqa: ASYNC220  # starts in a millisecond, before anything is measured
+            [sys.executable, "-m", module, *arguments],
+            cwd=_ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+    stack.push_async_callback(_end, popen)
+    assert popen.stdout is not None
+    try:
+        line = await asyncio.wait_for(asyncio.to_thread(popen.stdout.readline), _START_S)
+    except TimeoutError as error:
+        popen.kill()  # frees the thread that still reads
+        raise StartError(f"{module} announced nothing in {_START_S:.0f} s") from error
+    if not line:
+        said = log.read_text(errors="replace").strip().splitlines()
+        raise StartError(said[-1] if said else f"{module} ended without a word")
+    return Process(popen, json.loads(line))
+
+
+async def _end(popen: subprocess.Popen[bytes]) -> None:
+    if popen.poll() is None:
+        popen.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(popen.wait, _STOP_S)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()  # noqa: ASYNC222  # it is dead: there is nothing to wait for
+    if popen.stdout is not None:
+        popen.stdout.close()
