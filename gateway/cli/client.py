@@ -1,0 +1,89 @@
+"""The command's own gRPC client: asks a running gateway, and turns a refused call into lines a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
+from gateway._pb.xinyidai.gateway.v1 import (
+    credit_service_pb2,
+    credit_service_pb2_grpc,
+    platform_service_pb2,
+    platform_service_pb2_grpc,
+)
+
+_OPTIONS = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
+
+
+def query_message(
+    uscc: str, purpose: str, platforms: Sequence[str], categories: Sequence[str]
+) -> credit_service_pb2.CreditQuery:
+    """Gives the query; raises ValueError naming an unknown purpose or category and what is known."""
+    return credit_service_pb2.CreditQuery(
+        uscc=uscc,
+        purpose=Purpose.Value(_known(purpose, "PURPOSE_", Purpose.keys())),
+        platforms=platforms,
+        categories=[
+            Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories
+        ],
+    )
+
+
+def _known(name: str, prefix: str, known: Sequence[str]) -> str:
+    full = prefix + name.upper().replace("-", "_").removeprefix(prefix)
+    if full not in known or full.endswith("_UNSPECIFIED"):
+        choices = ", ".join(k.removeprefix(prefix) for k in known[1:])
+        raise ValueError(f"{name!r} is unknown; use one of {choices}")
+    return full
+
+
+async def get_view(
+    address: str, query: credit_service_pb2.CreditQuery, timeout_s: float
+) -> credit_service_pb2.GetCreditViewResponse:
+    """Asks for one view; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = credit_service_pb2_grpc.CreditServiceStub(channel)
+        request = credit_service_pb2.GetCreditViewRequest(query=query)
+        response: credit_service_pb2.GetCreditViewResponse = await stub.GetCreditView(
+            request, timeout=timeout_s
+        )
+        return response
+
+
+async def list_platforms(address: str) -> Sequence[platform_service_pb2.Platform]:
+    """Asks for all platforms; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = platform_service_pb2_grpc.PlatformServiceStub(channel)
+        response: platform_service_pb2.ListPlatformsResponse = await stub.ListPlatforms(
+            platform_service_pb2.ListPlatformsRequest(), timeout=10
+        )
+        return response.platforms
+
+
+def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:
+    """Gives the lines that tell a person what went wrong and what to do."""
+    lines = [f"{error.code().name}: {error.details()}"]
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an AioRpcError has what a call has
+    if status is None:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            lines.append(f"no gateway answers at {address}; start one with `xinyidai up` or `make run`")
+        return lines
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        outcomes = credit_service_pb2.PlatformOutcomes()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(bad):
+            lines += [f"  {v.field}: {v.description}" for v in bad.field_violations]
+        elif detail.Unpack(outcomes):
+            lines += [
+                f"  {a.platform}: {Outcome.Name(a.outcome).removeprefix('OUTCOME_')} {a.reason}".rstrip()
+                for a in outcomes.answers
+            ]
+        elif detail.Unpack(retry):
+            lines.append(f"  ask again in {retry.retry_delay.ToTimedelta().total_seconds():g} s")
+    return lines

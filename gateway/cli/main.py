@@ -1,0 +1,224 @@
+"""Commands and their options; each decodes, calls, and tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import structlog
+import typer
+from google.protobuf import json_format
+from rich.console import Console
+from rich.table import Table
+
+from gateway.adapters.telemetry.logs import configure_logs
+from gateway.bootstrap import connector_faults, find_plugins
+from gateway.cli.client import explain, get_view, list_platforms, query_message
+from gateway.cli.demo import DemoFailedError, demo
+from gateway.cli.render import show
+from gateway.cli.running import World, at_sandboxes, gateway, run, sandboxes, stop_signals
+from gateway.cli.words import say
+from gateway.domain.errors import ConfigError, StoreError
+from gateway.settings import Settings, load_settings
+
+app = typer.Typer(
+    name="xinyidai",
+    help=say(
+        "Xinyidai interconnection gateway: one question about one enterprise, all platforms, one merged view.",
+        "信易贷互联网关：一次查询，所有平台，一个统一信用视图。",
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")),
+]
+Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
+AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
+Enterprises = Annotated[int, typer.Option("--enterprises", min=12, help=say("Simulated enterprises.", "模拟企业数量。"))]
+Seed = Annotated[int, typer.Option("--seed", help=say("Seed of the simulated world.", "模拟数据种子。"))]
+
+_LOCAL = "127.0.0.1:50051"
+
+
+def _console() -> Console:
+    # A pipe has no width of its own; tables need one they can be read at.
+    return Console() if sys.stdout.isatty() else Console(width=118)
+
+
+def _fail(lines: list[str], code: int) -> typer.Exit:
+    for line in lines:
+        typer.echo(line, err=True)
+    return typer.Exit(code)
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load_settings(config)
+    except ConfigError as error:
+        raise _fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
+
+
+@app.command(help=say("Serve gRPC until SIGTERM.", "启动 gRPC 服务，直至收到 SIGTERM。"))
+def serve(
+    config: Config = None,
+    listen: Annotated[str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址。"))] = None,
+) -> None:
+    """Serves until a signal; exits 2 on faults of the configuration."""
+    settings = _settings(config)
+    configure_logs(settings.gateway.log.level)
+
+    async def main() -> None:
+        async with (
+            stop_signals() as stopped,
+            gateway(settings, listen=listen or settings.gateway.server.listen) as (_, port),
+        ):
+            log = structlog.get_logger("gateway")
+            log.warning("gateway.development_permits", note="every query is permitted; loopback only")
+            log.info("gateway.serving", port=port, platforms=sorted(settings.platforms))
+            await stopped.wait()
+            log.info("gateway.draining", at_most_s=settings.gateway.server.drain_s)
+
+    _run(main())
+
+
+@app.command(help=say("Start the simulated platforms and keep them up.", "启动模拟平台并保持运行。"))
+def sandbox(
+    config: Config = None,
+    platform: Annotated[list[str] | None, typer.Option(help=say("Only these.", "仅限这些平台。"))] = None,
+    enterprises: Enterprises = 1_000,
+    seed: Seed = 20_260_401,
+) -> None:
+    """Keeps sandboxes up until a signal."""
+    settings = _settings(config)
+
+    async def main() -> None:
+        names = platform or list(settings.platforms)
+        async with (
+            stop_signals() as stopped,
+            sandboxes(names, World(enterprises, seed), free_ports=False) as running,
+        ):
+            for name, one in running.items():
+                typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
+            await stopped.wait()
+
+    _run(main())
+
+
+@app.command(help=say("Sandbox and gateway together, until SIGTERM.", "模拟平台与网关一同启动，直至收到 SIGTERM。"))
+def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_260_401) -> None:
+    """Keeps everything up until a signal."""
+    settings = _settings(config)
+    configure_logs(settings.gateway.log.level)
+
+    async def main() -> None:
+        async with (
+            stop_signals() as stopped,
+            sandboxes(list(settings.platforms), World(enterprises, seed), free_ports=False) as running,
+            gateway(at_sandboxes(settings, running), listen=settings.gateway.server.listen) as (_, port),
+        ):
+            for name, one in running.items():
+                typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
+            typer.echo(f"gateway    127.0.0.1:{port}   xinyidai query 91310115MA0TERT167")
+            await stopped.wait()
+
+    _run(main())
+
+
+@app.command(help=say("Ask a running gateway about one enterprise.", "向运行中的网关查询一家企业。"))
+def query(
+    uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
+    purpose: Annotated[str, typer.Option(help=say("Why: PRE_LOAN, IN_LOAN, …", "用途：PRE_LOAN、IN_LOAN 等。"))] = "PRE_LOAN",
+    platform: Annotated[list[str] | None, typer.Option(help=say("Only these platforms.", "仅限这些平台。"))] = None,
+    category: Annotated[list[str] | None, typer.Option(help=say("Only these categories.", "仅限这些类目。"))] = None,
+    timeout: Annotated[float, typer.Option(min=0.05, help=say("Deadline in seconds.", "时限（秒）。"))] = 10.0,
+    address: Address = _LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the view; exits 1 when the gateway refuses or cannot answer, 2 for a wrong option."""
+    try:
+        message = query_message(uscc, purpose, platform or [], category or [])
+    except ValueError as error:
+        raise _fail([str(error)], 2) from error
+    try:
+        response = run(get_view(address, message, timeout))
+    except grpc.aio.AioRpcError as error:
+        raise _fail(explain(error, address), 1) from error
+    if as_json:
+        typer.echo(json_format.MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
+    else:
+        show(_console(), response)
+
+
+@app.command(help=say("Platforms of a running gateway: coverage, limits, health.", "运行中网关的平台：覆盖、限额、健康状况。"))
+def platforms(
+    platform: Annotated[str | None, typer.Argument(help=say("Only this one.", "仅此平台。"))] = None,
+    address: Address = _LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints what the gateway is connected to."""
+    try:
+        found = [p for p in run(list_platforms(address)) if platform in (None, p.platform)]
+    except grpc.aio.AioRpcError as error:
+        raise _fail(explain(error, address), 1) from error
+    if not found:
+        raise _fail([say(f"no platform {platform!r}", f"没有平台 {platform!r}")], 1)
+    if as_json:
+        for one in found:
+            typer.echo(json_format.MessageToJson(one, preserving_proto_field_name=True, ensure_ascii=False))
+        return
+    table = Table(expand=True)
+    for column in ("平台 platform", "名称 title", "接口 dialect", "覆盖 covers", "健康 health"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        health = one.health.DESCRIPTOR.fields_by_name["health"].enum_type.values_by_number[one.health.health]
+        verdict = health.name.removeprefix("PLATFORM_HEALTH_")
+        table.add_row(one.platform, one.title_zh, one.dialect, str(len(one.coverage)), f"{verdict} ({one.health.call_count})")
+    _console().print(table)
+
+
+@app.command("check-config", help=say("Check the configuration, list every fault.", "检查配置，列出所有错误。"))
+def check_config(config: Config = None) -> None:
+    """Lists every fault with file and key; exits 2 when there is one."""
+    settings = _settings(config)
+    plugins = find_plugins(settings)
+    faults = connector_faults(settings, plugins)
+    if faults:
+        raise _fail([say("The configuration has faults:", "配置有误："), *faults], 2)
+    for name, facts in plugins.platforms.items():
+        covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
+        typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
+    typer.echo(say("The configuration is sound.", "配置无误。"))
+
+
+@app.command("demo", help=say("Show it all once and check it, then end.", "演示一遍并自行核对，然后结束。"))
+def demo_command(config: Config = None) -> None:
+    """Runs the demo; exits 1 when it does not show what it promises."""
+    settings = _settings(config)
+    configure_logs("error")
+    try:
+        _run(demo(settings, _console()))
+    except DemoFailedError as error:
+        raise _fail([say(f"The demo failed: {error}", f"演示失败：{error}")], 1) from error
+
+
+def _run(main: object) -> None:
+    try:
+        run(main)  # type: ignore[arg-type]  # a coroutine
+    except ConfigError as error:
+        raise _fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
+    except StoreError as error:
+        raise _fail([str(error)], 2) from error
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

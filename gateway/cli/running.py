@@ -1,0 +1,109 @@
+"""Keeping things up: sandboxes and a gateway on one event loop, until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from gateway.bootstrap import Gateway, build_gateway, find_plugins, find_sandboxes
+from gateway.domain.errors import ConfigError
+from gateway.ports import RunningSandbox
+from gateway.settings import Settings
+
+T = TypeVar("T")
+SANDBOX_PORTS = {"shanghai": 18031, "jiangsu": 18032, "zhejiang": 18033, "anhui": 18034}
+CONTROL_OFFSET = 1_000
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+@asynccontextmanager
+async def stop_signals() -> AsyncIterator[asyncio.Event]:
+    """Gives an event that SIGTERM and SIGINT set."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def require_loopback(listen: str) -> None:
+    """Raises ConfigError unless the address is loopback: development permits and plain text go no further."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ConfigError(
+            [
+                f"gateway.toml: server.listen: {listen} is not loopback; development permits and plain text are "
+                "served on loopback only (use 127.0.0.1)"
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How large the simulated world is and how it is drawn."""
+
+    enterprises: int = 1_000
+    seed: int = 20_260_401
+
+
+@asynccontextmanager
+async def sandboxes(
+    names: Sequence[str], world: World, *, free_ports: bool
+) -> AsyncIterator[Mapping[str, RunningSandbox]]:
+    """Starts the named simulated platforms, on their usual ports or on free ones, and stops them."""
+    running: dict[str, RunningSandbox] = {}
+    try:
+        for name, plugin in find_sandboxes(names).items():
+            port = 0 if free_ports else SANDBOX_PORTS.get(name, 0)
+            control = port + CONTROL_OFFSET if port else 0
+            running[name] = await plugin.start(
+                "127.0.0.1", port, control, enterprises=world.enterprises, seed=world.seed
+            )
+        yield running
+    finally:
+        for sandbox in running.values():
+            await sandbox.aclose()
+
+
+@asynccontextmanager
+async def gateway(
+    settings: Settings, *, listen: str, audit_path: Path | None = None
+) -> AsyncIterator[tuple[Gateway, int]]:
+    """Starts a gateway and gives it with its port; drains and closes it at the end."""
+    require_loopback(listen)
+    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path)
+    try:
+        yield built, await built.server.start(listen)
+    finally:
+        await built.aclose()
+
+
+def at_sandboxes(settings: Settings, running: Mapping[str, RunningSandbox]) -> Settings:
+    """Gives the settings with the platforms' addresses replaced by those of running sandboxes."""
+    platforms = {
+        name: table.model_copy(update={"base_url": running[name].url})
+        for name, table in settings.platforms.items()
+        if name in running
+    }
+    return replace(settings, platforms=platforms)
