@@ -57,7 +57,7 @@ bench: setup ## ratios against naive peers, side by side in one run
 	@$(PY) -m tests.bench
 
 format: setup ## format the code
-	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/buf format -w proto/xinyidai
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && (cd proto && ../$(BIN)/buf format -w --path xinyidai)
 
 lock: ## pin and hash the requirements anew
 	@cd requirements && for set in runtime dev; do \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,7 +50,8 @@ class ConnectorSetup:
     """What a deployment gives a connector: address, credentials already resolved, quota, and what it shares.
 
     `options` are the keys of the platform's table in `config/platforms.toml` that the gateway itself does not know; the
-    connector checks them. `secrets` holds values by name; they never enter logs or errors.
+    connector checks them. `secrets` holds values by name; they never enter logs or errors. `tls` is None where the system's
+    authorities are trusted.
     """
 
     base_url: str
@@ -57,6 +59,7 @@ class ConnectorSetup:
     clock: Clock
     secrets: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
 
 
 class ConnectorPlugin(Protocol):

@@ -81,6 +81,7 @@ class PlatformSettings(_Strict):
 
     base_url: str
     enabled: bool = True
+    ca_file: Path | None = None
     secrets: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
 

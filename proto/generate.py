@@ -143,7 +143,7 @@ def check_contract() -> int:
         image(built)
         paths = [f"--path={source}" for source in sources()]
         failed = buf(["lint", str(built), "--config", "buf.yaml", *paths])
-        failed |= buf(["format", "--diff", "--exit-code", "xinyidai"])
+        failed |= buf(["format", "--diff", "--exit-code", "--path", "xinyidai"])
         baselines = sorted(BASELINE.glob("*.txtpb"))
         if baselines:
             against = ["--against", str(baselines[-1]), "--config", "buf.yaml"]

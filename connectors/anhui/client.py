@@ -9,6 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from connectors.kit.attempt import attempt, reading
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_xml
+from connectors.kit.envelope import read_envelope
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import md5_hex
+from connectors.kit.soap import rows_by_table, soap_request, soap_return
+from connectors.kit.values import Unreadable, count
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
@@ -23,18 +34,6 @@ from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import sm3
 from gateway.ports import ConnectorSetup
-
-from connectors.kit.attempt import attempt
-from connectors.kit.charset import decode_declared
-from connectors.kit.documents import read_xml
-from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
-from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
-from connectors.kit.signing import md5_hex
-from connectors.kit.soap import rows_by_table, soap_request, soap_return
-from connectors.kit.values import Unreadable, count
 
 _OPERATION: Final = "queryEnterprise"
 
@@ -60,6 +59,7 @@ class AnhuiConnector:
             setup.base_url,
             max_body_bytes=manifest.platform.limits.max_body_bytes,
             content_types=wire["content_types"],
+            tls=setup.tls,
         )
 
     @property
@@ -123,11 +123,12 @@ class AnhuiConnector:
         if reply.status >= 400 or not reply.body:
             reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
             raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
-        outer = decode_declared(reply.body, self._charset)
-        root = read_xml(soap_return(outer, f"{_OPERATION}Return"))
+        with reading(reply):
+            outer = decode_declared(reply.body, self._charset)
+            root = read_xml(soap_return(outer, f"{_OPERATION}Return"))
         if root.tag != "Result":
             raise PlatformError(OUTCOME_BAD_ANSWER, "envelope", detail="no Result", raw_digest=reply.digest)
-        document = {**root.attrib, "tables": rows_by_table(root)}
+        document: dict[str, Any] = {**{str(k): v for k, v in root.attrib.items()}, "tables": rows_by_table(root)}
         outcome, page = self._envelope.open(document, raw_digest=reply.digest)
         if outcome != OUTCOME_OK:
             return outcome, page, 0

@@ -35,9 +35,15 @@ def _yuan(fen: int) -> str:
     return f"{fen / 100:,.2f}"
 
 
-
 def _subject(v: Values, k: Row) -> Row:
-    return {**k, "zzjgdm": v["org_code"], "qymc": v["name"], "cym": "；".join(v["former_names"]), "ztlb": v["kind"], "lsdm": v["parent"]}
+    return {
+        **k,
+        "zzjgdm": v["org_code"],
+        "qymc": v["name"],
+        "cym": "；".join(v["former_names"]),
+        "ztlb": v["kind"],
+        "lsdm": v["parent"],
+    }
 
 
 def _registration(v: Values, k: Row) -> Row:
@@ -69,7 +75,13 @@ def _list_entry(v: Values, k: Row) -> Row:
 
 
 def _abnormal(v: Values, k: Row) -> Row:
-    return {"lryy": v["reason"], "lrrq": _day(v["listed"]), "jdjg": v["authority_name"], "jdjgdm": v["authority_code"], "ycrq": _day(v["removed"])}
+    return {
+        "lryy": v["reason"],
+        "lrrq": _day(v["listed"]),
+        "jdjg": v["authority_name"],
+        "jdjgdm": v["authority_code"],
+        "ycrq": _day(v["removed"]),
+    }
 
 
 def _honour(v: Values, k: Row) -> Row:
@@ -165,9 +177,11 @@ def _refusal(a: Mapping[str, str]) -> str:
     if abs((moment - datetime.now(_CHINA)).total_seconds()) > CLOCK_WINDOW_S:
         return "-3"
     plain = a["accessKey"] + a["code"] + a["timestamp"] + CREDENTIALS["access_secret"]
-    if hashlib.md5(plain.encode()).hexdigest().upper() != a["sign"]:  # noqa: S324
+    if hashlib.md5(plain.encode()).hexdigest().upper() != a["sign"]:
         return "-2"
-    is_sound = a["pageNo"].isdigit() and a["pageSize"].isdigit() and int(a["pageNo"]) >= 1 and 1 <= int(a["pageSize"]) <= 100
+    is_sound = (
+        a["pageNo"].isdigit() and a["pageSize"].isdigit() and int(a["pageNo"]) >= 1 and 1 <= int(a["pageSize"]) <= 100
+    )
     return "" if is_sound and all(name in _TABLES for name in a["tables"].split(",")) else "-4"
 
 

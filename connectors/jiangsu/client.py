@@ -21,6 +21,18 @@ from typing import Any, Final
 
 import msgspec
 
+from connectors.kit.attempt import attempt, reading
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_json
+from connectors.kit.envelope import read_envelope
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping
+from connectors.kit.payload import PayloadReader
+from connectors.kit.poll import poll_until
+from connectors.kit.signing import sm4_cbc_decrypt, sm4_cbc_encrypt
+from connectors.kit.sm2 import Sm2Signer, Sm2Verifier
+from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
@@ -33,19 +45,6 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.ports import ConnectorSetup
-
-from connectors.kit.attempt import attempt
-from connectors.kit.charset import decode_declared
-from connectors.kit.documents import read_json
-from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
-from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
-from connectors.kit.poll import poll_until
-from connectors.kit.signing import sm4_cbc_decrypt, sm4_cbc_encrypt
-from connectors.kit.sm2 import Sm2Signer, Sm2Verifier
-from connectors.kit.token import Token, TokenKeeper
 
 _TASKS_KEPT: Final = 10_000
 TaskKey = tuple[str, tuple[int, ...], str, tuple[str, ...]]
@@ -82,6 +81,7 @@ class JiangsuConnector:
             setup.base_url,
             max_body_bytes=manifest.platform.limits.max_body_bytes,
             content_types=wire["content_types"],
+            tls=setup.tls,
         )
         self._token = TokenKeeper(self._new_token, setup.clock)
         self._tasks: dict[TaskKey, _Task] = {}
@@ -144,9 +144,7 @@ class JiangsuConnector:
                 return None, self._wait(answer)
             raise PlatformError(OUTCOME_BAD_ANSWER, "status_unknown", detail="of the task")
 
-        return await poll_until(
-            look, first_wait_s=first_wait_s, fetch_by=fetch_by, clock=self._clock
-        )
+        return await poll_until(look, first_wait_s=first_wait_s, fetch_by=fetch_by, clock=self._clock)
 
     async def _submit(self, key: TaskKey, fetch_by: float) -> _Task:
         uscc, categories = key[0], key[1]
@@ -167,9 +165,7 @@ class JiangsuConnector:
         stated_s = stated / 1000 if isinstance(stated, int) else 0.0
         return max(stated_s, self._shortest_poll_s)
 
-    async def _call(
-        self, path: str, question: Mapping[str, Any], fetch_by: float
-    ) -> tuple[Mapping[str, Any], Reply]:
+    async def _call(self, path: str, question: Mapping[str, Any], fetch_by: float) -> tuple[Mapping[str, Any], Reply]:
         token = await self._token.get(fetch_by)
         try:
             return await self._call_with(token, path, question, fetch_by)
@@ -193,9 +189,7 @@ class JiangsuConnector:
             "timestamp": str(int(self._clock.now().timestamp() * 1000)),
         }
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        reply = await self._http.exchange(
-            "POST", path, fetch_by, data=msgspec.json.encode(body), headers=headers
-        )
+        reply = await self._http.exchange("POST", path, fetch_by, data=msgspec.json.encode(body), headers=headers)
         document = self._read(reply)
         self._envelope.open(document, raw_digest=reply.digest)
         return self._unseal(document, reply), reply
@@ -208,7 +202,8 @@ class JiangsuConnector:
             refused = reply.status in (401, 403)
             outcome = OUTCOME_AUTH_FAILED if refused else OUTCOME_BAD_ANSWER
             raise PlatformError(outcome, f"http_{reply.status}", raw_digest=reply.digest)
-        return read_json(decode_declared(reply.body, "utf-8"))
+        with reading(reply):
+            return read_json(decode_declared(reply.body, "utf-8"))
 
     def _unseal(self, document: Mapping[str, Any], reply: Reply) -> Mapping[str, Any]:
         """Checks the signature first, then deciphers: nothing unsigned is ever parsed."""
@@ -233,7 +228,8 @@ class JiangsuConnector:
             raise PlatformError(
                 OUTCOME_AUTH_FAILED, "decipher", detail="SM4 key or padding", raw_digest=reply.digest
             ) from error
-        return _object(read_json(decode_declared(plain, "utf-8")), "encData")
+        with reading(reply):
+            return _object(read_json(decode_declared(plain, "utf-8")), "encData")
 
     async def _new_token(self, fetch_by: float, held: Token | None) -> Token:
         form = {
@@ -244,7 +240,8 @@ class JiangsuConnector:
         reply = await self._http.exchange("POST", "/oauth/token", fetch_by, data=form)
         if reply.status >= 400:
             raise PlatformError(OUTCOME_AUTH_FAILED, f"token_http_{reply.status}")
-        answer = _object(read_json(decode_declared(reply.body, "utf-8")), "token")
+        with reading(reply):
+            answer = _object(read_json(decode_declared(reply.body, "utf-8")), "token")
         token, lifetime_s = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(token, str) or not isinstance(lifetime_s, int):
             raise PlatformError(OUTCOME_AUTH_FAILED, "token_shape", detail="no usable access_token")

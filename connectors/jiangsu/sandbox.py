@@ -158,7 +158,10 @@ class SimulatedJiangsu(SimulatedPlatform):
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
-        right = form.get("client_id") == CREDENTIALS["client_id"] and form.get("client_secret") == CREDENTIALS["client_secret"]
+        right = (
+            form.get("client_id") == CREDENTIALS["client_id"]
+            and form.get("client_secret") == CREDENTIALS["client_secret"]
+        )
         if not right or form.get("grant_type") != "client_credentials":
             return web.json_response({"error": "invalid_client"}, status=401)
         token = secrets.token_hex(16)
@@ -198,7 +201,11 @@ class SimulatedJiangsu(SimulatedPlatform):
         if code != "0000":
             return self._answer(code)
         items = question.get("items")
-        if not isinstance(question.get("tyshxydm"), str) or not isinstance(items, list) or not all(i in _ITEMS for i in items):
+        if (
+            not isinstance(question.get("tyshxydm"), str)
+            or not isinstance(items, list)
+            or not all(i in _ITEMS for i in items)
+        ):
             return self._answer("2001")
         task_id, now = secrets.token_hex(8), time.monotonic()
         self.tasks[task_id] = _Task(question, now + self.processing_s, now + _POLL_MS / 1000)
@@ -235,7 +242,12 @@ class SimulatedJiangsu(SimulatedPlatform):
 
     def _answer(self, code: str, answer: Mapping[str, Any] | None = None) -> web.Response:
         messages = {"0000": "成功", "3001": "查询过于频繁"}
-        body: dict[str, Any] = {"resultCode": code, "resultMsg": messages.get(code, "失败"), "encData": "", "signData": ""}
+        body: dict[str, Any] = {
+            "resultCode": code,
+            "resultMsg": messages.get(code, "失败"),
+            "encData": "",
+            "signData": "",
+        }
         if answer is not None:
             charset = "gbk" if self.faults.take("charset") else "utf-8"
             enc_data = base64.b64encode(_encipher(json.dumps(answer, ensure_ascii=False).encode(charset)))

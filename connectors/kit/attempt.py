@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+from connectors.kit.documents import BadDocument
+from connectors.kit.http import Reply
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
     OUTCOME_TOO_LARGE,
@@ -14,22 +17,24 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.platform import Platform
 from gateway.ports import Clock
 
-from connectors.kit.documents import BadDocument
-
 _TOO_LARGE = frozenset({"too_deep", "too_large"})
 
 
-async def attempt(
-    platform: Platform, categories: Sequence[int], ask: Awaitable[Answer], clock: Clock
-) -> Answer:
+@contextmanager
+def reading(reply: Reply) -> Iterator[None]:
+    """Turns a document that cannot be read into the platform's failure, with the digest of its bytes as evidence."""
+    try:
+        yield
+    except BadDocument as error:
+        outcome = OUTCOME_TOO_LARGE if error.reason in _TOO_LARGE else OUTCOME_BAD_ANSWER
+        raise PlatformError(outcome, error.reason, detail=error.detail, raw_digest=reply.digest) from error
+
+
+async def attempt(platform: Platform, categories: Sequence[int], ask: Awaitable[Answer], clock: Clock) -> Answer:
     """Gives what `ask` gives, or the answer its failure amounts to, with the time it took."""
     started = clock.monotonic()
     try:
         answer = await ask
     except PlatformError as error:
         answer = answer_of_error(platform.id, error, categories)
-    except BadDocument as error:
-        outcome = OUTCOME_TOO_LARGE if error.reason in _TOO_LARGE else OUTCOME_BAD_ANSWER
-        failure = PlatformError(outcome, error.reason, detail=error.detail)
-        answer = answer_of_error(platform.id, failure, categories)
     return replace(answer, latency_s=clock.monotonic() - started)

@@ -169,9 +169,7 @@ def _subject(enterprise: Enterprise, kind: str = "企业", former: Sequence[str]
     }  # fmt: skip
 
 
-def _penalty(
-    platform: str, number: int, year: int, decided: date, fine_fen: int, which: int = 0
-) -> dict[str, Any]:
+def _penalty(platform: str, number: int, year: int, decided: date, fine_fen: int, which: int = 0) -> dict[str, Any]:
     domain, violation, basis, mark = _VIOLATIONS[which]
     city = _CITY_OF[platform]
     yuan = fine_fen // 100
@@ -194,7 +192,12 @@ def _demo() -> Enterprise:
         "industry": "C3484", **_by("shanghai", "市场监督管理局"), "approved": date(2026, 3, 12), "size": "小型",
         "employees": 86,
     }  # fmt: skip
-    old = {"capital_fen": 500_000_000, "legal_rep": "测试乙", "address": "上海市浦东新区旧址路1号", "approved": date(2021, 7, 1)}
+    old = {
+        "capital_fen": 500_000_000,
+        "legal_rep": "测试乙",
+        "address": "上海市浦东新区旧址路1号",
+        "approved": date(2021, 7, 1),
+    }
     e.add("registration", registration, shanghai={}, zhejiang=old, jiangsu={"employees": 90})
     for name, kind, ratio in (("测试甲", "自然人股东", 6_000), ("上海示例投资有限公司", "法人股东", 4_000)):
         e.add(
@@ -209,7 +212,13 @@ def _demo() -> Enterprise:
         "decided": date(2023, 6, 1), "valid_from": date(2023, 6, 1), "valid_to": date(2028, 5, 31), "status": "有效",
         "is_pollution": True,
     }  # fmt: skip
-    e.add("licence", licence, shanghai={}, jiangsu={"doc_no": "沪环许[2023]118号"}, zhejiang={"doc_no": "沪环许（2023）118号"})
+    e.add(
+        "licence",
+        licence,
+        shanghai={},
+        jiangsu={"doc_no": "沪环许[2023]118号"},
+        zhejiang={"doc_no": "沪环许（2023）118号"},
+    )
     # The penalty three platforms know: an Anhui event, with other brackets, amounts and dates elsewhere.
     penalty = _penalty("anhui", 12, 2026, date(2026, 5, 8), 200_000)
     e.add(
@@ -233,7 +242,11 @@ def _demo() -> Enterprise:
     e.add("tax", _tax("2026-Q2", "320000", 4_120_000), jiangsu={})
     for month in ("2026-07", "2026-08", "2026-09"):
         e.add("social", _social(month, "310000", 86), shanghai={})
-        e.add("housing", {"month": month, "region": "310000", "members": 84, "paid_fen": 25_200_000, "state": "正常"}, shanghai={})
+        e.add(
+            "housing",
+            {"month": month, "region": "310000", "members": 84, "paid_fen": 25_200_000, "state": "正常"},
+            shanghai={},
+        )
         e.add("utility", _utility(month, "310000", 48_210), shanghai={})
     e.add("qualification", {"kind": "高新技术企业", "cert_no": "GR202531000123", "count": None,
                             **_by("shanghai", "科学技术委员会"), "awarded": date(2025, 11, 20), "valid_to": date(2028, 11, 19)},
@@ -260,7 +273,14 @@ def _tax(period: str, region: str, vat_fen: int) -> dict[str, Any]:
 
 
 def _social(month: str, region: str, insured: int) -> dict[str, Any]:
-    return {"month": month, "region": region, "insured": insured, "paid_fen": insured * 142_350, "arrears_fen": 0, "months_unpaid": 0}
+    return {
+        "month": month,
+        "region": region,
+        "insured": insured,
+        "paid_fen": insured * 142_350,
+        "arrears_fen": 0,
+        "months_unpaid": 0,
+    }
 
 
 def _utility(month: str, region: str, usage: int) -> dict[str, Any]:
@@ -285,20 +305,35 @@ def _examples(rng: Random) -> tuple[list[Enterprise], dict[str, str]]:
     e.add("registration", gone, anhui={})
     e.add("subject", _subject(e), anhui={})
     parent = found["demo"].uscc
-    e = found["branch"] = _plain("91320594MA0TERT16D", "上海澄信机械有限公司苏州分公司", "jiangsu", rng, kind="分支机构")
+    e = found["branch"] = _plain(
+        "91320594MA0TERT16D", "上海澄信机械有限公司苏州分公司", "jiangsu", rng, kind="分支机构"
+    )
     e.facts[0] = Fact("subject", {**e.facts[0].values, "parent": parent}, e.facts[0].seen)
     found["national"] = _plain("91100000MA0TERT16Q", "中示全国控股有限公司", "shanghai", rng, "jiangsu")
     e = found["old_number_only"] = _plain("91330106MA0TERT16E", "杭州旧号商贸有限公司", "zhejiang", rng)
     e.add("penalty", _penalty("anhui", 5, 2026, date(2026, 6, 6), 800_000, 2), anhui={})
     e.known_by["anhui"] = "reg_no"
     e = found["name_variant"] = _plain(code_of("91", "310112", "MA2DEM0A"), "上海启辰（集团）有限公司", "shanghai", rng)
-    e.add("subject", _subject(e), zhejiang={"name": "上海启辰(集团)有限公司"}, anhui={"name": "上海启辰（集团）有限公司　"})
+    e.add(
+        "subject",
+        _subject(e),
+        zhejiang={"name": "上海启辰(集团)有限公司"},
+        anhui={"name": "上海启辰（集团）有限公司　"},
+    )
     found["wrap_zero"] = _plain("91310115MAC0DEM080", "上海零尾电子有限公司", "shanghai", rng)
-    found["individual_business"] = _plain("92330782MA0TERT16C", "义乌市示例五金商行", "zhejiang", rng, kind="个体工商户")
+    found["individual_business"] = _plain(
+        "92330782MA0TERT16C", "义乌市示例五金商行", "zhejiang", rng, kind="个体工商户"
+    )
     found["cooperative"] = _plain("93340100MA0TERT16M", "合肥示例农业专业合作社", "anhui", rng, kind="农民专业合作社")
-    found["clean"] = _plain(code_of("91", "320102", "MA3DEM0B"), "南京清白电子有限公司", "jiangsu", rng, "shanghai", "zhejiang", "anhui")
-    found["rare_characters"] = _plain(code_of("91", "340202", "MA4DEM0C"), "芜湖䶮泽〔示例〕食品有限公司", "anhui", rng, "shanghai")
-    e = found["listed"] = _plain(code_of("91", "330106", "MA5DEM0D"), "杭州失信化工有限公司", "zhejiang", rng, "shanghai")
+    found["clean"] = _plain(
+        code_of("91", "320102", "MA3DEM0B"), "南京清白电子有限公司", "jiangsu", rng, "shanghai", "zhejiang", "anhui"
+    )
+    found["rare_characters"] = _plain(
+        code_of("91", "340202", "MA4DEM0C"), "芜湖䶮泽〔示例〕食品有限公司", "anhui", rng, "shanghai"
+    )
+    e = found["listed"] = _plain(
+        code_of("91", "330106", "MA5DEM0D"), "杭州失信化工有限公司", "zhejiang", rng, "shanghai"
+    )
     e.add("list_entry", _yrd_env(2019, "zhejiang", 1), zhejiang={}, shanghai={})
     e.add("list_entry", {**_yrd_env(2026, "zhejiang", 2), "code": "SDL_COURT", "name": "失信被执行人", "field": "", "year": None,
                          "basis": "法律法规", **_by("zhejiang", "中级人民法院"), "doc_no": "（2026）浙01执88号"},

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from connectors.kit.mapping import dig
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
     OUTCOME_NO_RECORDS,
@@ -18,8 +19,6 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     Outcome,
 )
 from gateway.domain.errors import PlatformError
-
-from connectors.kit.mapping import dig
 
 _GIVEN: Final = frozenset({OUTCOME_OK, OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
 
@@ -44,9 +43,7 @@ class Envelope:
         """Gives OK, NO_RECORDS or NOT_FOUND with the payload; raises PlatformError for any other code."""
         code = dig(document, self.code_path)
         if code is None or isinstance(code, (dict, list)):
-            raise PlatformError(
-                OUTCOME_BAD_ANSWER, "envelope", detail="no code in the answer", raw_digest=raw_digest
-            )
+            raise PlatformError(OUTCOME_BAD_ANSWER, "envelope", detail="no code in the answer", raw_digest=raw_digest)
         verdict = self.codes.get(str(code))
         if verdict is None:
             raise PlatformError(
@@ -56,9 +53,7 @@ class Envelope:
                 raw_digest=raw_digest,
             )
         if verdict.outcome not in _GIVEN:
-            raise PlatformError(
-                verdict.outcome, verdict.reason, detail=f"code {code}", raw_digest=raw_digest
-            )
+            raise PlatformError(verdict.outcome, verdict.reason, detail=f"code {code}", raw_digest=raw_digest)
         return verdict.outcome, dig(document, self.data_path) if self.data_path else document
 
 

@@ -8,11 +8,10 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from gateway.domain.platform import Platform
-from gateway.ports import Connector, ConnectorSetup
-
 from connectors.kit.manifest import Manifest, ManifestFault, read_manifest
 from connectors.kit.mapping import MappingFault, PayloadMapping, compile_mapping
+from gateway.domain.platform import Platform
+from gateway.ports import Connector, ConnectorSetup
 
 Build = Callable[[Manifest, PayloadMapping, ConnectorSetup], Connector]
 

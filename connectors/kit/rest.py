@@ -1,22 +1,22 @@
 """A REST/JSON platform without a line of Python: signing, envelope and paging are declared in the manifest's [wire].
 
-    method = "GET"                               # or POST, then the parameters are a form
-    path = "/v1/enterprises/{uscc}/records"
-    charset = "utf-8"
-    content_types = ["application/json"]
-    [wire.categories]                            # the parameter that names the asked categories
-    parameter = "datasets"
-    separator = ","
-    [wire.sign]                                  # see `Signer`; absent for an unsigned platform
-    [wire.envelope]                              # see `Envelope`
-    [wire.status]                                # HTTP statuses that are decisive without a readable body
-    "404" = "NOT_FOUND"
-    [wire.paging]
-    page = "page"                                # 1-based
-    size = "size"
-    page_size = 50
-    total = "total"                              # in the payload: number of rows over all pages
-    max_pages = 20
+method = "GET"                               # or POST, then the parameters are a form
+path = "/v1/enterprises/{uscc}/records"
+charset = "utf-8"
+content_types = ["application/json"]
+[wire.categories]                            # the parameter that names the asked categories
+parameter = "datasets"
+separator = ","
+[wire.sign]                                  # see `Signer`; absent for an unsigned platform
+[wire.envelope]                              # see `Envelope`
+[wire.status]                                # HTTP statuses that are decisive without a readable body
+"404" = "NOT_FOUND"
+[wire.paging]
+page = "page"                                # 1-based
+size = "size"
+page_size = 50
+total = "total"                              # in the payload: number of rows over all pages
+max_pages = 20
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import hdrs
 
+from connectors.kit.attempt import attempt, reading
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_json
+from connectors.kit.envelope import Verdict, read_envelope, read_verdict
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping, TypeMapping, dig
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import hmac_sm3, sorted_parameters
+from connectors.kit.values import Unreadable, count
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
@@ -40,17 +50,6 @@ from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import sm3
 from gateway.ports import Clock, ConnectorSetup
-
-from connectors.kit.attempt import attempt
-from connectors.kit.charset import decode_declared
-from connectors.kit.documents import BadDocument, read_json
-from connectors.kit.envelope import Verdict, read_envelope, read_verdict
-from connectors.kit.http import HttpCaller, Reply
-from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping, TypeMapping, dig
-from connectors.kit.payload import PayloadReader
-from connectors.kit.signing import hmac_sm3, sorted_parameters
-from connectors.kit.values import Unreadable, count
 
 _UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
 
@@ -111,6 +110,7 @@ class RestConnector:
             setup.base_url,
             max_body_bytes=manifest.platform.limits.max_body_bytes,
             content_types=wire.get("content_types", ()),
+            tls=setup.tls,
         )
 
     @property
@@ -186,26 +186,24 @@ class RestConnector:
         """Opens the envelope; a status without a readable envelope is decided by the manifest's table of statuses."""
         if not reply.body and reply.status < 300:
             raise PlatformError(OUTCOME_BAD_ANSWER, "empty", detail=f"HTTP {reply.status} without a body")
-        try:
+        if reply.status >= 400:
+            self._refuse_unreadable(reply)
+        with reading(reply):
             if self._charset != "utf-8" or reply.body.startswith(b"\xef\xbb\xbf"):
                 document = read_json(decode_declared(reply.body, self._charset))
             else:
                 document = read_json(reply.body)
-            return self._envelope.open(document, raw_digest=reply.digest)
-        except BadDocument as error:
-            if reply.status < 400:
-                raise PlatformError(
-                    OUTCOME_BAD_ANSWER, error.reason, detail=error.detail, raw_digest=reply.digest
-                ) if error.reason not in ("too_deep",) else error
-            verdict = self._statuses.get(reply.status)
-            if verdict is not None:
-                raise PlatformError(verdict.outcome, verdict.reason or f"http_{reply.status}") from error
-            refused = reply.status in (401, 403)
-            raise PlatformError(
-                OUTCOME_AUTH_FAILED if refused else OUTCOME_BAD_ANSWER,
-                f"http_{reply.status}",
-                raw_digest=reply.digest,
-            ) from error
+        return self._envelope.open(document, raw_digest=reply.digest)
+
+    def _refuse_unreadable(self, reply: Reply) -> None:
+        """Raises PlatformError for a 4xx whose body is no JSON; one that is has a code, and the code decides."""
+        if reply.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/json") and reply.body:
+            return
+        verdict = self._statuses.get(reply.status)
+        if verdict is not None:
+            raise PlatformError(verdict.outcome, verdict.reason or f"http_{reply.status}")
+        outcome = OUTCOME_AUTH_FAILED if reply.status in (401, 403) else OUTCOME_BAD_ANSWER
+        raise PlatformError(outcome, f"http_{reply.status}", raw_digest=reply.digest)
 
     def _has_more(self, payload: Any, pages_read: int) -> bool:
         assert self._paging is not None  # asked only for paged platforms

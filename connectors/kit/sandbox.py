@@ -149,9 +149,7 @@ class SandboxOf:
         """Gives the credentials its connector needs; worthless anywhere but at this sandbox."""
         return self._credentials
 
-    async def start(
-        self, host: str, port: int, control_port: int, *, enterprises: int, seed: int
-    ) -> Running:
+    async def start(self, host: str, port: int, control_port: int, *, enterprises: int, seed: int) -> Running:
         """Starts the platform; port 0 takes a free one."""
         running = Running(self._kind(make_world(enterprises, seed)), host)
         await running.start(port, control_port)

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,7 +80,7 @@ class Faults:
                 del self.active[kind]
         return settings
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Gives the aiohttp middleware that acts out the faults of the wire."""
 
         @web.middleware
@@ -104,12 +105,12 @@ async def _raw(request: web.Request, content: bytes, *, abort: bool = False, han
     transport = request.transport
     if transport is None:
         return web.Response()
-    transport.write(content)  # type: ignore[attr-defined]  # a transport that writes
+    transport.write(content)
     if hang:
         await asyncio.sleep(3600)
     await asyncio.sleep(0.01)  # what was written goes out before the end
     if abort:
-        transport.abort()  # type: ignore[attr-defined]
+        transport.abort()
     else:
         transport.close()
     raise asyncio.CancelledError  # nothing more is to be written on this connection

@@ -8,10 +8,9 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
+from connectors.kit.documents import read_xml
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_UNREACHABLE
 from gateway.domain.errors import PlatformError
-
-from connectors.kit.documents import read_xml
 
 _SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 
@@ -33,9 +32,7 @@ def soap_return(text: str, element: str) -> str:
         raise PlatformError(OUTCOME_BAD_ANSWER, "envelope", detail="no SOAP envelope")
     fault = root.find(f".//{{{_SOAP}}}Fault")
     if fault is not None:
-        raise PlatformError(
-            OUTCOME_UNREACHABLE, "soap_fault", detail=(fault.findtext("faultcode") or "")[:64]
-        )
+        raise PlatformError(OUTCOME_UNREACHABLE, "soap_fault", detail=(fault.findtext("faultcode") or "")[:64])
     for found in root.iter():
         if isinstance(found.tag, str) and etree.QName(found).localname == element:
             return found.text or ""

@@ -109,7 +109,13 @@ def _social(v: Values, uscc: str) -> dict[str, Any]:
 
 
 def _housing(v: Values, uscc: str) -> dict[str, Any]:
-    return {"month": v["month"], "region": v["region"], "members": v["members"], "paid": _yuan(v["paid_fen"]), "state": v["state"]}
+    return {
+        "month": v["month"],
+        "region": v["region"],
+        "members": v["members"],
+        "paid": _yuan(v["paid_fen"]),
+        "state": v["state"],
+    }
 
 
 def _utility(v: Values, uscc: str) -> dict[str, Any]:
@@ -129,7 +135,12 @@ def _qualification(v: Values, uscc: str) -> dict[str, Any]:
 
 
 def _trade(v: Values, uscc: str) -> dict[str, Any]:
-    return {"year": str(v["year"]), "region": v["region"], "importAmount": _yuan(v["import_fen"]), "exportAmount": _yuan(v["export_fen"])}
+    return {
+        "year": str(v["year"]),
+        "region": v["region"],
+        "importAmount": _yuan(v["import_fen"]),
+        "exportAmount": _yuan(v["export_fen"]),
+    }
 
 
 def _commitment(v: Values, uscc: str) -> dict[str, Any]:

@@ -13,6 +13,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.kit.attempt import attempt, reading
+from connectors.kit.charset import decode_declared
+from connectors.kit.documents import read_json
+from connectors.kit.envelope import read_envelope
+from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.manifest import Manifest
+from connectors.kit.mapping import PayloadMapping
+from connectors.kit.payload import PayloadReader
+from connectors.kit.signing import md5_hex
+from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
@@ -24,17 +34,6 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.ports import ConnectorSetup
-
-from connectors.kit.attempt import attempt
-from connectors.kit.charset import decode_declared
-from connectors.kit.documents import read_json
-from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
-from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
-from connectors.kit.signing import md5_hex
-from connectors.kit.token import Token, TokenKeeper
 
 _BY_KEY = "/gateway/app/refreshTokenByKey.htm"
 _BY_SECRET = "/gateway/app/refreshTokenBySec.htm"
@@ -60,6 +59,7 @@ class ZhejiangConnector:
             setup.base_url,
             max_body_bytes=manifest.platform.limits.max_body_bytes,
             content_types=wire["content_types"],
+            tls=setup.tls,
         )
         self._refresh_secret = TokenKeeper(self._by_key, setup.clock)
         self._request_secret = TokenKeeper(self._by_refresh_secret, setup.clock)
@@ -93,20 +93,14 @@ class ZhejiangConnector:
             reply, data = await self._call(self._service, form, secret, fetch_by)
         fetched_at = self._clock.now()
         if not isinstance(data, list):
-            raise PlatformError(
-                OUTCOME_BAD_ANSWER, "shape", detail="data is no list", raw_digest=reply.digest
-            )
+            raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="data is no list", raw_digest=reply.digest)
         if not data:
             return self._reader.empty(
                 OUTCOME_NOT_FOUND, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest
             )
-        return self._reader.answer(
-            data, query.uscc, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest
-        )
+        return self._reader.answer(data, query.uscc, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest)
 
-    async def _call(
-        self, path: str, form: Mapping[str, str], secret: str, fetch_by: float
-    ) -> tuple[Reply, Any]:
+    async def _call(self, path: str, form: Mapping[str, str], secret: str, fetch_by: float) -> tuple[Reply, Any]:
         reply = await self._http.exchange("POST", path, fetch_by, data=self._signed(form, secret))
         return reply, self._open(reply, self._envelope)
 
@@ -121,7 +115,8 @@ class ZhejiangConnector:
         if reply.status >= 400 or not reply.body:
             reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
             raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
-        document = read_json(decode_declared(reply.body, "utf-8"))
+        with reading(reply):
+            document = read_json(decode_declared(reply.body, "utf-8"))
         return envelope.open(document, raw_digest=reply.digest)[1]
 
     async def _by_key(self, fetch_by: float, held: Token | None) -> Token:

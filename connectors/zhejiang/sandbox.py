@@ -62,7 +62,7 @@ def _licence(v: Values, uscc: str) -> dict[str, Any]:
 
 
 def _penalty(v: Values, uscc: str) -> dict[str, Any]:
-    return {"UUID": hashlib.sha1(v["doc_no"].encode()).hexdigest()[:16], "CF_XDR_MC": "", "CF_XDR_LB": "法人及非法人组织",  # noqa: S324
+    return {"UUID": hashlib.sha1(v["doc_no"].encode()).hexdigest()[:16], "CF_XDR_MC": "", "CF_XDR_LB": "法人及非法人组织",
             "CF_XDR_SHXYM": uscc, "CF_WSH": v["doc_no"], "CF_CFJG": v["authority_name"], "CF_CFJGDM": v["authority_code"],
             "CF_WFXW": v["violation"], "CF_SY": v["facts"], "CF_YJ": v["basis"], "CF_CFLB": "；".join(v["kinds"]), "CF_NR": v["content"],
             "CF_NR_FK": _wan(v["fine_fen"]), "CF_NR_WFFF": _wan(v["confiscated_fen"]) if v["confiscated_fen"] else "",
@@ -98,7 +98,13 @@ def _utility(v: Values, uscc: str) -> dict[str, Any]:
 
 
 def _inspection(v: Values, uscc: str) -> dict[str, Any]:
-    return {"jcrq": _day(v["date"]), "jcjg": v["authority_name"], "jcjgdm": v["authority_code"], "jcsx": v["matter"], "jcjg_jg": v["result"]}
+    return {
+        "jcrq": _day(v["date"]),
+        "jcjg": v["authority_name"],
+        "jcjgdm": v["authority_code"],
+        "jcsx": v["matter"],
+        "jcjg_jg": v["result"],
+    }
 
 
 def _commitment(v: Values, uscc: str) -> dict[str, Any]:
@@ -141,7 +147,7 @@ class SimulatedZhejiang(SimulatedPlatform):
         if len(stamp) != 13 or not stamp.isdigit() or abs(int(stamp) / 1000 - time.time()) > CLOCK_WINDOW_S:
             return "91"
         for secret, until in known.items():
-            wanted = hashlib.md5((form["appKey"] + secret + stamp).encode()).hexdigest()  # noqa: S324
+            wanted = hashlib.md5((form["appKey"] + secret + stamp).encode()).hexdigest()
             if wanted == form.get("sign"):
                 return "00" if until > time.time() else "92"
         return "91"
@@ -150,7 +156,9 @@ class SimulatedZhejiang(SimulatedPlatform):
         code = self._signed_by(await self._form(request), {CREDENTIALS["app_secret"]: float("inf")})
         if code != "00":
             return _answer(code, "datas", "")
-        return _answer("00", "datas", {**self._new("refreshSecret", _REFRESH_S), **self._new("requestSecret", _REQUEST_S)})
+        return _answer(
+            "00", "datas", {**self._new("refreshSecret", _REFRESH_S), **self._new("requestSecret", _REQUEST_S)}
+        )
 
     async def _by_secret(self, request: web.Request) -> web.Response:
         code = self._signed_by(await self._form(request), self._refresh)

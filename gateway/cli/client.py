@@ -28,9 +28,7 @@ def query_message(
         uscc=uscc,
         purpose=Purpose.Value(_known(purpose, "PURPOSE_", Purpose.keys())),
         platforms=platforms,
-        categories=[
-            Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories
-        ],
+        categories=[Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories],
     )
 
 
@@ -49,9 +47,7 @@ async def get_view(
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         stub = credit_service_pb2_grpc.CreditServiceStub(channel)
         request = credit_service_pb2.GetCreditViewRequest(query=query)
-        response: credit_service_pb2.GetCreditViewResponse = await stub.GetCreditView(
-            request, timeout=timeout_s
-        )
+        response: credit_service_pb2.GetCreditViewResponse = await stub.GetCreditView(request, timeout=timeout_s)
         return response
 
 

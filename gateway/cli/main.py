@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from rich.console import Console
 from rich.table import Table
 
+from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.client import explain, get_view, list_platforms, query_message
@@ -37,11 +38,15 @@ app = typer.Typer(
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")),
+    typer.Option(
+        "--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")
+    ),
 ]
 Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
-Enterprises = Annotated[int, typer.Option("--enterprises", min=12, help=say("Simulated enterprises.", "模拟企业数量。"))]
+Enterprises = Annotated[
+    int, typer.Option("--enterprises", min=12, help=say("Simulated enterprises.", "模拟企业数量。"))
+]
 Seed = Annotated[int, typer.Option("--seed", help=say("Seed of the simulated world.", "模拟数据种子。"))]
 
 _LOCAL = "127.0.0.1:50051"
@@ -68,7 +73,9 @@ def _settings(config: Path | None) -> Settings:
 @app.command(help=say("Serve gRPC until SIGTERM.", "启动 gRPC 服务，直至收到 SIGTERM。"))
 def serve(
     config: Config = None,
-    listen: Annotated[str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址。"))] = None,
+    listen: Annotated[
+        str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址。"))
+    ] = None,
 ) -> None:
     """Serves until a signal; exits 2 on faults of the configuration."""
     settings = _settings(config)
@@ -134,7 +141,9 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
 @app.command(help=say("Ask a running gateway about one enterprise.", "向运行中的网关查询一家企业。"))
 def query(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
-    purpose: Annotated[str, typer.Option(help=say("Why: PRE_LOAN, IN_LOAN, …", "用途：PRE_LOAN、IN_LOAN 等。"))] = "PRE_LOAN",
+    purpose: Annotated[
+        str, typer.Option(help=say("Why: PRE_LOAN, IN_LOAN, …", "用途：PRE_LOAN、IN_LOAN 等。"))
+    ] = "PRE_LOAN",
     platform: Annotated[list[str] | None, typer.Option(help=say("Only these platforms.", "仅限这些平台。"))] = None,
     category: Annotated[list[str] | None, typer.Option(help=say("Only these categories.", "仅限这些类目。"))] = None,
     timeout: Annotated[float, typer.Option(min=0.05, help=say("Deadline in seconds.", "时限（秒）。"))] = 10.0,
@@ -156,7 +165,9 @@ def query(
         show(_console(), response)
 
 
-@app.command(help=say("Platforms of a running gateway: coverage, limits, health.", "运行中网关的平台：覆盖、限额、健康状况。"))
+@app.command(
+    help=say("Platforms of a running gateway: coverage, limits, health.", "运行中网关的平台：覆盖、限额、健康状况。")
+)
 def platforms(
     platform: Annotated[str | None, typer.Argument(help=say("Only this one.", "仅此平台。"))] = None,
     address: Address = _LOCAL,
@@ -177,9 +188,10 @@ def platforms(
     for column in ("平台 platform", "名称 title", "接口 dialect", "覆盖 covers", "健康 health"):
         table.add_column(column, overflow="fold")
     for one in found:
-        health = one.health.DESCRIPTOR.fields_by_name["health"].enum_type.values_by_number[one.health.health]
-        verdict = health.name.removeprefix("PLATFORM_HEALTH_")
-        table.add_row(one.platform, one.title_zh, one.dialect, str(len(one.coverage)), f"{verdict} ({one.health.call_count})")
+        verdict = PlatformHealth.Name(one.health.health).removeprefix("PLATFORM_HEALTH_")
+        table.add_row(
+            one.platform, one.title_zh, one.dialect, str(len(one.coverage)), f"{verdict} ({one.health.call_count})"
+        )
     _console().print(table)
 
 

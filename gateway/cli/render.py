@@ -176,7 +176,15 @@ def _totals(view: view_pb2.CreditView) -> Table:
 
 def _answers(view: view_pb2.CreditView, delivery: credit_service_pb2.ViewDelivery) -> Table:
     table = Table(title="应答 Answers of the platforms", title_justify="left", expand=True)
-    for column in ("平台 platform", "结果 outcome", "时延 latency", "记录 records", "数据龄 age", "覆盖 coverage", "一致 agreement"):
+    for column in (
+        "平台 platform",
+        "结果 outcome",
+        "时延 latency",
+        "记录 records",
+        "数据龄 age",
+        "覆盖 coverage",
+        "一致 agreement",
+    ):
         table.add_column(column, overflow="fold")
     fetched = {answer.platform: answer for answer in delivery.answers}
     for answer in view.answers:
@@ -216,11 +224,7 @@ def _missing(view: view_pb2.CreditView) -> RenderableType:
         if not coverage.record_count and not coverage.is_known_empty and not coverage.missing_years:
             who = ", ".join(coverage.missing) or "nobody covers it 无平台覆盖"
             lines.append(f"· {category}: 无记录但不完整 no records seen, not known to be none (missing: {who})")
-    empty = [
-        options_pb2.Category.Name(c.category).removeprefix("CATEGORY_")
-        for c in view.coverage
-        if c.is_known_empty
-    ]
+    empty = [options_pb2.Category.Name(c.category).removeprefix("CATEGORY_") for c in view.coverage if c.is_known_empty]
     if empty:
         lines.append(f"✓ 确认无记录 known to be none: {', '.join(empty)}")
     return Panel("\n".join(lines) or "—", title="缺失 What is missing", expand=True)

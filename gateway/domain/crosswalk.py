@@ -210,7 +210,7 @@ def normalise_label(raw: str) -> str:
     return unicodedata.normalize("NFKC", raw).strip().upper()
 
 
-def proto_grade(grade: Grade) -> evaluation_pb2.CanonicalGrade:
+def proto_grade(grade: Grade) -> evaluation_pb2.CanonicalGrade.ValueType:
     """Gives the grade as the catalogue's enum, whose numbers differ: 0 is UNSPECIFIED there and EXCELLENT is 6."""
     return evaluation_pb2.CanonicalGrade.Value(f"CANONICAL_GRADE_{grade.name}")
 

@@ -123,7 +123,7 @@ class Line:
     def __init__(self, process: Process, target: Target, channel: grpc.aio.Channel, enterprises: Sequence[str]) -> None:
         self._process = process
         self._target = target
-        self._call = channel.unary_unary(target.method)
+        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(target.method)
         self._requests = [(uscc, target.request(uscc)) for uscc in enterprises]
 
     async def compare(self) -> None:

@@ -11,6 +11,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 _ROOT: Final = Path(__file__).parents[2]
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -42,7 +43,7 @@ class Process:
 
 async def start(stack: AsyncExitStack, folder: Path, module: str, *arguments: str) -> Process:
     """Starts `python -m module` and waits for its announcement; the stack ends it. Raises StartError with its last line."""
-    log = folder / f"{module}-{len(list(folder.iterdir()))}.log"
+    log = folder / f"{uuid4().hex}.log"
     environment = {**os.environ, "GRPC_VERBOSITY": "ERROR", "PYTHONHASHSEED": "0"}
     with log.open("wb") as stderr:
         popen = subprocess.Popen(  # noqa: ASYNC220  # starts in a millisecond, before anything is measured
@@ -72,6 +73,6 @@ async def _end(popen: subprocess.Popen[bytes]) -> None:
             await asyncio.to_thread(popen.wait, _STOP_S)
         except subprocess.TimeoutExpired:
             popen.kill()
-            popen.wait()  # noqa: ASYNC222  # it is dead: there is nothing to wait for
+            popen.wait()
     if popen.stdout is not None:
         popen.stdout.close()

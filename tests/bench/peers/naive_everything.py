@@ -126,7 +126,7 @@ async def main(told: asyncio.Event) -> None:
             told,
             request=QueryScope.FromString,
             response=Registration.SerializeToString,
-            interceptors=[aio_server_interceptor()],
+            interceptors=[aio_server_interceptor()],  # type: ignore[no-untyped-call]  # the library has no types
         )
 
 
