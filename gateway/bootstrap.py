@@ -219,8 +219,10 @@ def _connect(
         if len(secrets) < len(table.secrets):
             continue
         try:
-            connectors[name] = plugin.connect(ConnectorSetup(table.base_url, session, clock, secrets, table.options))
-        except ValueError as error:
+            tls = ssl.create_default_context(cafile=table.ca_file) if table.ca_file else None
+            setup = ConnectorSetup(table.base_url, session, clock, secrets, table.options, tls)
+            connectors[name] = plugin.connect(setup)
+        except (ValueError, OSError) as error:
             faults += [f"platforms.toml: {name}: {fault}" for fault in getattr(error, "faults", [error])]
     if faults:
         raise ConfigError(faults)

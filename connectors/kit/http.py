@@ -228,7 +228,7 @@ def translated(error: BaseException, *, is_answering: bool) -> PlatformError:
             return PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=detail)
         return PlatformError(OUTCOME_BAD_ANSWER, "truncated", detail=detail)
     if isinstance(error, aiohttp.ClientResponseError) and (
-        "too long" in error.message or "too large" in error.message.lower()
+        "too long" in error.message or "Got more than" in error.message
     ):
         return PlatformError(OUTCOME_TOO_LARGE, "headers", detail=detail)
     for kind, outcome, reason in _TABLE:

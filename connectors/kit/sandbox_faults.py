@@ -107,13 +107,19 @@ async def _raw(request: web.Request, content: bytes, *, abort: bool = False, han
         return web.Response()
     transport.write(content)
     if hang:
-        await asyncio.sleep(3600)
+        await _until_gone(request)
     await asyncio.sleep(0.01)  # what was written goes out before the end
     if abort:
         transport.abort()
     else:
         transport.close()
     raise asyncio.CancelledError  # nothing more is to be written on this connection
+
+
+async def _until_gone(request: web.Request) -> None:
+    """Waits until the caller has given up: a sandbox leaves no handler behind."""
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.02)
 
 
 _HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -135,7 +141,7 @@ async def _reset_body(r: web.Request, h: Handler, s: Settings) -> web.StreamResp
 
 
 async def _stall(r: web.Request, h: Handler, s: Settings) -> web.StreamResponse:
-    await asyncio.sleep(3600)
+    await _until_gone(r)
     return web.Response()
 
 

@@ -17,11 +17,11 @@ import pstats
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import uvloop
@@ -194,6 +194,14 @@ async def profile(console: Console, calls: int, payload: str) -> None:
         found.sort_stats("cumulative").print_stats(r"/(gateway|connectors)/", 30)
 
 
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Runs the work so that SIGTERM and SIGINT end it in order, and with it the processes it started."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await task
+
+
 def main() -> None:
     """Reads the arguments and runs."""
     parser = argparse.ArgumentParser(
@@ -204,15 +212,15 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(width=100)  # the table, whatever the terminal says
     calls = 400 if arguments.quick else 2_000
-    # Ended from outside, the processes started here end too.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if arguments.profile:
                 payload = PLAIN if arguments.profile == "cold" else REALISTIC
-                runner.run(profile(console, calls, payload))
+                runner.run(_until_told(profile(console, calls, payload)))
             else:
-                runner.run(bench(console, calls))
+                runner.run(_until_told(bench(console, calls)))
+    except asyncio.CancelledError:
+        sys.exit("stopped from outside; every process started here has ended")
     except (WrongAnswerError, StartError) as error:
         sys.exit(f"nothing was measured: {error}")
 

@@ -170,7 +170,8 @@ def _licence(number: int, index: int, first: str) -> Row:
     return {
         "id": f"L{number}-{index}", "docNo": f"示许〔2024〕{number}{index}号", "docName": "准予行政许可决定书",
         **_OFFICE[first], "kind": "普通", "certName": "排污许可证", "certNo": f"XK{number:04d}{index:04d}",
-        "content": "准予许可", "decided": _ago(400 + index), "validFrom": _ago(400 + index), "validTo": _ago(-900), "status": "有效",
+        "content": "准予许可", "decided": _ago(400 + index), "validFrom": _ago(400 + index), "validTo": _ago(-900),
+        "status": "有效",
     }  # fmt: skip
 
 
