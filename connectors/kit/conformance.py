@@ -73,7 +73,9 @@ CASES: Final = (
     Case("U17", "bytes that are no HTTP", "garbage", _BAD, reasons=("protocol",)),
     Case("U17b", "broken chunk", "bad_chunk", _BAD, reasons=("protocol", "truncated")),
     Case("U18", "length longer than the body", "truncate", _BAD, reasons=("truncated",)),
-    Case("U18b", "length shorter than the body", "short_length", _BAD, reasons=("truncated", "protocol", "content_type")),
+    Case(
+        "U18b", "length shorter than the body", "short_length", _BAD, reasons=("truncated", "protocol", "content_type")
+    ),
     Case("U19", "two lengths", "two_lengths", _BAD, reasons=("protocol", "truncated", "content_type")),
     Case("U20", "header too long", "long_header", (OUTCOME_TOO_LARGE,), reasons=("headers",)),
     Case("U21", "redirect elsewhere", "redirect", _BAD, reasons=("redirect",)),
@@ -157,4 +159,6 @@ async def check(plugin: ConnectorPlugin, sandbox: SandboxOf, case: Case) -> Answ
 def _require(case: Case, holds: bool, answer: Answer, complaint: str) -> None:
     if not holds:
         outcome = Outcome.Name(answer.outcome)
-        raise AssertionError(f"{case.number} {case.title}: {complaint}: {outcome}({answer.said.reason}) {answer.detail}")
+        raise AssertionError(
+            f"{case.number} {case.title}: {complaint}: {outcome}({answer.said.reason}) {answer.detail}"
+        )

@@ -126,7 +126,8 @@ class PayloadReader:
         return found
 
     def _check_subject(self, stated: Any, uscc: Uscc) -> None:
-        if stated is None or stated == uscc.value:
+        # A platform that knows the firm by an old number sends no code: such records carry their match method instead.
+        if stated is None or stated == "" or stated == uscc.value:
             return
         try:
             is_same = Uscc.parse(stated) == uscc

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
-import gc
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -85,7 +84,6 @@ async def main(told: asyncio.Event) -> None:
     profile = cProfile.Profile() if profile_path != "-" else None
     try:
         port = await gateway.server.start("127.0.0.1:0")
-        gc.freeze()
         announce(port)
         if profile is not None:
             profile.enable()

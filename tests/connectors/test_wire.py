@@ -1,0 +1,237 @@
+"""Faults of the wire that need their own server: names, certificates, and who may refresh a token."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import web
+
+from connectors.kit.conformance import SystemTime, ask
+from connectors.kit.token import Token, TokenKeeper
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_NOT_FOUND,
+    OUTCOME_OK,
+    OUTCOME_TIMEOUT,
+    OUTCOME_UNREACHABLE,
+)
+from gateway.domain.answer import Answer
+from gateway.ports import ConnectorSetup
+
+PLATFORMS = ("shanghai", "jiangsu", "zhejiang", "anhui")
+
+
+async def ask_at(platform: str, url: str, *, tls: ssl.SSLContext | None = None, time_s: float = 3.0) -> Answer:
+    module, sandbox = import_module(f"connectors.{platform}"), import_module(f"connectors.{platform}.sandbox").sandbox
+    async with aiohttp.ClientSession() as session:
+        setup = ConnectorSetup(url, session, SystemTime(), sandbox.credentials(), tls=tls)
+        return await ask(module.plugin.connect(setup), time_s)
+
+
+@asynccontextmanager
+async def tls_server(context: ssl.SSLContext) -> AsyncIterator[str]:
+    app = web.Application()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    try:
+        yield f"https://localhost:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def served_by(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_U3_a_name_that_does_not_resolve_is_unreachable(platform: str) -> None:
+    answer = await ask_at(platform, "http://no-such-platform.invalid:1")
+
+    assert (answer.outcome, answer.said.reason) == (OUTCOME_UNREACHABLE, "dns")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_U6_an_expired_certificate_is_refused(platform: str) -> None:
+    authority = trustme.CA()
+    expired = authority.issue_cert("localhost", not_after=datetime.now(UTC) - timedelta(days=1))
+
+    async with tls_server(served_by(expired)) as url:
+        answer = await ask_at(platform, url, tls=trusting(authority))
+
+    assert (answer.outcome, answer.said.reason) == (OUTCOME_AUTH_FAILED, "tls_certificate")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_U7_a_certificate_of_another_host_or_authority_is_refused(platform: str) -> None:
+    authority = trustme.CA()
+
+    async with tls_server(served_by(authority.issue_cert("other.example"))) as url:
+        of_another_host = await ask_at(platform, url, tls=trusting(authority))
+        of_unknown_authority = await ask_at(platform, url)
+
+    for answer in (of_another_host, of_unknown_authority):
+        assert (answer.outcome, answer.said.reason) == (OUTCOME_AUTH_FAILED, "tls_certificate")
+
+
+@pytest.mark.parametrize("platform", ["jiangsu", "zhejiang"])
+async def test_a_token_that_ran_out_over_there_is_renewed_within_the_attempt(platform: str) -> None:
+    module = import_module(f"connectors.{platform}")
+    sandbox = import_module(f"connectors.{platform}.sandbox").sandbox
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    async with aiohttp.ClientSession() as session:
+        connector = module.plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
+        await ask(connector)
+        await running.set_fault("token_expired", times=1)
+
+        answer = await ask(connector)
+
+    await running.aclose()
+    assert (answer.outcome, answer.attempts) == (OUTCOME_OK, 1)
+
+
+async def test_a_wrong_signature_of_the_platform_is_refused() -> None:
+    from connectors.jiangsu import plugin
+    from connectors.jiangsu.sandbox import sandbox
+
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    await running.set_fault("wrong_signature")
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
+
+        answer = await ask(connector)
+
+    await running.aclose()
+    assert (answer.outcome, answer.said.reason) == (OUTCOME_AUTH_FAILED, "answer_signature")
+
+
+@pytest.mark.parametrize(
+    ("platform", "secret"),
+    [
+        ("shanghai", "app_secret"),
+        ("jiangsu", "client_secret"),
+        ("zhejiang", "app_secret"),
+        ("anhui", "access_secret"),
+    ],
+)
+async def test_a_sandbox_is_strict_about_credentials(platform: str, secret: str) -> None:
+    module, sandbox = import_module(f"connectors.{platform}"), import_module(f"connectors.{platform}.sandbox").sandbox
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    wrong = {**sandbox.credentials(), secret: "not the secret"}
+    async with aiohttp.ClientSession() as session:
+        answer = await ask(module.plugin.connect(ConnectorSetup(running.url, session, SystemTime(), wrong)))
+
+    await running.aclose()
+    assert answer.outcome == OUTCOME_AUTH_FAILED
+
+
+@pytest.mark.parametrize("platform", ["shanghai", "anhui", "jiangsu"])
+async def test_a_sandbox_is_strict_about_clocks(platform: str) -> None:
+    class Late(SystemTime):
+        def now(self) -> datetime:
+            return datetime.now(UTC) - timedelta(minutes=10)
+
+    module, sandbox = import_module(f"connectors.{platform}"), import_module(f"connectors.{platform}.sandbox").sandbox
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    async with aiohttp.ClientSession() as session:
+        connector = module.plugin.connect(ConnectorSetup(running.url, session, Late(), sandbox.credentials()))
+        answer = await ask(connector)
+
+    await running.aclose()
+    assert (answer.outcome, answer.said.reason) == (OUTCOME_AUTH_FAILED, "clock")
+    assert connector.clock_skew_s == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_an_enterprise_unknown_there_is_not_found(platform: str) -> None:
+    module, sandbox = import_module(f"connectors.{platform}"), import_module(f"connectors.{platform}.sandbox").sandbox
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    async with aiohttp.ClientSession() as session:
+        setup = ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials())
+        answer = await ask(module.plugin.connect(setup), uscc="91350100M000100Y43")
+
+    await running.aclose()
+    assert answer.outcome == OUTCOME_NOT_FOUND
+
+
+async def test_a_task_still_running_at_the_deadline_is_taken_up_by_the_next_query() -> None:
+    from connectors.jiangsu import plugin
+    from connectors.jiangsu.sandbox import sandbox
+
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    simulated: Any = running.simulated
+    simulated.processing_s = 0.5
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
+
+        first = await ask(connector, 0.2)
+        second = await ask(connector, 3.0)
+
+    await running.aclose()
+    assert (first.outcome, first.said.reason) == (OUTCOME_TIMEOUT, "pending")
+    assert second.outcome == OUTCOME_OK
+    assert len(simulated.tasks) == 1
+
+
+async def test_a_task_that_expired_over_there_is_submitted_anew_once() -> None:
+    from connectors.jiangsu import plugin
+    from connectors.jiangsu.sandbox import sandbox
+
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    simulated: Any = running.simulated
+    simulated.processing_s = 0.5
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
+        await ask(connector, 0.2)
+        simulated.tasks.clear()
+        simulated.processing_s = 0.0
+
+        answer = await ask(connector, 3.0)
+
+    await running.aclose()
+    assert answer.outcome == OUTCOME_OK
+
+
+async def test_U28_fifty_callers_cause_one_refresh() -> None:
+    fetched = 0
+
+    async def fetch(fetch_by: float, held: Token | None) -> Token:
+        nonlocal fetched
+        fetched += 1
+        await asyncio.sleep(0.01)
+        return Token(f"t{fetched}", datetime.now(UTC) + timedelta(hours=1))
+
+    keeper = TokenKeeper(fetch, SystemTime())
+
+    tokens = await asyncio.gather(*(keeper.get(0) for _ in range(50)))
+
+    assert (set(tokens), fetched) == ({"t1"}, 1)
+
+
+async def test_a_token_is_renewed_shortly_before_its_end() -> None:
+    ends = iter([timedelta(seconds=2), timedelta(hours=1)])
+
+    async def fetch(fetch_by: float, held: Token | None) -> Token:
+        lifetime = next(ends)
+        return Token(str(lifetime), datetime.now(UTC) + lifetime)
+
+    keeper = TokenKeeper(fetch, SystemTime(), margin_s=5)
+
+    assert await keeper.get(0) != await keeper.get(0)
