@@ -1,0 +1,90 @@
+"""The trail: durable before anything is told, whole lines only, and shut rather than silent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
+from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.errors import StoreError
+from gateway.domain.identifiers import Uscc
+from gateway.domain.query import CreditQuery
+
+QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a",), bank="bank-a", operator="op-7")
+
+
+def entry(answer_id: str) -> AuditEntry:
+    return audit_entry("answered", QUERY, None, (), answer_id=answer_id, at=datetime(2026, 11, 24, tzinfo=UTC))
+
+
+async def test_an_entry_is_in_the_file_once_its_future_is_done(tmp_path: Path) -> None:
+    trail = FileAuditLog(tmp_path / "sub" / "audit.jsonl")
+
+    await trail.append(entry("a-1"))
+    written = json.loads((tmp_path / "sub" / "audit.jsonl").read_text())
+
+    await trail.aclose()
+    assert (written["answer_id"], written["bank"], written["operator"], written["purpose"], written["categories"]) == (
+        "a-1",
+        "bank-a",
+        "op-7",
+        "PRE_LOAN",
+        ["PENALTY"],
+    )
+
+
+async def test_a_thousand_entries_at_once_all_stand_in_whole_lines(tmp_path: Path) -> None:
+    trail = FileAuditLog(tmp_path / "audit.jsonl")
+
+    await asyncio.gather(*(trail.append(entry(str(n))) for n in range(1_000)))
+
+    await trail.aclose()
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line)["answer_id"] for line in lines] == [str(n) for n in range(1_000)]
+
+
+async def test_what_waits_is_written_when_the_trail_closes(tmp_path: Path) -> None:
+    trail = FileAuditLog(tmp_path / "audit.jsonl")
+    waiting = [trail.append(entry(str(n))) for n in range(50)]
+
+    await trail.aclose()
+
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == len(waiting)
+    with pytest.raises(StoreError):
+        trail.append(entry("late"))
+
+
+async def test_D1_a_full_disk_fails_the_entry_leaves_no_torn_line_and_recovers(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    trail = FileAuditLog(path)
+    await trail.append(entry("before"))
+    before = path.stat().st_size
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 20, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            await trail.append(entry("lost"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+    assert path.stat().st_size == before
+    await trail.append(entry("after"))
+    await trail.aclose()
+    assert [json.loads(line)["answer_id"] for line in path.read_text().splitlines()] == ["before", "after"]
+
+
+async def test_a_place_that_cannot_be_written_is_said_at_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match="cannot be opened"):
+        FileAuditLog(tmp_path / "file" / "audit.jsonl")

@@ -1,0 +1,91 @@
+"""Configuration: every fault at once, with file and key; secrets are references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.bootstrap import connector_faults, find_plugins
+from gateway.domain.errors import ConfigError
+from gateway.settings import load_settings, resolve_secret
+
+
+def faults_of(folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(folder)
+    return list(raised.value.faults)
+
+
+def test_the_shipped_configuration_is_sound() -> None:
+    settings = load_settings()
+
+    assert connector_faults(settings, find_plugins(settings)) == []
+    assert sorted(settings.platforms) == ["anhui", "jiangsu", "shanghai", "zhejiang"]
+
+
+def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(
+        '[server]\nlisten = "127.0.0.1:1"\nlisten_port = 3\n[deadline]\ndefault_s = -1\n'
+    )
+    (tmp_path / "platforms.toml").write_text(
+        '[shanghai]\nbase_url = "ftp://x"\n[anhui]\nbase_url = "http://127.0.0.1:1"\nsecrets = { access_key = "plain" }\n'
+    )
+    (tmp_path / "resilience.toml").write_text("[default.retry]\nattempts = 0\n")
+    (tmp_path / "publication.toml").write_text("[[rule]]\nfrom = 2026-01-01\n")
+    (tmp_path / "lists.toml").write_text('[list.X]\ntitle_zh = "名单"\n')
+
+    found = "\n".join(faults_of(tmp_path))
+
+    for place in (
+        "gateway.toml: server.listen_port",
+        "gateway.toml: deadline.default_s",
+        "platforms.toml: shanghai: base_url",
+        "platforms.toml: anhui: secrets",
+        "resilience.toml: default: retry.attempts",
+        "publication.toml: rule[0]: max_months",
+        "lists.toml: list.X",
+    ):
+        assert place in found
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text("[server\n")
+
+    assert faults_of(tmp_path)[0].startswith("gateway.toml: not TOML")
+
+
+def test_a_platform_without_a_connector_is_named_and_stops_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "platforms.toml").write_text(
+        '[beijing]\nbase_url = "http://127.0.0.1:1"\n'
+        '[shanghai]\nbase_url = "http://127.0.0.1:1"\n'
+        'secrets = { app_key = "sandbox:app_key", app_secret = "sandbox:app_secret" }\n'
+    )
+
+    plugins = find_plugins(load_settings(tmp_path))
+
+    assert list(plugins.connectors) == ["shanghai"]
+    assert "beijing: no connector of that name is installed" in plugins.faults[0]
+
+
+def test_missing_and_unknown_secrets_are_named(tmp_path: Path) -> None:
+    (tmp_path / "platforms.toml").write_text(
+        '[shanghai]\nbase_url = "http://127.0.0.1:1"\nsecrets = { app_key = "env:NO_SUCH_VARIABLE_HERE", other = "sandbox:app_key" }\n'
+    )
+    settings = load_settings(tmp_path)
+
+    found = "\n".join(connector_faults(settings, find_plugins(settings)))
+
+    assert "shanghai.secrets.app_key: set the environment variable NO_SUCH_VARIABLE_HERE" in found
+
+
+def test_secrets_come_from_environment_file_or_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TEST_SECRET", "from-environment")
+    (tmp_path / "secret").write_text("from-file\n")
+
+    values = [
+        resolve_secret(r, {"k": "from-sandbox"})
+        for r in ("env:A_TEST_SECRET", f"file:{tmp_path / 'secret'}", "sandbox:k")
+    ]
+
+    assert values == ["from-environment", "from-file", "from-sandbox"]

@@ -1,0 +1,140 @@
+"""The command as a person runs it: help in two languages, faults with exit codes, a clean end on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from tests.e2e.conftest import DEMO, Rig, query
+
+COMMAND = str(Path(sys.executable).parent / "xinyidai")
+
+
+async def run(*arguments: str, language: str = "C.UTF-8", cwd: Path | None = None) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "LANG": language, "LC_ALL": language, "TERM": "dumb"},
+        cwd=cwd,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(("language", "word"), [("C.UTF-8", "one merged view"), ("zh_CN.UTF-8", "统一信用视图")])
+async def test_help_speaks_the_locales_language(language: str, word: str) -> None:
+    code, out, _ = await run("--help", language=language)
+
+    assert (code, word in out) == (0, True)
+
+
+async def test_broken_configuration_is_listed_and_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text("[server]\nlisten_port = 3\n[deadline]\ndefault_s = -1\n")
+
+    code, _, err = await run("check-config", "--config", str(tmp_path))
+
+    assert code == 2
+    assert "gateway.toml: server.listen_port" in err
+    assert "gateway.toml: deadline.default_s" in err
+
+
+async def test_sound_configuration_is_said_to_be_sound() -> None:
+    code, out, _ = await run("check-config")
+
+    assert (code, "The configuration is sound." in out) == (0, True)
+
+
+async def test_serving_beyond_loopback_is_refused(tmp_path: Path) -> None:
+    code, _, err = await run("serve", "--listen", "0.0.0.0:0", cwd=tmp_path)
+
+    assert (code, "loopback" in err) == (2, True)
+
+
+async def test_query_prints_a_view_for_people_and_for_machines(rig: Rig) -> None:
+    code, out, err = await run("query", DEMO, "--address", rig.address, "--category", "penalty")
+    code_json, out_json, _ = await run("query", DEMO, "--address", rig.address, "--json")
+
+    assert (code, err) == (0, "")
+    assert "行政处罚" in out
+    assert (code_json, json.loads(out_json)["view"]["query"]["uscc"]) == (0, DEMO)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("91310115MA0TERT168",), 1, "position 18"),
+        ((DEMO, "--category", "nonsense"), 2, "use one of"),
+        ((DEMO, "--purpose", "nonsense"), 2, "use one of"),
+        ((DEMO, "--platform", "beijing"), 1, "platforms[0]"),
+    ],
+)
+async def test_a_refused_query_says_what_to_do(rig: Rig, arguments: tuple[str, ...], code: int, text: str) -> None:
+    ended, _, err = await run("query", *arguments, "--address", rig.address)
+
+    assert (ended, text in err) == (code, True)
+
+
+async def test_without_a_gateway_the_command_says_how_to_start_one() -> None:
+    code, _, err = await run("query", DEMO, "--address", "127.0.0.1:1", "--timeout", "2")
+
+    assert (code, "xinyidai up" in err) == (1, True)
+
+
+async def test_platforms_are_listed(rig: Rig) -> None:
+    code, out, _ = await run("platforms", "jiangsu", "--address", rig.address, "--json")
+
+    assert (code, json.loads(out)["platform"]) == (0, "jiangsu")
+
+
+async def test_D11_sigterm_lets_a_call_under_way_finish_and_loses_no_entry(rig: Rig, tmp_path: Path) -> None:
+    platforms = "".join(
+        f'[{name}]\nbase_url = "{p.url}"\nsecrets = {{ '
+        + ", ".join(f'{k} = "sandbox:{k}"' for k in credentials(name))
+        + " }\n"
+        for name, p in rig.platforms.items()
+    )
+    (tmp_path / "platforms.toml").write_text(platforms)
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "serve",
+        "--config",
+        str(tmp_path),
+        "--listen",
+        "127.0.0.1:0",
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    port = 0
+    while not port:
+        line = json.loads(await asyncio.wait_for(process.stderr.readline(), 20))
+        port = line.get("port", 0)
+    await rig.platforms["shanghai"].set_fault("latency", median_ms=700)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = credit_service_pb2_grpc.CreditServiceStub(channel).GetCreditView(pb.GetCreditViewRequest(query=query()))
+        while not rig.platforms["shanghai"].simulated.faults.calls:
+            await asyncio.sleep(0.01)
+
+        process.terminate()
+        response = await asyncio.wait_for(call, 10)
+
+    await asyncio.wait_for(process.communicate(), 10)
+    entries = [json.loads(line) for line in (tmp_path / "var" / "audit.jsonl").read_text().splitlines()]
+    assert process.returncode == 0
+    assert [e["answer_id"] for e in entries] == [response.delivery.answer_id]
+
+
+def credentials(name: str) -> list[str]:
+    from gateway.bootstrap import find_sandboxes
+
+    return list(find_sandboxes([name])[name].credentials())
