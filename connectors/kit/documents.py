@@ -77,7 +77,7 @@ def read_xml(text: str, *, max_depth: int = MAX_DEPTH) -> etree._Element:
         message = str(error)
         if "depth" in message.lower():
             raise BadDocument("too_deep", "nested too deeply") from error
-        cut = "Premature end" in message or "EndTag" in message or "not finished" in message
+        cut = "Premature end" in message or "EndTag" in message or "find end" in message
         raise BadDocument("truncated" if cut else "xml", "not well-formed XML") from error
     except ValueError as error:
         raise BadDocument("xml", "characters that XML forbids") from error
