@@ -75,7 +75,7 @@ class AnhuiConnector:
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Makes one attempt, paging included."""
         asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking, self._clock)
+        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         tables = ",".join(m.category_key for m in self._reader.asked(permit.categories))

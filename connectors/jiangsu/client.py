@@ -99,7 +99,7 @@ class JiangsuConnector:
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Makes one attempt: token, submission and polling are all part of it."""
         asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking, self._clock)
+        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         # A running task may be taken up again only by the same bank under the same permit and consents.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from connectors.kit.documents import BadDocument
 from connectors.kit.http import Reply
@@ -15,7 +14,6 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer, answer_of_error
 from gateway.domain.errors import PlatformError
 from gateway.domain.platform import Platform
-from gateway.ports import Clock
 
 _TOO_LARGE = frozenset({"too_deep", "too_large"})
 
@@ -30,11 +28,9 @@ def reading(reply: Reply) -> Iterator[None]:
         raise PlatformError(outcome, error.reason, detail=error.detail, raw_digest=reply.digest) from error
 
 
-async def attempt(platform: Platform, categories: Sequence[int], ask: Awaitable[Answer], clock: Clock) -> Answer:
-    """Gives what `ask` gives, or the answer its failure amounts to, with the time it took."""
-    started = clock.monotonic()
+async def attempt(platform: Platform, categories: Sequence[int], ask: Awaitable[Answer]) -> Answer:
+    """Gives what `ask` gives, or the answer its failure amounts to."""
     try:
-        answer = await ask
+        return await ask
     except PlatformError as error:
-        answer = answer_of_error(platform.id, error, categories)
-    return replace(answer, latency_s=clock.monotonic() - started)
+        return answer_of_error(platform.id, error, categories)

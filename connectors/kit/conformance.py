@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from connectors.kit.sandbox import Running, SandboxOf
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
@@ -36,8 +37,6 @@ from gateway.domain.consent import development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
-
-from connectors.kit.sandbox import Running, SandboxOf
 
 USCC: Final = "91310115MA0TERT167"
 _SMALL_WORLD: Final = 30

@@ -37,7 +37,6 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
     MATCH_METHOD_CODE,
     MATCH_METHOD_ORG_CODE,
     MATCH_METHOD_REGISTRATION_NUMBER,
-    Provenance,
     RecordEnvelope,
 )
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Drift
@@ -47,6 +46,7 @@ Row = Mapping[str, Any]
 Setter = Callable[[Row, dict[str, Any], list[tuple[str, str, Any]]], None]
 
 _SHOWN: Final = 64
+_LAYOUTS_KEPT: Final = 1_000
 _ENVELOPE_FIELDS: Final = frozenset({"status", "status_on", "publish_start", "publish_end"})
 _ENVELOPE_INDEFINITE: Final = {"publish_end": "publish_is_indefinite"}
 
@@ -91,35 +91,45 @@ class TypeMapping:
     setters: tuple[Setter, ...]
     envelope_setters: tuple[Setter, ...]
     personal_keys: frozenset[str]
+    layouts: set[tuple[str, ...]]
 
-    def record(self, row: Row, path: str, platform: str, drifts: Drifts) -> Any:
+    def record(self, row: Row, path: str, number: int, platform: str, drifts: Drifts) -> Any:
         """Gives the record of one row; what cannot be read is flagged on its envelope."""
         values: dict[str, Any] = {}
         flagged: list[tuple[str, str, Any]] = []
         for setter in self.setters:
             setter(row, values, flagged)
-        provenance = Provenance(platform=platform, match_method=MATCH_METHOD_CODE)
+        record = self.plan.message(**values)
+        envelope = record.envelope
+        provenance = envelope.provenances.add(platform=platform, match_method=MATCH_METHOD_CODE)
         if self.record_key is not None:
             provenance.platform_record_key = str(row.get(self.record_key) or "")
         for key, method in self.subject_keys:
             if row.get(key):
-                provenance.match_method = method  # type: ignore[assignment]
+                provenance.match_method = method
                 break
         if self.envelope_setters:
             on_envelope: dict[str, Any] = {}
             for setter in self.envelope_setters:
                 setter(row, on_envelope, flagged)
-            envelope = RecordEnvelope(provenances=(provenance,), **on_envelope)
-        else:
-            envelope = RecordEnvelope(provenances=(provenance,))
+            if on_envelope:
+                envelope.MergeFrom(RecordEnvelope(**on_envelope))
         for key, reason, raw in flagged:
             shown = "" if key in self.personal_keys else shorten(raw)
-            envelope.drifts.add(path=f"{path}.{key}", reason=reason, raw=shown)
-        if not row.keys() <= self.known_keys:
-            for key in sorted(row.keys() - self.known_keys):
-                # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
-                drifts.add(f"{'.'.join(self.rows_path)}[].{key}", "field.unknown")
-        return self.plan.message(envelope=envelope, **values)
+            envelope.drifts.add(path=f"{path}[{number}].{key}", reason=reason, raw=shown)
+        layout = tuple(row)
+        if layout not in self.layouts:
+            self._note_unknown(row, layout, path, drifts)
+        return record
+
+    def _note_unknown(self, row: Row, layout: tuple[str, ...], path: str, drifts: Drifts) -> None:
+        """Flags unknown keys; a layout that has none is remembered, so that most rows cost one look-up."""
+        unknown = row.keys() - self.known_keys
+        if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
+            self.layouts.add(layout)
+        for key in sorted(unknown):
+            # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
+            drifts.add(f"{path}[].{key}", "field.unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +235,7 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
         setters=tuple(setters),
         envelope_setters=tuple(on_envelope),
         personal_keys=frozenset(personal),
+        layouts=set(),
     )
 
 

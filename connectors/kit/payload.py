@@ -6,7 +6,7 @@ empty one. The enterprise's code in the payload, and on every row that has one, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,14 +115,14 @@ class PayloadReader:
 
     def _records(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc, drifts: Drifts) -> list[Any]:
         found = []
+        path = ".".join(mapping.rows_path)
         for number, row in enumerate(rows):
-            if not isinstance(row, Mapping):
+            if not isinstance(row, dict):
                 raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
             for key, method in mapping.subject_keys:
                 if method == envelope_pb2.MATCH_METHOD_CODE and row.get(key):
                     self._check_subject(row[key], uscc)
-            path = f"{'.'.join(mapping.rows_path)}[{number}]"
-            found.append(mapping.record(row, path, self._platform.id, drifts))
+            found.append(mapping.record(row, path, number, self._platform.id, drifts))
         return found
 
     def _check_subject(self, stated: Any, uscc: Uscc) -> None:

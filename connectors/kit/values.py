@@ -23,9 +23,7 @@ Converter = Callable[[Any], Any]
 NULLS: Final = frozenset({"", "-", "--", "—", "无", "暂无", "NULL", "null", "None", "/"})
 _CHINA: Final = timezone(timedelta(hours=8))
 # Zero-width and bidirectional controls carry no meaning in these records and can make two equal texts look different.
-_INVISIBLE: Final = dict.fromkeys(
-    (0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), None
-)
+_INVISIBLE: Final = re.compile("[\u200b-\u200d\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
 
 
 class Unreadable(ValueError):  # noqa: N818  # it is what the platform sent, not an error of ours
@@ -44,14 +42,17 @@ INDEFINITE: Final = Indefinite()
 
 
 def text(raw: Any) -> str | None:
-    """Gives a text, stripped, without invisible controls; numbers as they were written; absent for the null words."""
-    if isinstance(raw, str):
-        value = raw.strip()
-        if not value.isascii():
-            value = value.translate(_INVISIBLE).strip("　 ")
+    """Gives a text, stripped, without invisible controls; numbers as they were written; absent for the null words.
+
+    Lone surrogates cannot reach here: strict decoding and the JSON parser refuse them.
+    """
+    if raw.__class__ is str:
+        value: str = raw.strip()
+        if not value.isascii() and _INVISIBLE.search(value) is not None:
+            value = _INVISIBLE.sub("", value).strip()
         if value in NULLS:
             return None
-        if "\x00" in value or (not value.isascii() and _has_surrogate(value)):
+        if "\x00" in value:
             raise Unreadable("text.control")
         return value
     if raw is None:
@@ -59,10 +60,6 @@ def text(raw: Any) -> str | None:
     if isinstance(raw, bool) or not isinstance(raw, (int, Decimal)):
         raise Unreadable("text.type")
     return str(raw)
-
-
-def _has_surrogate(value: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in value)
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class ZhejiangConnector:
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Makes one attempt; a secret that ran out over there is renewed once within it."""
         asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking, self._clock)
+        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         keys = [mapping.category_key for mapping in self._reader.asked(permit.categories)]

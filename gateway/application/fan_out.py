@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
@@ -75,7 +74,7 @@ async def fan_out(
             await _cancel(set(late))
     for platform in late.values():
         answer = failed_answer(platform, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1)
-        landed(replace(answer, latency_s=loop.time() - started))
+        landed(answer._replace(latency_s=loop.time() - started))
 
 
 def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) -> Answer | None:
@@ -90,7 +89,7 @@ def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) ->
 def _answer_of(task: asyncio.Task[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
     if task.cancelled():
         answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_cancelled", categories)
-        return replace(answer, latency_s=elapsed_s)
+        return answer._replace(latency_s=elapsed_s)
     error = task.exception()
     if error is None:
         return task.result()
@@ -103,7 +102,7 @@ def _answer_of(task: asyncio.Task[Answer], platform: str, categories: Sequence[i
         attempts=1,
         detail=type(error).__name__,
     )
-    return replace(answer, latency_s=elapsed_s)
+    return answer._replace(latency_s=elapsed_s)
 
 
 async def _cancel(tasks: set[asyncio.Task[Answer]]) -> None:

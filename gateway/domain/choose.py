@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -44,11 +44,23 @@ class Agreement:
     equal: int = 0
 
 
+class _Group(NamedTuple):
+    """One resolve group: its fields, their names, and those whose difference is a conflict."""
+
+    fields: tuple[FieldPlan, ...]
+    names: frozenset[str]
+    comparable: tuple[FieldPlan, ...]
+
+
 class _TypeChooser:
     """The compiled choice of one record type."""
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.plan = plan
+        self.groups = tuple(
+            _Group(group, frozenset(f.name for f in group), tuple(f for f in group if f.is_comparable))
+            for group in plan.groups
+        )
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
@@ -113,17 +125,23 @@ class Chooser:
         """
         kind = self._types[plan.records_field]
         stated = [{descriptor.name: value for descriptor, value in s.record.ListFields()} for s in ranked]
-        for group in plan.groups:
-            chosen = next((i for i, fields in enumerate(stated) if any(f.name in fields for f in group)), None)
-            if chosen is None:
-                continue
-            if chosen > 0:
-                for field in group:
+        top = stated[0]
+        for group in kind.groups:
+            names = group.names
+            if names.isdisjoint(top):
+                chosen = next((i for i, fields in enumerate(stated) if not names.isdisjoint(fields)), None)
+                if chosen is None:
+                    continue
+                for field in group.fields:
                     if field.name in stated[chosen]:
                         _copy(field, stated[chosen][field.name], record)
-            for field in group:
-                if field.is_comparable:
-                    self._compare(kind, field, record, ranked, ranks, stated, chosen, agreement)
+            else:
+                chosen = 0
+            for field in group.comparable:
+                name = field.name
+                stating = [i for i, fields in enumerate(stated) if name in fields]
+                if len(stating) > 1:
+                    self._compare(kind, field, record, ranked, ranks, stated, stating, chosen, agreement)
 
     def _compare(
         self,
@@ -133,23 +151,29 @@ class Chooser:
         ranked: Sequence[Statement],
         ranks: Sequence[Rank],
         stated: Sequence[Mapping[str, Any]],
+        stating: Sequence[int],
         chosen: int,
         agreement: Mapping[str, Agreement],
     ) -> None:
+        """Counts agreement on a field that at least two statements state, and notes a conflict where they differ."""
         name = field.name
-        stating = [i for i, fields in enumerate(stated) if name in fields]
-        if len(stating) < 2:
-            return
+        shown = stated[chosen].get(name)
         form = kind.forms[name]
-        forms = {i: form(stated[i][name]) for i in stating}
-        shown = forms.get(chosen)
-        several = len({ranked[i].platform.id for i in stating}) > 1
-        if several:
+        shown_form = form(shown) if shown is not None else None
+        rival = None
+        differs = [False] * len(stated)
+        for i in stating:
+            value = stated[i][name]
+            # Equal as written is equal; only what differs needs its comparable form.
+            if i != chosen and (shown is None or (value != shown and form(value) != shown_form)):
+                differs[i] = True
+                rival = i if rival is None else rival
+        first = ranked[stating[0]].platform.id
+        if any(ranked[i].platform.id != first for i in stating):
             for i in stating:
                 count = agreement[ranked[i].platform.id]
                 count.comparable += 1
-                count.equal += forms[i] == shown
-        rival = next((i for i in stating if forms[i] != shown), None)
+                count.equal += not differs[i]
         if rival is None:
             return
         conflict = record.envelope.conflicts.add(

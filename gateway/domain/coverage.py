@@ -8,7 +8,7 @@ it is unset, never 100 %.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -25,8 +25,7 @@ from gateway.domain.answer import HEARD
 from gateway.domain.platform import Platform
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryStanding:
+class CategoryStanding(NamedTuple):
     """How one platform stands on one asked category: its outcome, the reason, and whether its manifest covers it."""
 
     outcome: Outcome.ValueType
@@ -44,11 +43,12 @@ def category_standing(
     platform: Platform,
     category: int,
     said: view_pb2.Answer | None,
+    answer: view_pb2.CategoryAnswer | None,
     *,
     is_permitted: bool,
     shown_count: int,
 ) -> CategoryStanding:
-    """Gives how a platform stands on a category, `shown_count` being the number of its records that the view shows.
+    """Gives how a platform stands on a category, `answer` being what it said on it and `shown_count` its shown records.
 
     An answer whose records are all hidden (repaired, revoked, expired) reads as NO_RECORDS: a hidden record leaves no hint.
     """
@@ -58,7 +58,6 @@ def category_standing(
     if said is None:
         outcome = OUTCOME_SKIPPED if is_covered else OUTCOME_NOT_COVERED
         return CategoryStanding(outcome, "no_answer_yet" if is_covered else "", is_covered, None)
-    answer = next((c for c in said.categories if c.category == category), None)
     if answer is not None and answer.outcome in HEARD:
         outcome = answer.outcome
         if outcome == OUTCOME_OK and not shown_count:

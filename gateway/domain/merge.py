@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
+
 from gateway._pb.xinyidai.catalogue.v1 import (
     envelope_pb2,
     options_pb2,
@@ -34,10 +36,11 @@ from gateway.domain.publication import PublicationTable, event_day
 from gateway.domain.query import CreditQuery
 from gateway.domain.series import totals
 from gateway.domain.standing import HIDDEN, has_run_out, shown_status, stated_status
-from gateway.domain.statement import AuthorityIds, Key, Reading, Statement, group_by_key, sm3
+from gateway.domain.statement import WEAK, AuthorityIds, Key, Reading, Statement, group_by_key, sm3
 
 _GONE = frozenset({registration_pb2.REGISTRATION_STATUS_MOVED_OUT, registration_pb2.REGISTRATION_STATUS_DEREGISTERED})
 _DELTA = frozenset({"31", "32", "33", "34"})
+_encode_key = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,76 +151,78 @@ class Merger:
         as_of: date,
         shown: _Shown,
     ) -> None:
-        found: list[tuple[bytes, Key, Any]] = []
-        for key, group in group_by_key(statements).items():
-            record_key = hashlib.sha256(repr((uscc, plan.category, key)).encode()).digest()[:16]
+        """Fills one type's records, ordered by record key, straight into the view; a hidden one is taken back."""
+        target = getattr(records, plan.records_field)
+        is_evaluation = plan.records_field == "evaluations"
+        weak: list[tuple[Key, Any]] = []
+        keys: list[Key] = []
+        groups = sorted((_record_key(uscc, plan, key), key, group) for key, group in group_by_key(statements).items())
+        for record_key, key, group in groups:
+            record = target.add()
             agreement: dict[str, Agreement] = {}
+            ranked: Sequence[Statement] = group
             if len(group) == 1:
-                record = self._single(plan, group[0])
-                ranked: Sequence[Statement] = group
-                status = record.envelope.status
+                record.CopyFrom(group[0].record)
+                envelope = record.envelope
+                _complete(envelope.provenances[0], group[0])
+                status = envelope.status
             else:
                 agreement = defaultdict(Agreement)
-                record, ranked, status, stale = self._several(plan, group, home, agreement)
+                ranked, status, stale = self._several(plan, record, group, home, agreement)
+                envelope = record.envelope
                 shown.stale.extend(StaleCopy(p, plan.category, record_key) for p in stale)
             if status in HIDDEN or has_run_out(plan, record, as_of, self._publication):
+                target.pop()
                 continue
-            envelope = record.envelope
+            is_weak = key[0] is WEAK
             envelope.status = shown_status(status)
             envelope.record_key = record_key
-            envelope.key_strength = (
-                envelope_pb2.KEY_STRENGTH_WEAK if ranked[0].is_weak else envelope_pb2.KEY_STRENGTH_STRONG
-            )
-            shown.conflicts += len(envelope.conflicts)
-            for platform_id, count in agreement.items():  # of shown records only: a hidden one leaves no hint
-                shown.agreement[platform_id].comparable += count.comparable
-                shown.agreement[platform_id].equal += count.equal
+            envelope.key_strength = envelope_pb2.KEY_STRENGTH_WEAK if is_weak else envelope_pb2.KEY_STRENGTH_STRONG
+            if agreement:
+                shown.conflicts += len(envelope.conflicts)
+                for platform_id, count in agreement.items():  # of shown records only: a hidden one leaves no hint
+                    shown.agreement[platform_id].comparable += count.comparable
+                    shown.agreement[platform_id].equal += count.equal
             for statement in ranked:
                 shown.by_platform[(statement.platform.id, plan.category)] += 1
-            found.append((record_key, key, record))
-        if plan.records_field == "evaluations":
-            for _, _, record in found:
+            if is_evaluation:
                 self._grade(record)
-        shown.duplicates[plan.category] = _link_duplicates(plan, found)
-        found.sort(key=lambda item: item[0])
-        getattr(records, plan.records_field).extend(record for _, _, record in found)
-
-    def _single(self, plan: RecordPlan, statement: Statement) -> Any:
-        record = plan.message()
-        record.CopyFrom(statement.record)
-        envelope = record.envelope
-        _complete(envelope, statement)
-        return record
+            keys.append(key)
+            if is_weak:
+                weak.append((key, record))
+        if weak and plan.key_document is not None:
+            shown.duplicates[plan.category] = _link_duplicates(plan, keys, target, weak)
 
     def _several(
         self,
         plan: RecordPlan,
+        record: Any,
         group: Sequence[Statement],
         home: str | None,
         agreement: Mapping[str, Agreement],
-    ) -> tuple[Any, Sequence[Statement], envelope_pb2.RecordStatus.ValueType, tuple[str, ...]]:
+    ) -> tuple[Sequence[Statement], envelope_pb2.RecordStatus.ValueType, tuple[str, ...]]:
         ranked, ranks = self._chooser.ranked(plan, group, home)
-        record = plan.message()
         record.CopyFrom(ranked[0].record)
         self._chooser.unite(plan, record, ranked, ranks, agreement)
         envelope = record.envelope
-        _complete(envelope, ranked[0])
+        _complete(envelope.provenances[0], ranked[0])
         for statement in ranked[1:]:
-            other = plan.message()
-            other.CopyFrom(statement.record)
-            _complete(other.envelope, statement)
-            envelope.provenances.extend(other.envelope.provenances)
-            envelope.drifts.extend(other.envelope.drifts)
+            other = statement.record.envelope
+            provenance = envelope.provenances.add()
+            provenance.CopyFrom(other.provenances[0])
+            _complete(provenance, statement)
+            if other.drifts:
+                envelope.drifts.extend(other.drifts)
             if not (envelope.HasField("publish_end") or envelope.publish_is_indefinite):
-                envelope.publish_is_indefinite = other.envelope.publish_is_indefinite
+                envelope.publish_is_indefinite = other.publish_is_indefinite
                 for name in ("publish_start", "publish_end"):
-                    if other.envelope.HasField(name):
-                        getattr(envelope, name).CopyFrom(getattr(other.envelope, name))
+                    if other.HasField(name):
+                        getattr(envelope, name).CopyFrom(getattr(other, name))
         first_count = sum(rank[0] == 0 for rank in ranks)
         status, stale = stated_status(plan, ranked, first_count)
         if status not in HIDDEN:
             _note_status_conflict(envelope, ranked)
-        return record, ranked, status, stale
+        return ranked, status, stale
 
     def _grade(self, record: Any) -> None:
         rated_on = record.rated_on
@@ -243,12 +248,14 @@ class Merger:
         for platform_id in query.platforms:
             platform = self._platforms[platform_id]
             answer = said.get(platform_id)
+            by_number: dict[int, view_pb2.CategoryAnswer] = {c.category: c for c in answer.categories} if answer is not None else {}
             standings = []
             for category in query.categories:
                 standing = cover.category_standing(
                     platform,
                     category,
                     answer,
+                    by_number.get(category),
                     is_permitted=category in permitted,
                     shown_count=shown.by_platform[(platform_id, category)],
                 )
@@ -300,14 +307,22 @@ def view_id(view: view_pb2.CreditView) -> str:
     return sm3(bare.SerializeToString(deterministic=True)).hex()
 
 
-def _complete(envelope: Any, statement: Statement) -> None:
-    if not envelope.provenances:
-        envelope.provenances.add(platform=statement.platform.id)
-    provenance = envelope.provenances[0]
+def _record_key(uscc: str, plan: RecordPlan, key: Key) -> bytes:
+    return hashlib.sha256(_encode_key((uscc, plan.category, key))).digest()[:16]
+
+
+def _complete(provenance: Any, statement: Statement) -> None:
+    """Adds to a platform's own provenance what the merge knows: digest, status as stated, time of the data."""
     provenance.digest = statement.digest
-    provenance.status = envelope.status
-    if statement.as_of[0] and not provenance.HasField("as_of"):
-        provenance.as_of.seconds, provenance.as_of.nanos = statement.as_of
+    status = statement.record.envelope.status
+    if status:
+        provenance.status = status
+    seconds, nanos = statement.as_of
+    if seconds:
+        as_of = provenance.as_of
+        as_of.seconds = seconds
+        if nanos:
+            as_of.nanos = nanos
 
 
 def _note_status_conflict(envelope: Any, ranked: Sequence[Statement]) -> None:
@@ -329,20 +344,19 @@ def _note_status_conflict(envelope: Any, ranked: Sequence[Statement]) -> None:
         )
 
 
-def _link_duplicates(plan: RecordPlan, found: Sequence[tuple[bytes, Key, Any]]) -> int:
+def _link_duplicates(
+    plan: RecordPlan, keys: Sequence[Key], records: Sequence[Any], weak: Sequence[tuple[Key, Any]]
+) -> int:
     """Links weak-keyed records to the strong ones they may repeat: same fixed parts, same day of the event."""
-    weak = [item for item in found if item[2].envelope.key_strength == envelope_pb2.KEY_STRENGTH_WEAK]
-    if not weak or plan.key_document is None:
-        return 0
     width = len(plan.key_always)
     strong: dict[tuple[Any, ...], list[bytes]] = defaultdict(list)
-    for record_key, key, record in found:
-        if record.envelope.key_strength == envelope_pb2.KEY_STRENGTH_STRONG:
-            strong[(key[2 : 2 + width], _event_day(plan, record))].append(record_key)
+    for key, record in zip(keys, records, strict=True):
+        if key[0] is not WEAK:
+            strong[(key[2 : 2 + width], _event_day(plan, record))].append(record.envelope.record_key)
     linked = 0
-    for _, key, record in weak:
-        fits = sorted(strong.get((key[2 : 2 + width], _event_day(plan, record)), ()))
-        record.envelope.possible_duplicate_of.extend(fits)
+    for key, record in weak:
+        fits = strong.get((key[2 : 2 + width], _event_day(plan, record)), ())
+        record.envelope.possible_duplicate_of.extend(sorted(fits))
         linked += bool(fits)
     return linked
 

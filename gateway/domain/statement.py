@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1 import authority_pb2
@@ -20,8 +20,8 @@ from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
 
 _SM3: Final = hashlib.new("sm3")
-_STRONG: Final = "strong"
-_WEAK: Final = "weak"
+STRONG: Final = "strong"
+WEAK: Final = "weak"
 
 Key = tuple[Any, ...]
 
@@ -50,7 +50,7 @@ class Statement:
     @property
     def is_weak(self) -> bool:
         """Whether the key was made from circumstances only."""
-        return self.key[0] is _WEAK
+        return self.key[0] is WEAK
 
 
 class AuthorityIds:
@@ -74,7 +74,7 @@ class AuthorityIds:
 
 def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any], Key | None]:
     if not plan.key_always and plan.key_document is None:
-        only: Key = (_STRONG,)
+        only: Key = (STRONG,)
         return lambda record: only
     always = tuple(_part(field, authority_ids) for field in plan.key_always)
     weak = tuple(_part(field, authority_ids) for field in plan.key_weak)
@@ -82,7 +82,7 @@ def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[An
 
         def key_of_parts(record: Any) -> Key | None:
             parts = [part(record) for part in always]
-            return (_STRONG, *parts) if any(parts) else None
+            return (STRONG, *parts) if any(parts) else None
 
         return key_of_parts
     document = _part(plan.key_document, authority_ids)
@@ -91,9 +91,9 @@ def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[An
         number = document(record)
         parts = [part(record) for part in always]
         if number and all(parts):
-            return (_STRONG, number, *parts)
+            return (STRONG, number, *parts)
         parts.extend(part(record) for part in weak)
-        return (_WEAK, number, *parts) if number or any(parts) else None
+        return (WEAK, number, *parts) if number or any(parts) else None
 
     return key_of_document
 
@@ -167,7 +167,7 @@ def _refused(answer: Answer, reason: str) -> Answer:
         [category.category for category in answer.said.categories],
         raw_digest=answer.said.raw_digest,
     )
-    return replace(answer, said=refused.said)
+    return answer._replace(said=refused.said)
 
 
 def group_by_key(state: Sequence[Statement]) -> dict[Key, list[Statement]]:

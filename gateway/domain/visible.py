@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.statement import Reading
@@ -32,4 +30,4 @@ def visible(reading: Reading, view: view_pb2.CreditView) -> Answer:
     for name, statements in reading.statements.items():
         kept = [statement.record for statement in statements if statement.digest in shown]
         getattr(said.records, name).extend(kept)
-    return replace(answer, said=said)
+    return answer._replace(said=said)

@@ -6,7 +6,7 @@ query's one point in time: an attempt that cannot finish is not begun.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 from tenacity.wait import wait_base, wait_random_exponential
@@ -46,7 +46,7 @@ class Retrying:
         started = self._clock.monotonic()
         first = await self._inner.fetch(query, permit, fetch_by)
         if not self._may_retry(first) or self._policy.attempts < 2:
-            return replace(first, latency_s=self._clock.monotonic() - started)
+            return first._replace(latency_s=self._clock.monotonic() - started)
         return await self._again(first, query, permit, fetch_by, started)
 
     async def _again(
@@ -75,7 +75,7 @@ class Retrying:
             stop=lambda state: stop_after_attempt(self._policy.attempts)(state) or stop(state),
             retry_error_callback=lambda state: last,
         )(attempt)
-        return replace(last, attempts=attempts, latency_s=self._clock.monotonic() - started)
+        return last._replace(attempts=attempts, latency_s=self._clock.monotonic() - started)
 
     def _may_retry(self, answer: Answer) -> bool:
         return self.platform.is_idempotent and is_retryable(answer.outcome, answer.said.reason)
