@@ -23,7 +23,7 @@ from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.telemetry.health import PlatformHealth
-from gateway.adapters.telemetry.logs import LogObserver
+from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
 from gateway.domain.catalogue import CATALOGUE
@@ -141,7 +141,10 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             telling.add(task)
             task.add_done_callback(telling.discard)
 
-        observer = LogObserver(health, changed=health_changed)
+        query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
+        if query_log is not None:
+            stack.callback(query_log.flush)
+        observer = LogObserver(health, query_log, changed=health_changed)
         connectors = {
             name: resilient(
                 connector,

@@ -102,9 +102,9 @@ class HttpCaller:
         if left <= 0:
             raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
         connect_s = min(self._connect_limit_s, left * _CONNECT_SHARE)
-        timeout = aiohttp.ClientTimeout(
-            total=left, connect=None, sock_connect=connect_s, sock_read=min(self._read_gap_s, left)
-        )
+        # A limit on gaps between reads costs a timer per read: it is set only where it can end sooner than the whole.
+        gap_s = self._read_gap_s if self._read_gap_s < left else None
+        timeout = aiohttp.ClientTimeout(total=left, connect=None, sock_connect=connect_s, sock_read=gap_s)
         if isinstance(data, Mapping):
             # aiohttp's own form building costs more than the rest of a request.
             data = urlencode(data).encode()

@@ -7,13 +7,13 @@ empty one. The enterprise's code in the payload, and on every row that has one, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any
 
 from google.type.date_pb2 import Date
 
 from connectors.kit.mapping import Drifts, PayloadMapping, TypeMapping, dig
-from connectors.kit.values import Indefinite, Unreadable
+from connectors.kit.values import Unreadable
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
@@ -24,7 +24,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     Outcome,
 )
 from gateway.domain.answer import Answer, summary_outcome
-from gateway.domain.dates import CHINA
+from gateway.domain.dates import china_midnight
 from gateway.domain.errors import InvalidIdentifierError, PlatformError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform
@@ -107,7 +107,7 @@ class PayloadReader:
                 record_count=len(found),
             )
         if as_of is not None:
-            said.as_of.FromDatetime(as_of)
+            said.as_of.seconds = as_of
         said.records.MergeFrom(view_pb2.Records(**records))
         said.drifts.extend(drifts.found)
         said.outcome, said.reason = summary_outcome(said.categories)
@@ -136,7 +136,8 @@ class PayloadReader:
         if not is_same:
             raise PlatformError(OUTCOME_BAD_ANSWER, "wrong_subject", detail="the answer is about another enterprise")
 
-    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> datetime | None:
+    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> int | None:
+        """Gives the data time as seconds since 1970, None when it is not stated or cannot be read."""
         if self._mapping.as_of is None or not pages:
             return None
         raw = dig(pages[0], self._mapping.as_of_path)
@@ -145,10 +146,10 @@ class PayloadReader:
         except Unreadable as error:
             drifts.add(".".join(self._mapping.as_of_path), error.reason, raw)
             return None
-        if not isinstance(day, Date) or isinstance(day, Indefinite) or not day.day:
+        if not isinstance(day, Date) or not day.day:
             return None
         # A date without a time is true at the start of its day in China: never fresher than it may be.
-        return datetime(day.year, day.month, day.day, tzinfo=CHINA).astimezone(UTC)
+        return china_midnight(date(day.year, day.month, day.day))
 
 
 def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:

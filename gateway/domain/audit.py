@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
@@ -17,8 +18,7 @@ _PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, valu
 _CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, value in Category.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformEntry:
+class PlatformEntry(msgspec.Struct, frozen=True):
     """How one platform answered; `response_digest` is the SM3 of the raw body in hexadecimal, empty when none came."""
 
     platform: str
@@ -30,8 +30,7 @@ class PlatformEntry:
     response_digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
     `event` is "answered", "streamed", "repeated", "refused", "unanswered" or "cancelled"; `reason` is the error reason.

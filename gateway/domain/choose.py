@@ -61,6 +61,7 @@ class _TypeChooser:
             _Group(group, frozenset(f.name for f in group), tuple(f for f in group if f.is_comparable))
             for group in plan.groups
         )
+        self.comparable = frozenset(field.name for field in plan.fields if field.is_comparable)
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
@@ -124,6 +125,10 @@ class Chooser:
         `agreement` is counted up for every field that at least two platforms state.
         """
         kind = self._types[plan.records_field]
+        content = ranked[0].content
+        if all(s.content == content for s in ranked):
+            _count_full_agreement(kind, ranked, agreement)
+            return
         stated = [{descriptor.name: value for descriptor, value in s.record.ListFields()} for s in ranked]
         top = stated[0]
         for group in kind.groups:
@@ -187,6 +192,18 @@ class Chooser:
             if seconds:
                 value.as_of.seconds = seconds
                 value.as_of.nanos = nanos
+
+
+def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
+    """Counts copies that say the same to the byte: every comparable field agrees, and nothing need be compared."""
+    first = ranked[0].platform.id
+    if all(s.platform.id == first for s in ranked):
+        return
+    fields = sum(descriptor.name in kind.comparable for descriptor, _ in ranked[0].record.ListFields())
+    for statement in ranked:
+        count = agreement[statement.platform.id]
+        count.comparable += fields
+        count.equal += fields
 
 
 def _copy(field: FieldPlan, value: Any, record: Message) -> None:

@@ -22,6 +22,21 @@ def china_date(moment: datetime) -> date:
     return moment.astimezone(CHINA).date()
 
 
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_OFFSET_S: Final = 8 * 3600
+_DAY_S: Final = 86_400
+
+
+def china_midnight(day: date) -> int:
+    """Gives the start of a day in China, in seconds since 1970."""
+    return (day.toordinal() - _EPOCH) * _DAY_S - _OFFSET_S
+
+
+def days_before(seconds: int, day: date) -> int:
+    """Gives how many whole days a moment lies before a day in China; negative for a later one."""
+    return day.toordinal() - _EPOCH - (seconds + _OFFSET_S) // _DAY_S
+
+
 def proto_date(day: date) -> Date:
     """Gives the date as a message."""
     return Date(year=day.year, month=day.month, day=day.day)

@@ -13,7 +13,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -30,7 +30,7 @@ from gateway.domain.catalogue import SCHEMA_VERSION, Catalogue, RecordPlan
 from gateway.domain.choose import Agreement, Chooser
 from gateway.domain.consent import Permit
 from gateway.domain.crosswalk import Crosswalk, proto_grade
-from gateway.domain.dates import china_date, first_day, proto_date
+from gateway.domain.dates import days_before, first_day, proto_date
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable, event_day
 from gateway.domain.query import CreditQuery
@@ -248,7 +248,9 @@ class Merger:
         for platform_id in query.platforms:
             platform = self._platforms[platform_id]
             answer = said.get(platform_id)
-            by_number: dict[int, view_pb2.CategoryAnswer] = {c.category: c for c in answer.categories} if answer is not None else {}
+            by_number: dict[int, view_pb2.CategoryAnswer] = (
+                {c.category: c for c in answer.categories} if answer is not None else {}
+            )
             standings = []
             for category in query.categories:
                 standing = cover.category_standing(
@@ -381,7 +383,7 @@ def _platform_answer(
         answer.drifts.extend(said.drifts)
         if said.HasField("as_of") and said.outcome in HEARD:
             answer.as_of.CopyFrom(said.as_of)
-            days = (as_of - china_date(datetime.fromtimestamp(said.as_of.seconds, UTC))).days
+            days = days_before(said.as_of.seconds, as_of)
             answer.age_days, answer.is_as_of_in_future = max(days, 0), days < 0
     for category, standing in standings.items():
         entry = answer.categories.add(

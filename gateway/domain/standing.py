@@ -70,8 +70,9 @@ def has_run_out(plan: RecordPlan, record: Any, as_of: date, table: PublicationTa
     The last day itself still counts: a record ends at midnight after it, China time.
     """
     today = day_of(as_of)
-    if any(record.HasField(field.name) and last_day(getattr(record, field.name)) < today for field in plan.expiry):
-        return True
+    for field in plan.expiry:
+        if record.HasField(field.name) and last_day(getattr(record, field.name)) < today:
+            return True
     if not plan.is_adverse:
         return False
     end = publication_end(record, as_of, table)

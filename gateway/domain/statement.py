@@ -38,13 +38,14 @@ class Statement:
     """One platform's record: never changed after it was made.
 
     `as_of` is (seconds, nanoseconds) of the platform's data time, (0, 0) when it does not say; `digest` the SM3 of the
-    record's deterministic bytes; `key[0]` tells strong from weak.
+    record's deterministic bytes, `content` those bytes without the envelope; `key[0]` tells strong from weak.
     """
 
     platform: Platform
     record: Any
     key: Key
     digest: bytes
+    content: bytes
     as_of: tuple[int, int]
 
     @property
@@ -153,10 +154,23 @@ class Reader:
                 key = key_of(record)
                 if key is None:
                     return Reading(_refused(answer, "no_key"), {})
-                digest = sm3(record.SerializeToString(deterministic=True))
-                found.append(Statement(platform, record, key, digest, as_of))
+                raw = record.SerializeToString(deterministic=True)
+                found.append(Statement(platform, record, key, sm3(raw), _content(raw), as_of))
             by_field[name] = found
         return Reading(answer, by_field)
+
+
+def _content(raw: bytes) -> bytes:
+    """Gives a record's bytes without its envelope, which as field 1 stands first (wire format: tag 0x0A, length)."""
+    if not raw or raw[0] != 0x0A:
+        return raw
+    length, shift, place = 0, 0, 1
+    while True:
+        byte = raw[place]
+        length |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return raw[place + length :]
 
 
 def _refused(answer: Answer, reason: str) -> Answer:

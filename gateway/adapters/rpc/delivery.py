@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PlatformAnswer
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
 from gateway.domain.query import CreditQuery
+
+
+def timestamp(target: timestamp_pb2.Timestamp, moment: datetime) -> None:
+    """Sets a timestamp message; the library's own setter is written in Python and many times slower."""
+    micros = round(moment.timestamp() * 1e6)
+    target.seconds = micros // 10**6
+    target.nanos = micros % 10**6 * 1000
 
 
 def duration(seconds: float) -> duration_pb2.Duration:
@@ -34,7 +41,7 @@ def answer_delivery(
     if shown is not None:
         message.record_count = sum(category.record_count for category in shown.categories)
     if answer.fetched_at is not None:
-        message.fetched_at.FromDatetime(answer.fetched_at)
+        timestamp(message.fetched_at, answer.fetched_at)
     if answer.cache_age_s is not None:
         message.cache_age.CopyFrom(duration(answer.cache_age_s))
     if answer.retry_after_s is not None:
@@ -56,7 +63,7 @@ def credit_view_response(
     delivery = response.delivery
     delivery.answer_id = answered.answer_id
     delivery.request_id = query.request_id
-    delivery.admitted_at.FromDatetime(admission.at)
+    timestamp(delivery.admitted_at, admission.at)
     delivery.deadline.CopyFrom(duration(admission.deadline - admission.arrived))
     delivery.is_repeated = is_repeated
     delivery.warnings.extend(warning.value for warning in query.uscc.warnings)

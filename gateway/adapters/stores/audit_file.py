@@ -19,6 +19,8 @@ import msgspec
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
 
+_LINGER_S: Final = 0.001
+"""How long a batch waits for company: it costs a query a millisecond and saves most of the system calls under load."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 
 
@@ -36,6 +38,7 @@ class FileAuditLog:
         self._wake = threading.Condition()
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._is_closing = False
+        self._closing = threading.Event()
         self._durable_bytes = os.fstat(self._file).st_size
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
@@ -56,6 +59,7 @@ class FileAuditLog:
         """Writes what waits, then closes the file."""
         with self._wake:
             self._is_closing = True
+            self._closing.set()
             self._wake.notify()
         await self._loop.run_in_executor(None, self._thread.join)
         os.close(self._file)
@@ -65,9 +69,11 @@ class FileAuditLog:
             with self._wake:
                 while not self._waiting and not self._is_closing:
                     self._wake.wait()
-                batch, self._waiting = self._waiting, []
-                if not batch:
+                if not self._waiting:
                     return
+            self._closing.wait(_LINGER_S)
+            with self._wake:
+                batch, self._waiting = self._waiting, []
             failure = self._write(b"".join(line for line, _ in batch))
             self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 import structlog
@@ -13,6 +14,8 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
+
+_FLUSH_S: Final = 0.25
 
 
 def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
@@ -36,11 +39,54 @@ def _json(event: object, **_: object) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
-class LogObserver:
-    """Logs each query once, and a platform once when it goes down and once when it is back."""
+class QueryLog:
+    """One JSON line per query, encoded at once and written in batches; flushed when it closes.
 
-    def __init__(self, health: PlatformHealth, *, changed: Callable[[], None]) -> None:
+    structlog's own way costs several times as much a line; its line has the same keys.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._encode = msgspec.json.Encoder().encode
+        self._lines: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, entry: AuditEntry, latency_s: float) -> None:
+        """Takes one query's line."""
+        if not self._lines:
+            self._loop.call_later(_FLUSH_S, self.flush)
+        line = {
+            "event": "query.ended",
+            "level": "info",
+            "timestamp": entry.time,
+            "event_kind": entry.event,
+            "answer_id": entry.answer_id,
+            "bank": entry.bank,
+            "purpose": entry.purpose,
+            "latency_ms": round(latency_s * 1000, 1),
+            "completeness_bp": entry.completeness_bp,
+            "reason": entry.reason,
+            "platforms": {p.platform: p.outcome for p in entry.platforms},
+        }
+        self._lines.append(self._encode(line))
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write(b"\n".join(lines).decode() + "\n")
+            self._stream.flush()
+
+
+class LogObserver:
+    """Logs each query once, and a platform once when it goes down and once when it is back.
+
+    `query_log` is None where queries are not logged, as by a level above "info".
+    """
+
+    def __init__(self, health: PlatformHealth, query_log: QueryLog | None, *, changed: Callable[[], None]) -> None:
         self._health = health
+        self._query_log = query_log
         self._changed = changed
         self._log = structlog.get_logger("gateway")
         self._drifted: set[tuple[str, str]] = set()
@@ -70,14 +116,5 @@ class LogObserver:
         """Logs the query's one line."""
         if entry.stale_copies:
             self._log.warning("merge.stale_copies", answer_id=entry.answer_id, count=entry.stale_copies)
-        self._log.info(
-            "query.ended",
-            event_kind=entry.event,
-            answer_id=entry.answer_id,
-            bank=entry.bank,
-            purpose=entry.purpose,
-            latency_ms=round(latency_s * 1000, 1),
-            completeness_bp=entry.completeness_bp,
-            reason=entry.reason,
-            platforms={p.platform: p.outcome for p in entry.platforms},
-        )
+        if self._query_log is not None:
+            self._query_log.add(entry, latency_s)
