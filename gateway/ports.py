@@ -38,7 +38,9 @@ class Connector(Protocol):
         ...
 
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Makes one attempt and tells the truth about it; done by `fetch_by`, a point of `Clock.monotonic`.
+        """Makes one attempt and tells the truth about it; plans every wait before `fetch_by`, a point of `Clock.monotonic`.
+
+        It is cancelled by its caller at that point: one timer bounds all platforms.
 
         Asks for the permitted categories the platform covers. Never raises for a platform's failure: that is an outcome.
         """

@@ -31,7 +31,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     PURPOSE_PRE_LOAN,
     Outcome,
 )
-from gateway.domain.answer import HEARD, Answer
+from gateway.domain.answer import HEARD, Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import development_permit
 from gateway.domain.identifiers import Uscc
@@ -122,7 +122,11 @@ async def ask(connector: Connector, time_s: float = 3.0, uscc: str = USCC) -> An
     """Makes one attempt for every category."""
     query = whole_query(connector.platform.id, uscc)
     fetch_by = asyncio.get_running_loop().time() + time_s
-    return await connector.fetch(query, development_permit(query), fetch_by)
+    try:
+        async with asyncio.timeout_at(fetch_by):  # as the fan-out does for all platforms at once
+            return await connector.fetch(query, development_permit(query), fetch_by)
+    except TimeoutError:
+        return failed_answer(connector.platform.id, OUTCOME_TIMEOUT, "deadline", query.categories, attempts=1)
 
 
 async def check(plugin: ConnectorPlugin, sandbox: SandboxOf, case: Case) -> Answer:

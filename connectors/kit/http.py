@@ -10,7 +10,6 @@ import email.utils
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -32,22 +31,25 @@ from gateway.domain.statement import sm3
 from gateway.ports import Clock
 
 _CHUNK: Final = 64 * 1024
-_CONNECT_SHARE: Final = 0.5
-"""A black hole may use up so much of the time left, not all of it: a retry may reach a live address."""
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back: status, headers and the whole body."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    __slots__ = ("_digest", "body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._digest: bytes | None = None
 
     @property
     def digest(self) -> bytes:
-        """The SM3 digest of the raw body."""
-        return sm3(self.body)
+        """The SM3 digest of the raw body, computed once."""
+        if self._digest is None:
+            self._digest = sm3(self.body)
+        return self._digest
 
 
 class HttpCaller:
@@ -62,7 +64,6 @@ class HttpCaller:
         max_body_bytes: int,
         content_types: Sequence[str] = (),
         connect_limit_s: float = 3.0,
-        read_gap_s: float = 10.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._session = session
@@ -70,8 +71,9 @@ class HttpCaller:
         self._base = base_url.rstrip("/")
         self._max_body_bytes = max_body_bytes
         self._content_types = tuple(content_types)
-        self._connect_limit_s = connect_limit_s
-        self._read_gap_s = read_gap_s
+        # No limit on the whole: whoever asks cancels at the query's one point in time, by one timer for all platforms.
+        # A connect has a limit of its own, so that a black hole leaves time for another attempt.
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_limit_s)
         self._tls = tls
         self.clock_skew_s: float | None = None
         """How far the platform's clock is ahead of ours, from its Date header; None until an answer had one."""
@@ -96,15 +98,13 @@ class HttpCaller:
     ) -> Reply:
         """Gives the reply; raises PlatformError, of which 429 carries Retry-After and 5xx the status as reason.
 
+        No exchange is begun once `fetch_by` is past; the caller cancels one that is under way then.
+
         A 4xx other than 401, 403 and 429 is given back: whether it is an answer is for the dialect to say.
         """
         left = fetch_by - self._clock.monotonic()
         if left <= 0:
             raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
-        connect_s = min(self._connect_limit_s, left * _CONNECT_SHARE)
-        # A limit on gaps between reads costs a timer per read: it is set only where it can end sooner than the whole.
-        gap_s = self._read_gap_s if self._read_gap_s < left else None
-        timeout = aiohttp.ClientTimeout(total=left, connect=None, sock_connect=connect_s, sock_read=gap_s)
         if isinstance(data, Mapping):
             # aiohttp's own form building costs more than the rest of a request.
             data = urlencode(data).encode()
@@ -117,7 +117,7 @@ class HttpCaller:
                 params=params,
                 headers=headers,
                 data=data,
-                timeout=timeout,
+                timeout=self._timeout,
                 allow_redirects=False,
                 middlewares=middlewares,
                 ssl=self._tls if self._tls is not None else True,

@@ -108,7 +108,8 @@ class PayloadReader:
             )
         if as_of is not None:
             said.as_of.seconds = as_of
-        said.records.MergeFrom(view_pb2.Records(**records))
+        for name, found in records.items():
+            getattr(said.records, name).extend(found)
         said.drifts.extend(drifts.found)
         said.outcome, said.reason = summary_outcome(said.categories)
         return Answer(said=said, fetched_at=fetched_at, attempts=1)

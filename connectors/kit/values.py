@@ -167,12 +167,16 @@ def _whole(number: Decimal, reason: str) -> int:
     return whole
 
 
+_LARGEST: Final = 2**63 // 10**10
+"""Whole numbers up to this stay within 64 bits in fen whatever their unit."""
+
+
 def _money(unit: str) -> Converter:
     factor = _FEN[unit]
 
     def convert(raw: Any) -> Money | None:
-        if isinstance(raw, int) and not isinstance(raw, bool):
-            return Money(minor_units=_whole(Decimal(raw) * factor, "money.sub_fen"), currency="CNY")
+        if raw.__class__ is int and -_LARGEST < raw < _LARGEST:
+            return Money(minor_units=raw * factor, currency="CNY")
         number = _number(raw)
         if number is None:
             return None

@@ -46,11 +46,8 @@ class FieldPlan:
     has_presence: bool
     enum_names: Mapping[int, str] | None
     options: options_pb2.FieldOptions
-
-    @property
-    def is_comparable(self) -> bool:
-        """Whether a difference between platforms is a conflict."""
-        return not self.options.local
+    is_comparable: bool
+    """Whether a difference between platforms is a conflict."""
 
     def is_set(self, record: Message) -> bool:
         """Whether the record states this field."""
@@ -79,11 +76,8 @@ class RecordPlan:
     expiry: tuple[FieldPlan, ...]
     event: tuple[FieldPlan, ...]
     additive: tuple[FieldPlan, ...]
-
-    @property
-    def is_adverse(self) -> bool:
-        """Whether records of the type speak against the enterprise, so that repair and publication rules apply."""
-        return self.options.adverse_kind != options_pb2.ADVERSE_KIND_UNSPECIFIED
+    is_adverse: bool
+    """Whether records of the type speak against the enterprise, so that repair and publication rules apply."""
 
     @property
     def is_public(self) -> bool:
@@ -154,6 +148,7 @@ def _plan(field: FieldDescriptor) -> RecordPlan:
         expiry=tuple(f for f in fields if f.options.expiry),
         event=tuple(f for f in fields if f.options.event),
         additive=tuple(f for f in fields if f.options.additive),
+        is_adverse=declared.adverse_kind != options_pb2.ADVERSE_KIND_UNSPECIFIED,
     )
 
 
@@ -172,6 +167,7 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
         has_presence=field.has_presence and not field.is_repeated,
         enum_names=None if enum is None else MappingProxyType({value.number: value.name for value in enum.values}),
         options=declared,
+        is_comparable=not declared.local,
     )
 
 

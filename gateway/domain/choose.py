@@ -45,11 +45,10 @@ class Agreement:
 
 
 class _Group(NamedTuple):
-    """One resolve group: its fields, their names, and those whose difference is a conflict."""
+    """One resolve group: its fields and their names."""
 
     fields: tuple[FieldPlan, ...]
-    names: frozenset[str]
-    comparable: tuple[FieldPlan, ...]
+    names: tuple[str, ...]
 
 
 class _TypeChooser:
@@ -57,10 +56,8 @@ class _TypeChooser:
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.plan = plan
-        self.groups = tuple(
-            _Group(group, frozenset(f.name for f in group), tuple(f for f in group if f.is_comparable))
-            for group in plan.groups
-        )
+        self.groups = tuple(_Group(group, tuple(f.name for f in group)) for group in plan.groups)
+        self.fillers = {field.name: _filler(field) for field in plan.fields}
         self.comparable = frozenset(field.name for field in plan.fields if field.is_comparable)
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
@@ -129,24 +126,34 @@ class Chooser:
         if all(s.content == content for s in ranked):
             _count_full_agreement(kind, ranked, agreement)
             return
-        stated = [{descriptor.name: value for descriptor, value in s.record.ListFields()} for s in ranked]
-        top = stated[0]
+        stated: dict[str, list[tuple[int, Any]]] = {}
+        for i, statement in enumerate(ranked):
+            for descriptor, value in statement.record.ListFields():
+                name = descriptor.name
+                if name in stated:
+                    stated[name].append((i, value))
+                else:
+                    stated[name] = [(i, value)]
+        compared, equal = [0] * len(ranked), [0] * len(ranked)
         for group in kind.groups:
-            names = group.names
-            if names.isdisjoint(top):
-                chosen = next((i for i, fields in enumerate(stated) if not names.isdisjoint(fields)), None)
-                if chosen is None:
+            chosen = min((stated[name][0][0] for name in group.names if name in stated), default=None)
+            if chosen is None:
+                continue
+            for field in group.fields:
+                said = stated.get(field.name)
+                if said is None:
                     continue
-                for field in group.fields:
-                    if field.name in stated[chosen]:
-                        _copy(field, stated[chosen][field.name], record)
-            else:
-                chosen = 0
-            for field in group.comparable:
-                name = field.name
-                stating = [i for i, fields in enumerate(stated) if name in fields]
-                if len(stating) > 1:
-                    self._compare(kind, field, record, ranked, ranks, stated, stating, chosen, agreement)
+                if chosen > 0 and said[0][0] == chosen:
+                    _copy(field, said[0][1], record)
+                if len(said) > 1 and field.is_comparable:
+                    for i, is_equal in self._compare(kind, field, record, ranked, ranks, said, chosen):
+                        compared[i] += 1
+                        equal[i] += is_equal
+        for i, statement in enumerate(ranked):
+            if compared[i]:
+                count = agreement[statement.platform.id]
+                count.comparable += compared[i]
+                count.equal += equal[i]
 
     def _compare(
         self,
@@ -155,43 +162,58 @@ class Chooser:
         record: Any,
         ranked: Sequence[Statement],
         ranks: Sequence[Rank],
-        stated: Sequence[Mapping[str, Any]],
-        stating: Sequence[int],
+        said: Sequence[tuple[int, Any]],
         chosen: int,
-        agreement: Mapping[str, Agreement],
-    ) -> None:
-        """Counts agreement on a field that at least two statements state, and notes a conflict where they differ."""
-        name = field.name
-        shown = stated[chosen].get(name)
-        form = kind.forms[name]
-        shown_form = form(shown) if shown is not None else None
+    ) -> Sequence[tuple[int, bool]]:
+        """Gives which statements equal what is shown, and notes a conflict where one does not.
+
+        `said` are the statements that state the field, at least two, by rank; nothing is given where one platform alone
+        states it. Equal as written is equal; only what differs needs its comparable form.
+        """
+        form = kind.forms[field.name]
+        is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
+        shown = said[0][1]
+        shown_form = None
+        verdicts: list[tuple[int, bool]] = []
         rival = None
-        differs = [False] * len(stated)
-        for i in stating:
-            value = stated[i][name]
-            # Equal as written is equal; only what differs needs its comparable form.
-            if i != chosen and (shown is None or (value != shown and form(value) != shown_form)):
-                differs[i] = True
-                rival = i if rival is None else rival
-        first = ranked[stating[0]].platform.id
-        if any(ranked[i].platform.id != first for i in stating):
-            for i in stating:
-                count = agreement[ranked[i].platform.id]
-                count.comparable += 1
-                count.equal += not differs[i]
-        if rival is None:
-            return
+        for i, value in said:
+            is_equal = is_shown and (i == chosen or value == shown)
+            if not is_equal and is_shown:
+                if shown_form is None:
+                    shown_form = form(shown)
+                is_equal = form(value) == shown_form
+            if not is_equal and rival is None:
+                rival = i
+            verdicts.append((i, is_equal))
+        if rival is not None:
+            self._note(kind, field, record, ranked, _rule(kind.plan, ranks[chosen], ranks[rival]), said, chosen)
+        first = ranked[said[0][0]].platform
+        return verdicts if any(ranked[i].platform is not first for i, _ in said) else ()
+
+    def _note(
+        self,
+        kind: _TypeChooser,
+        field: FieldPlan,
+        record: Any,
+        ranked: Sequence[Statement],
+        rule: envelope_pb2.ChoiceRule.ValueType,
+        said: Sequence[tuple[int, Any]],
+        chosen: int,
+    ) -> None:
         conflict = record.envelope.conflicts.add(
-            field=name,
-            rule=_rule(kind.plan, ranks[chosen], ranks[rival]),
-            chosen_platform=ranked[chosen].platform.id,
+            field=field.name, rule=rule, chosen_platform=ranked[chosen].platform.id
         )
-        for i in sorted(stating, key=lambda i: (i != chosen, i)):
-            value = conflict.values.add(platform=ranked[i].platform.id, value=field_value(field, stated[i][name]))
-            seconds, nanos = ranked[i].as_of
+        fill = kind.fillers[field.name]
+        for i, stated in said:
+            statement = ranked[i]
+            value = conflict.values.add(platform=statement.platform.id)
+            fill(value.value, stated)
+            seconds, nanos = statement.as_of
             if seconds:
-                value.as_of.seconds = seconds
-                value.as_of.nanos = nanos
+                as_of = value.as_of
+                as_of.seconds = seconds
+                if nanos:
+                    as_of.nanos = nanos
 
 
 def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
@@ -220,22 +242,34 @@ def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRul
     return _DECIDED_BY[place] or _AUTHORITY_RULES[plan.options.authority_rule]
 
 
-def field_value(field: FieldPlan, value: Any) -> envelope_pb2.FieldValue:
-    """Gives a field's value in the form a conflict shows; enum values by name, lists joined by commas."""
+def _filler(field: FieldPlan) -> Callable[[envelope_pb2.FieldValue, Any], None]:
+    """Gives what writes a value of this field as a conflict shows it; enum values by name, lists joined by commas."""
+    names = field.enum_names
+
+    def text_of_list(target: envelope_pb2.FieldValue, value: Any) -> None:
+        target.text = ",".join(sorted(names.get(v, str(v)) if names else str(v) for v in value))
+
+    def authority(target: envelope_pb2.FieldValue, value: Any) -> None:
+        target.text = value.name or value.code
+
+    def message(target: envelope_pb2.FieldValue, value: Any) -> None:
+        if isinstance(value, value_pb2.Money):
+            target.money.CopyFrom(value)
+        else:
+            target.date.CopyFrom(value)
+
+    def scalar(target: envelope_pb2.FieldValue, value: Any) -> None:
+        if names is not None:
+            target.text = names.get(value, str(value))
+        elif isinstance(value, bool):
+            target.flag = value
+        elif isinstance(value, int):
+            target.number = value
+        else:
+            target.text = value
+
     if field.is_repeated:
-        names = field.enum_names
-        parts = sorted(names.get(v, str(v)) if names else str(v) for v in value)
-        return envelope_pb2.FieldValue(text=",".join(parts))
+        return text_of_list
     if field.is_authority:
-        return envelope_pb2.FieldValue(text=value.name or value.code)
-    if isinstance(value, value_pb2.Money):
-        return envelope_pb2.FieldValue(money=value)
-    if field.is_message:
-        return envelope_pb2.FieldValue(date=value)
-    if field.enum_names is not None:
-        return envelope_pb2.FieldValue(text=field.enum_names.get(value, str(value)))
-    if isinstance(value, bool):
-        return envelope_pb2.FieldValue(flag=value)
-    if isinstance(value, int):
-        return envelope_pb2.FieldValue(number=value)
-    return envelope_pb2.FieldValue(text=value)
+        return authority
+    return message if field.is_message else scalar

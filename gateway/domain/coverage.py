@@ -7,7 +7,7 @@ it is unset, never 100 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
@@ -111,7 +111,7 @@ def category_coverage(
     return coverage
 
 
-def platform_outcome(said: view_pb2.Answer, standings: Sequence[CategoryStanding]) -> Outcome.ValueType:
+def platform_outcome(said: view_pb2.Answer, standings: Iterable[CategoryStanding]) -> Outcome.ValueType:
     """Gives the outcome of a whole answer as the view shows it: OK only while it shows a record."""
     if said.outcome == OUTCOME_OK and not any(s.outcome == OUTCOME_OK for s in standings):
         return OUTCOME_NO_RECORDS

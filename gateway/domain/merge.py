@@ -251,7 +251,7 @@ class Merger:
             by_number: dict[int, view_pb2.CategoryAnswer] = (
                 {c.category: c for c in answer.categories} if answer is not None else {}
             )
-            standings = []
+            standings: dict[int, cover.CategoryStanding] = {}
             for category in query.categories:
                 standing = cover.category_standing(
                     platform,
@@ -259,16 +259,12 @@ class Merger:
                     answer,
                     by_number.get(category),
                     is_permitted=category in permitted,
-                    shown_count=shown.by_platform[(platform_id, category)],
+                    shown_count=shown.by_platform.get((platform_id, category), 0),
                 )
-                by_category[category][platform_id] = standing
-                standings.append(standing)
-            entry = _platform_answer(
-                platform, answer, dict(zip(query.categories, standings, strict=True)), shown, as_of
-            )
-            view.answers.append(entry)
-            covered += sum(s.is_covered for s in standings)
-            heard += sum(s.is_covered and s.is_heard for s in standings)
+                by_category[category][platform_id] = standings[category] = standing
+                covered += standing.is_covered
+                heard += standing.is_covered and standing.is_heard
+            _fill_answer(view.answers.add(platform=platform_id), platform, answer, standings, shown, as_of)
         completeness = cover.basis_points(heard, covered)
         if completeness is not None:
             view.completeness_bp = completeness
@@ -367,40 +363,43 @@ def _event_day(plan: RecordPlan, record: Any) -> tuple[int, int, int]:
     return event_day([getattr(record, field.name) for field in plan.event])
 
 
-def _platform_answer(
+def _fill_answer(
+    answer: view_pb2.PlatformAnswer,
     platform: Platform,
     said: view_pb2.Answer | None,
     standings: Mapping[int, cover.CategoryStanding],
     shown: _Shown,
     as_of: date,
-) -> view_pb2.PlatformAnswer:
-    answer = view_pb2.PlatformAnswer(platform=platform.id)
+) -> None:
     if said is None:
         answer.outcome, answer.reason = view_pb2.OUTCOME_SKIPPED, "no_answer_yet"
     else:
-        answer.outcome = cover.platform_outcome(said, list(standings.values()))
-        answer.reason = said.reason
-        answer.drifts.extend(said.drifts)
-        if said.HasField("as_of") and said.outcome in HEARD:
+        answer.outcome = cover.platform_outcome(said, standings.values())
+        if said.reason:
+            answer.reason = said.reason
+        if said.drifts:
+            answer.drifts.extend(said.drifts)
+        if said.outcome in HEARD and said.HasField("as_of"):
             answer.as_of.CopyFrom(said.as_of)
             days = days_before(said.as_of.seconds, as_of)
             answer.age_days, answer.is_as_of_in_future = max(days, 0), days < 0
+    covered = heard = 0
     for category, standing in standings.items():
-        entry = answer.categories.add(
-            category=category,
-            outcome=standing.outcome,
-            reason=standing.reason,
-            record_count=shown.by_platform[(platform.id, category)],
-        )
+        entry = answer.categories.add(category=category, outcome=standing.outcome)
+        if standing.reason:
+            entry.reason = standing.reason
+        count = shown.by_platform.get((platform.id, category))
+        if count:
+            entry.record_count = count
         if standing.said is not None and standing.said.HasField("as_of"):
             entry.as_of.CopyFrom(standing.said.as_of)
-        if category in platform.coverage:
-            entry.missing_years.extend(platform.coverage[category].missing_years)
-    covered = [s for s in standings.values() if s.is_covered]
-    completeness = cover.basis_points(sum(s.is_heard for s in covered), len(covered))
-    if completeness is not None:
-        answer.completeness_bp = completeness
-    count = shown.agreement.get(platform.id)
-    if count is not None and count.comparable:
-        answer.agreement_bp = count.equal * 10_000 // count.comparable
-    return answer
+        coverage = platform.coverage.get(category)
+        if coverage is not None and coverage.missing_years:
+            entry.missing_years.extend(coverage.missing_years)
+        covered += standing.is_covered
+        heard += standing.is_covered and standing.is_heard
+    if covered:
+        answer.completeness_bp = heard * 10_000 // covered
+    agreement = shown.agreement.get(platform.id)
+    if agreement is not None and agreement.comparable:
+        answer.agreement_bp = agreement.equal * 10_000 // agreement.comparable
