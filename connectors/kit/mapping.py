@@ -146,7 +146,7 @@ class PayloadMapping:
 def dig(document: Any, path: Sequence[str]) -> Any:
     """Gives what stands at a path of keys, None where a key is missing or the way is no object."""
     for key in path:
-        if not isinstance(document, Mapping):
+        if not isinstance(document, dict):
             return None
         document = document.get(key)
     return document

@@ -31,9 +31,9 @@ class RequestIds:
         self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
 
     async def once(
-        self, bank: str, request_id: str, body: bytes, make: Callable[[], Awaitable[CreditAnswer]]
+        self, bank: str, request_id: str, body: Callable[[], bytes], make: Callable[[], Awaitable[CreditAnswer]]
     ) -> tuple[CreditAnswer, bool]:
-        """Gives the answer and whether it was given before; `body` is the digest of the request.
+        """Gives the answer and whether it was given before; `body` gives the digest of the request.
 
         A second caller with the same id and body waits for the first. A failure is not kept: it may be asked again.
         Raises RequestIdReusedError when the body differs.
@@ -41,16 +41,17 @@ class RequestIds:
         if not request_id:
             return await make(), False
         key = (bank, request_id)
+        digest = body()
         self._forget_old()
         held = self._held.get(key)
         if held is not None:
-            if held.body != body:
+            if held.body != digest:
                 raise RequestIdReusedError("this request id was used with another body; use a new one")
             if not (held.answer.done() and (held.answer.cancelled() or held.answer.exception())):
                 return await asyncio.shield(held.answer), True
         future: asyncio.Future[CreditAnswer] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_read)
-        self._held[key] = _Held(body, self._clock.monotonic() + KEPT_S, future)
+        self._held[key] = _Held(digest, self._clock.monotonic() + KEPT_S, future)
         self._held.move_to_end(key)
         try:
             answer = await make()

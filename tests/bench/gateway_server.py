@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
+import gc
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -83,6 +84,8 @@ async def main(told: asyncio.Event) -> None:
     gateway = await build_gateway(settings, plugins, audit_path=Path(audit_path))
     profile = cProfile.Profile() if profile_path != "-" else None
     try:
+        gc.collect()
+        gc.freeze()  # as `xinyidai serve` does
         port = await gateway.server.start("127.0.0.1:0")
         announce(port)
         if profile is not None:

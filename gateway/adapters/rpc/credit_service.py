@@ -143,7 +143,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
     async def _view(self, message: pb.CreditQuery, bank: str, admission: Admission) -> pb.GetCreditViewResponse:
         query = credit_query(message, bank, self._platforms)
         answered, is_repeated = await self._request_ids.once(
-            bank, query.request_id, _body(query), lambda: self._queries.answer(query, admission)
+            bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
         if is_repeated:
             await self._queries.note_repeated(query, answered.answer_id)

@@ -19,8 +19,8 @@ import msgspec
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
 
-_LINGER_S: Final = 0.001
-"""How long a batch waits for company: it costs a query a millisecond and saves most of the system calls under load."""
+_LINGER_S: Final = 0.002
+"""How long a batch waits for company: it costs a query two milliseconds and saves most of the system calls under load."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 
 
