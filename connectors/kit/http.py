@@ -107,7 +107,7 @@ class HttpCaller:
             raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
         if data.__class__ is dict:
             # aiohttp's own form building costs more than the rest of a request.
-            data = urlencode(data).encode()  # type: ignore[arg-type]  # a dict, as just seen
+            data = urlencode(data).encode()
             headers = {hdrs.CONTENT_TYPE: "application/x-www-form-urlencoded", **(headers or {})}
         is_answering = False
         try:

@@ -118,7 +118,7 @@ async def _raw(request: web.Request, content: bytes, *, abort: bool = False, han
 
 async def _until_gone(request: web.Request) -> None:
     """Waits until the caller has given up: a sandbox leaves no handler behind."""
-    while request.transport is not None and not request.transport.is_closing():
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110  # no event tells it
         await asyncio.sleep(0.02)
 
 

@@ -29,7 +29,7 @@ class Scripted:
     def __init__(
         self, platform_id: str, *, waits_s: float = 0, fails: Exception | None = None, covers: bool = True
     ) -> None:
-        coverage = {CATEGORY_PENALTY: CategoryCoverage(CATEGORY_PENALTY)} if covers else {}
+        coverage: dict[int, CategoryCoverage] = {CATEGORY_PENALTY: CategoryCoverage(CATEGORY_PENALTY)} if covers else {}
         self.platform = Platform(platform_id, "平台", "platform", Tier.PROVINCE, coverage=coverage)
         self._waits_s = waits_s
         self._fails = fails
@@ -58,7 +58,8 @@ def question(*connectors: Scripted) -> CreditQuery:
 async def outcomes(
     *connectors: Scripted, time_s: float = 1.0, permit: Permit | None = None
 ) -> dict[str, tuple[int, str]]:
-    query, landed = question(*connectors), []
+    query = question(*connectors)
+    landed: list[Answer] = []
     by_id = {c.platform.id: c for c in connectors}
     fetch_by = asyncio.get_running_loop().time() + time_s
     await fan_out(by_id, query, permit or development_permit(query), fetch_by, landed.append)

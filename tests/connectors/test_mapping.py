@@ -43,7 +43,7 @@ ROW = {"id": "p1", "uscc": USCC, "no": "沪〔2026〕1号", "body": "上海市�
 
 
 def read(*rows: dict[str, Any], pages: list[Any] | None = None, max_records: int = 100) -> Answer:
-    coverage = {c: CategoryCoverage(c) for c in (CATEGORY_PENALTY,)}
+    coverage: dict[int, CategoryCoverage] = {CATEGORY_PENALTY: CategoryCoverage(CATEGORY_PENALTY)}
     limits = PlatformLimits(max_records=max_records)
     platform = Platform("p", "平台", "platform", Tier.PROVINCE, coverage=coverage, limits=limits)
     reader = PayloadReader(platform, compile_mapping(MAPPING))

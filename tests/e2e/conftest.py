@@ -32,7 +32,7 @@ class Rig:
     channel: grpc.aio.Channel
 
     @property
-    def credit(self) -> credit_service_pb2_grpc.CreditServiceStub:
+    def credit(self) -> credit_service_pb2_grpc.CreditServiceAsyncStub:
         """The client."""
         return credit_service_pb2_grpc.CreditServiceStub(self.channel)
 

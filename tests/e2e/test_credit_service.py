@@ -16,8 +16,8 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import MATCH_METHOD_REGISTRATION_NUMBER
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_SUBJECT, CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
-from gateway.cli.demo import CATEGORIES, check_partial, check_whole
 from gateway.cli.client import query_message
+from gateway.cli.demo import CATEGORIES, check_partial, check_whole
 from tests.e2e.conftest import DEMO, Rig, query
 
 
@@ -279,7 +279,7 @@ async def test_C4_a_cancelled_call_cancels_every_platform_call_and_is_written(ri
     assert len(fetching) == 4
 
     call.cancel()
-    done, pending = await asyncio.wait(fetching, timeout=0.5)
+    _done, pending = await asyncio.wait(fetching, timeout=0.5)
 
     assert not pending
     while not rig.trail.read_text():

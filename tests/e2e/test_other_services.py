@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -56,25 +60,21 @@ async def test_the_catalogue_is_served_from_the_descriptors(rig: Rig) -> None:
 
 
 async def test_standard_health_follows_the_platforms(rig: Rig) -> None:
-    stub = health_pb2_grpc.HealthStub(rig.channel)
+    stub: Any = health_pb2_grpc.HealthStub(rig.channel)  # its stub file knows no aio
     before = await stub.Check(health_pb2.HealthCheckRequest(service=CREDIT))
     for platform in rig.platforms.values():
         await platform.set_fault("refuse")
-    failed = 0
-    try:
+    with pytest.raises(grpc.aio.AioRpcError):
         await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query()), timeout=2)
-    except Exception:
-        failed += 1
 
     after = await stub.Check(health_pb2.HealthCheckRequest(service=CREDIT))
 
-    assert failed == 1
     assert before.status == health_pb2.HealthCheckResponse.SERVING
     assert after.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def test_reflection_lists_the_services(rig: Rig) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(rig.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, rig.channel))
     request = reflection_pb2.ServerReflectionRequest(list_services="")
 
     answers = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
