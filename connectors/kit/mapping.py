@@ -47,6 +47,7 @@ Setter = Callable[[Row, dict[str, Any], list[tuple[str, str, Any]]], None]
 
 _SHOWN: Final = 64
 _LAYOUTS_KEPT: Final = 1_000
+_KEPT: Final = 10_000
 _ENVELOPE_FIELDS: Final = frozenset({"status", "status_on", "publish_start", "publish_end"})
 _ENVELOPE_INDEFINITE: Final = {"publish_end": "publish_is_indefinite"}
 
@@ -312,15 +313,24 @@ def _constant(descriptor: Any, target: str, constant: Any) -> Setter:
 
 
 def _authority(target: str, name_key: str | None, code_key: str | None) -> Setter:
+    # Public bodies are few and say nothing of a person: what was read once is kept.
+    seen: dict[tuple[Any, Any], Authority | None] = {}
+
     def put(row: Row, values: dict[str, Any], flagged: list[tuple[str, str, Any]]) -> None:
+        raw = (row.get(name_key or ""), row.get(code_key or ""))
         try:
-            name = text(row.get(name_key)) if name_key is not None else None
-            code = text(row.get(code_key)) if code_key is not None else None
-        except Unreadable as error:
-            flagged.append((name_key or code_key or "", error.reason, None))
-            return
-        if name or code:
-            values[target] = Authority(name=name or "", code=code or "")
+            authority = seen[raw]
+        except (KeyError, TypeError):  # a TypeError: an unhashable value, which `text` refuses below
+            try:
+                name, code = text(raw[0]), text(raw[1])
+            except Unreadable as error:
+                flagged.append((name_key or code_key or "", error.reason, None))
+                return
+            authority = Authority(name=name or "", code=code or "") if name or code else None
+            if len(seen) < _KEPT:
+                seen[raw] = authority
+        if authority is not None:
+            values[target] = authority
 
     return put
 
@@ -371,20 +381,24 @@ def _codes_setter(
     unmapped: int,
     separators: str,
 ) -> Setter:
+    seen: dict[str, list[int]] = {}
+
     def put(row: Row, values: dict[str, Any], flagged: list[tuple[str, str, Any]]) -> None:
         raw = row.get(key)
         if raw is None or raw == "":
             return
-        found = set()
-        for label in split(raw, separators):
-            value = codes.get(label)
-            if value is None:
-                value = unmapped
-                flagged.append((key, "code.unmapped", label))
-            found.add(value)
-        values[target] = sorted(found)
+        written = raw if isinstance(raw, str) else ";".join(map(str, raw))
+        found = seen.get(written)
+        if found is None:
+            labels = split(raw, separators)
+            unknown = [label for label in labels if label not in codes]
+            flagged.extend((key, "code.unmapped", label) for label in unknown)
+            found = sorted({codes.get(label, unmapped) for label in labels})
+            if not unknown and len(seen) < _KEPT:
+                seen[written] = found
+        values[target] = found
         if raw_sibling is not None:
-            values[raw_sibling] = raw if isinstance(raw, str) else ";".join(map(str, raw))
+            values[raw_sibling] = written
 
     return put
 

@@ -220,7 +220,7 @@ class Merger:
                         getattr(envelope, name).CopyFrom(getattr(other, name))
         first_count = sum(rank[0] == 0 for rank in ranks)
         status, stale = stated_status(plan, ranked, first_count)
-        if status not in HIDDEN:
+        if status not in HIDDEN and plan.is_adverse:
             _note_status_conflict(envelope, ranked)
         return ranked, status, stale
 

@@ -38,6 +38,8 @@ def stated_status(
 
     `ranked` are the statements of one record in the total order, of which the first `first_count` speak for the recogniser.
     """
+    if not any(s.record.envelope.status for s in ranked):
+        return RECORD_STATUS_VALID, ()  # most records: nobody speaks of a status
     if len(ranked) == 1:
         status = ranked[0].record.envelope.status
         return (status or RECORD_STATUS_VALID), ()
