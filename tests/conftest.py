@@ -1,0 +1,17 @@
+"""Profiles of the property tests: quick by default, ten times as many cases with XINYIDAI_TEST_PROFILE=long."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_RELAXED = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+}
+settings.register_profile("quick", max_examples=100, **_RELAXED)  # type: ignore[arg-type]
+settings.register_profile("long", max_examples=1_000, **_RELAXED)  # type: ignore[arg-type]
+PROFILE = os.environ.get("XINYIDAI_TEST_PROFILE", "quick")
+settings.load_profile(PROFILE)

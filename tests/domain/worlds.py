@@ -1,0 +1,158 @@
+"""Answers made from the descriptors over all record types, so that a new type is tested without a new line here.
+
+Values come from small pools: keys collide between platforms, copies differ, some records lack their document number, some
+are repaired or revoked, some have run out. A world is drawn from one seed: hypothesis explores seeds, and a failing seed
+is its own reproduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from random import Random
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, view_pb2
+from gateway.domain.answer import HEARD, Answer, failed_answer
+from gateway.domain.catalogue import CATALOGUE, RecordPlan
+from gateway.domain.consent import development_permit
+from gateway.domain.crosswalk import Crosswalk
+from gateway.domain.identifiers import Uscc
+from gateway.domain.merge import Merger
+from gateway.domain.platform import CategoryCoverage, Platform, Tier
+from gateway.domain.publication import PublicationRule, PublicationTable
+from gateway.domain.query import CreditQuery
+from gateway.domain.statement import AuthorityIds, Reader
+
+USCC: Final = Uscc.parse("91310115MA0TERT167")
+AS_OF: Final = date(2026, 11, 24)
+PROVINCES: Final = {"shanghai": "31", "jiangsu": "32", "zhejiang": "33", "anhui": "34"}
+BODIES: Final = {f"11{code}0000000000000{n}"[:18]: f"机关{code}" for n, code in enumerate(PROVINCES.values())}
+_ALL: Final = {c: CategoryCoverage(c) for c in CATALOGUE.by_category}
+PLATFORMS: Final[Mapping[str, Platform]] = {
+    **{
+        name: Platform(name, name, name, Tier.PROVINCE, province=code, coverage=_ALL)
+        for name, code in PROVINCES.items()
+    },
+    "xinyongzhongguo": Platform("xinyongzhongguo", "信用中国", "Credit China", Tier.CREDIT_CHINA, coverage=_ALL),
+}
+IDS: Final = AuthorityIds({name: code for code, name in BODIES.items()})
+READER: Final = Reader(CATALOGUE, IDS, PLATFORMS)
+_RULE: Final = PublicationRule(date(2023, 1, 1), None, {"minor": 3, "general": 12, "serious": 36, "unclassified": 36})
+MERGER: Final = Merger(CATALOGUE, PLATFORMS, IDS, Crosswalk.from_tables({}), PublicationTable((_RULE,), {}))
+_FAILURES: Final = [o for o in view_pb2.Outcome.values() if o and o not in HEARD]
+_STATUSES: Final = (0, 0, 0, 1, 1, 2, 3, 3, 5, 6)
+
+
+def query(platforms: Mapping[str, Any] = PLATFORMS) -> CreditQuery:
+    """Gives a query of every category."""
+    return CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, tuple(sorted(CATALOGUE.by_category)), tuple(sorted(platforms)))
+
+
+def view_of(answers: list[Answer]) -> view_pb2.CreditView:
+    """Gives the view over some answers, in the order given."""
+    asked = query()
+    readings = [READER.read(answer, USCC.value) for answer in answers]
+    return MERGER.merge(readings, asked, development_permit(asked), AS_OF).view
+
+
+def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
+    """Draws one answer per platform: heard ones with records of two or three types, failed ones without."""
+    rng = Random(seed)
+    plans = [CATALOGUE.plans[rng.randrange(len(CATALOGUE.plans))] for _ in range(2)]
+    plans.append(CATALOGUE.by_records_field["penalties"])
+    templates = {plan.records_field: [_record(plan, rng) for _ in range(3)] for plan in plans}
+    answers = []
+    for platform in PLATFORMS:
+        if not all_heard and rng.random() < 0.15:
+            answers.append(failed_answer(platform, rng.choice(_FAILURES), "drawn", CATALOGUE.by_category))
+            continue
+        said = view_pb2.Answer(platform=platform, outcome=view_pb2.OUTCOME_OK)
+        said.as_of.seconds = 1_790_000_000 + 86_400 * rng.randrange(4)
+        for plan in plans:
+            rows = getattr(said.records, plan.records_field)
+            for template in templates[plan.records_field]:
+                if rng.random() < 0.6 and not (
+                    len(rows) and plan.options.combination == options_pb2.COMBINATION_AUTHORITATIVE
+                ):
+                    rows.append(_copy(plan, template, platform, rng))
+        for category, plan in CATALOGUE.by_category.items():
+            count = len(getattr(said.records, plan.records_field))
+            outcome = view_pb2.OUTCOME_OK if count else view_pb2.OUTCOME_NO_RECORDS
+            said.categories.add(category=category, outcome=outcome, record_count=count)  # type: ignore[arg-type]
+        answers.append(Answer(said=said))
+    return answers
+
+
+def _copy(plan: RecordPlan, template: Any, platform: str, rng: Random) -> Any:
+    """Gives one platform's copy of a record: its own status, and now and then another value or no document number."""
+    record = plan.message()
+    record.CopyFrom(template)
+    keys = {f.name for f in (*plan.key_always, *plan.key_weak)} | (
+        {plan.key_document.name} if plan.key_document else set()
+    )
+    for field in plan.fields:
+        if field.name not in keys and rng.random() < 0.15:
+            record.ClearField(field.name)
+            _set(record, field.name, rng)
+    if plan.key_document is not None and rng.random() < 0.25:
+        record.ClearField(plan.key_document.name)
+    envelope = record.envelope
+    envelope.provenances.add(platform=platform, match_method=envelope_pb2.MATCH_METHOD_CODE)
+    if plan.is_adverse:
+        envelope.status = rng.choice(_STATUSES)
+        if envelope.status in (2, 3) or rng.random() < 0.2:
+            _date(envelope.status_on, rng)
+    return record
+
+
+def _record(plan: RecordPlan, rng: Random) -> Any:
+    record = plan.message()
+    keys = {f.name for f in (*plan.key_always, *plan.key_weak)} | (
+        {plan.key_document.name} if plan.key_document else set()
+    )
+    for field in plan.fields:
+        if field.name in keys or rng.random() < 0.5:
+            _set(record, field.name, rng)
+    if plan.records_field == "subjects":
+        record.uscc = USCC.value
+    return record
+
+
+def _set(record: Any, name: str, rng: Random) -> None:
+    field: FieldDescriptor = record.DESCRIPTOR.fields_by_name[name]
+    if name == "uscc":
+        record.uscc = USCC.value
+    elif field.message_type is not None:
+        _set_message(getattr(record, name), field, rng)
+    elif field.enum_type is not None:
+        number = 1 + rng.randrange(len(field.enum_type.values) - 1)
+        getattr(record, name).append(number) if field.is_repeated else setattr(record, name, number)
+    elif field.is_repeated:
+        getattr(record, name).append(f"v{rng.randrange(3)}")
+    elif field.type == FieldDescriptor.TYPE_STRING:
+        setattr(record, name, rng.choice(("310000", "320000", "v〔1〕", "v[1]", "w 2")))
+    elif field.type == FieldDescriptor.TYPE_BOOL:
+        setattr(record, name, rng.random() < 0.5)
+    else:
+        setattr(record, name, rng.randrange(1, 4))
+
+
+def _set_message(target: Any, field: FieldDescriptor, rng: Random) -> None:
+    kind = field.message_type.name
+    if kind == "Date":
+        _date(target, rng)
+    elif kind == "Money":
+        target.minor_units, target.currency = rng.randrange(1, 4) * 100, "CNY"
+    else:
+        code, name = rng.choice(list(BODIES.items()))
+        target.name = name
+        if rng.random() < 0.7:
+            target.code = code
+
+
+def _date(target: Any, rng: Random) -> None:
+    target.year, target.month = rng.choice((2025, 2026, 2026, 2027)), 1 + rng.randrange(12)
+    target.day = rng.choice((0, 5, 24))
