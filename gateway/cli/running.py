@@ -104,10 +104,8 @@ async def gateway(
 
 
 def at_sandboxes(settings: Settings, running: Mapping[str, RunningSandbox]) -> Settings:
-    """Gives the settings with the platforms' addresses replaced by those of running sandboxes."""
-    platforms = {
-        name: table.model_copy(update={"base_url": running[name].url})
-        for name, table in settings.platforms.items()
-        if name in running
-    }
+    """Gives the settings with those platforms' addresses replaced that have a running sandbox."""
+    platforms = dict(settings.platforms)
+    for name, sandbox in running.items():
+        platforms[name] = settings.platforms[name].model_copy(update={"base_url": sandbox.url})
     return replace(settings, platforms=platforms)

@@ -17,7 +17,8 @@ from typing import Any, Final
 from gateway.domain.errors import ConfigError
 
 _FILE: Final = "divisions.toml"
-_TABLES: Final = frozenset({"source", "as_of", "province", "prefecture", "zone", "dated"})
+_UNDATED: Final = ("province", "prefecture", "county", "zone")
+_KEYS: Final = frozenset({"source", "as_of", "dated", *_UNDATED})
 _ROW_KEYS: Final = frozenset({"code", "name", "from", "to", "into"})
 
 
@@ -60,16 +61,17 @@ class DivisionTable:
     @classmethod
     def from_toml(cls, table: Mapping[str, Any]) -> DivisionTable:
         """Gives the table of a parsed `divisions.toml`; raises ConfigError with every fault."""
-        faults = [f"{_FILE}: {key}: unknown key" for key in sorted(table.keys() - _TABLES)]
+        faults = [f"{_FILE}: {key}: unknown key" for key in sorted(table.keys() - _KEYS)]
         source, as_of = table.get("source"), table.get("as_of")
         if not isinstance(source, str) or not source:
             faults.append(f"{_FILE}: source: say where the rows come from")
-        if not isinstance(as_of, date):
+        if type(as_of) is not date:
             faults.append(f"{_FILE}: as_of: must be a date")
         found = [
             Division(code, name, is_internal=kind == "zone")
-            for kind in ("province", "prefecture", "zone")
+            for kind in _UNDATED
             for code, name in table.get(kind, {}).items()
+            if _is_named(code, name, f"{_FILE}: {kind}.{code}", faults)
         ]
         for number, row in enumerate(table.get("dated", ())):
             division = _dated(row, f"{_FILE}: dated[{number}]", faults)
@@ -125,12 +127,22 @@ def _is_code(code: object) -> bool:
     return isinstance(code, str) and len(code) == 6 and code.isascii() and code.isdigit()
 
 
+def _is_named(code: object, name: object, where: str, faults: list[str]) -> bool:
+    before = len(faults)
+    if not _is_code(code):
+        faults.append(f"{where}: a code has six digits, written as a text")
+    if not isinstance(name, str) or not name:
+        faults.append(f"{where}: the name is missing")
+    return len(faults) == before
+
+
 def _dated(row: Mapping[str, Any], where: str, faults: list[str]) -> Division | None:
     before = len(faults)
     faults += [f"{where}: {key}: unknown key" for key in sorted(row.keys() - _ROW_KEYS)]
-    faults += [f"{where}: {key}: is missing" for key in ("code", "name") if key not in row]
+    _is_named(row.get("code"), row.get("name"), where, faults)
     first, last, into = row.get("from"), row.get("to"), row.get("into", [])
-    if not all(day is None or isinstance(day, date) for day in (first, last)) or (first is None and last is None):
+    # A TOML date-time is a date too by its class, but does not compare with one.
+    if not all(day is None or type(day) is date for day in (first, last)) or first is last is None:
         faults.append(f"{where}: from, to: one is needed, each a date")
     elif first is not None and last is not None and last < first:
         faults.append(f"{where}: to: lies before from")
@@ -142,19 +154,9 @@ def _dated(row: Mapping[str, Any], where: str, faults: list[str]) -> Division | 
 def _faults_among(rows: Mapping[str, tuple[Division, ...]]) -> list[str]:
     faults = []
     for code, divisions in rows.items():
-        if not _is_code(code):
-            faults.append(f"{_FILE}: {code}: a code has six digits")
-        for division in divisions:
-            if not isinstance(division.name, str) or not division.name:
-                faults.append(f"{_FILE}: {code}: name: is missing")
-            if division.valid_to is None:
-                continue
-            next_day = division.valid_to + timedelta(days=1)
-            faults += [
-                f"{_FILE}: {code}: into: {target} is not in force on {next_day}"
-                for target in division.into
-                if not any(row.holds(next_day) for row in rows.get(target, ()))
-            ]
+        for last, target in ((row.valid_to, target) for row in divisions for target in row.into):
+            if last is None or not any(row.holds(last + timedelta(days=1)) for row in rows.get(target, ())):
+                faults.append(f"{_FILE}: {code}: into: {target} is not in force on the day after {last}")
         for older, newer in pairwise(divisions):
             if older.valid_to is None or newer.valid_from is None or newer.valid_from <= older.valid_to:
                 faults.append(f"{_FILE}: {code}: {older.name} and {newer.name} hold on the same day")
