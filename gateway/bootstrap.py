@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 
+from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.resilience.chain import resilient
 from gateway.adapters.resilience.retry import RetryPolicy
 from gateway.adapters.rpc.credit_service import CreditService
@@ -124,7 +125,12 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         audit = FileAuditLog(audit_path or settings.gateway.audit.path)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60, family=socket.AF_UNSPEC),
+            connector=DeclaredHostsConnector(
+                [table.base_url for table in settings.platforms.values() if table.enabled],
+                limit=0,
+                ttl_dns_cache=60,
+                family=socket.AF_UNSPEC,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             trust_env=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -69,6 +69,10 @@ class ConnectorPlugin(Protocol):
 
     def platform(self) -> Platform:
         """Gives the facts of the manifest; raises ValueError with every fault of manifest and mapping."""
+        ...
+
+    def notes(self) -> Sequence[str]:
+        """Gives what an operator should know of how it runs here, such as which implementation of a cipher serves."""
         ...
 
     def connect(self, setup: ConnectorSetup) -> Connector:

@@ -2,9 +2,11 @@
 
 from connectors.jiangsu.client import JiangsuConnector
 from connectors.kit.plugin import Plugin
+from connectors.kit.sm2 import serving_implementation
 
 plugin = Plugin(
     __name__,
     JiangsuConnector,
     secrets=("client_id", "client_secret", "sm4_key", "sign_key", "platform_key"),
+    notes=lambda: [f"SM2 by {serving_implementation()}"],
 )

@@ -217,7 +217,7 @@ _TABLE: Final[Sequence[tuple[type[BaseException], Outcome.ValueType, str]]] = (
     (TimeoutError, OUTCOME_TIMEOUT, "deadline"),
     (aiohttp.ServerDisconnectedError, OUTCOME_UNREACHABLE, "closed"),
     (aiohttp.ClientOSError, OUTCOME_UNREACHABLE, "reset"),
-    (aiohttp.InvalidURL, OUTCOME_BAD_ANSWER, "url"),
+    (aiohttp.InvalidURL, OUTCOME_UNREACHABLE, "egress"),
     (aiohttp.ClientResponseError, OUTCOME_BAD_ANSWER, "protocol"),
     (aiohttp.ClientError, OUTCOME_UNREACHABLE, "client"),
     (OSError, OUTCOME_UNREACHABLE, "os"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -19,10 +19,18 @@ Build = Callable[[Manifest, PayloadMapping, ConnectorSetup], Connector]
 class Plugin:
     """A connector found by entry point; its files are read once, when it is first asked for."""
 
-    def __init__(self, package: str, build: Build, *, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        package: str,
+        build: Build,
+        *,
+        secrets: tuple[str, ...] = (),
+        notes: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._package = package
         self._build = build
         self._secrets = secrets
+        self._notes = notes
 
     @cached_property
     def _read(self) -> tuple[Manifest, PayloadMapping]:
@@ -56,6 +64,10 @@ class Plugin:
     def platform(self) -> Platform:
         """Gives the facts of the manifest; raises MappingFault with every fault of manifest and mapping."""
         return self._read[0].platform
+
+    def notes(self) -> Sequence[str]:
+        """Gives what an operator should know of how the connector runs here."""
+        return self._notes()
 
     def connect(self, setup: ConnectorSetup) -> Connector:
         """Builds the connector; raises MappingFault naming secrets and options that are missing or unknown."""

@@ -206,6 +206,8 @@ def check_config(config: Config = None) -> None:
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
+        for note in plugins.connectors[name].notes():
+            typer.echo(f"{'':10} {note}")
     typer.echo(say("The configuration is sound.", "配置无误。"))
 
 

@@ -45,6 +45,10 @@ class PlainPlugin:
         """Gives the facts of the manifest."""
         return self._manifest.platform
 
+    def notes(self) -> Sequence[str]:
+        """Has none."""
+        return ()
+
     def connect(self, setup: ConnectorSetup) -> Connector:
         """Builds the connector."""
         return RestConnector(self._manifest, self._mapping, setup)
