@@ -160,7 +160,14 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             for name, connector in inner.items()
         }
         authority_ids = AuthorityIds(settings.authorities)
-        merger = Merger(CATALOGUE, plugins.platforms, authority_ids, settings.crosswalk, settings.publication)
+        merger = Merger(
+            CATALOGUE,
+            plugins.platforms,
+            authority_ids,
+            settings.crosswalk,
+            settings.publication,
+            settings.divisions,
+        )
         queries = CreditQueries(
             connectors,
             Reader(CATALOGUE, authority_ids, plugins.platforms),

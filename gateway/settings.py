@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
+from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
 
@@ -125,6 +126,7 @@ class Settings:
     publication: PublicationTable
     crosswalk: Crosswalk
     authorities: Mapping[str, str]
+    divisions: DivisionTable
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
@@ -153,7 +155,12 @@ def load_settings(folder: Path | None = None) -> Settings:
     except CrosswalkFaults as error:
         faults += [f"crosswalk/{fault}" for fault in error.faults]
     authorities = read.table("authorities.toml").get("authority", {})
-    if faults or gateway is None or crosswalk is None:
+    divisions = None
+    try:
+        divisions = DivisionTable.from_toml(read.table("divisions.toml"))
+    except ConfigError as error:
+        faults += error.faults
+    if faults or gateway is None or crosswalk is None or divisions is None:
         raise ConfigError(faults)
     return Settings(
         gateway=gateway,
@@ -161,6 +168,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         resilience=resilience,
         publication=publication,
         crosswalk=crosswalk,
+        divisions=divisions,
         authorities={name: code for code, names in authorities.items() for name in names},
     )
 

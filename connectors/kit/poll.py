@@ -24,11 +24,13 @@ async def poll_until(
 
     Raises PlatformError TIMEOUT(pending) when the next look would come too late: the task goes on over there.
     """
-    wait_s = first_wait_s
+    wait_s, look_s = first_wait_s, 0.0
     while True:
-        if clock.monotonic() + wait_s >= fetch_by:
+        if clock.monotonic() + wait_s + look_s >= fetch_by:
             raise PlatformError(OUTCOME_TIMEOUT, "pending", detail="the task is still running")
         await asyncio.sleep(wait_s)
+        started = clock.monotonic()
         found, wait_s = await ask()
         if found is not None:
             return found
+        look_s = 2 * (clock.monotonic() - started)  # the next look needs room to come back in

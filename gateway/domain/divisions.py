@@ -67,6 +67,9 @@ class DivisionTable:
             faults.append(f"{_FILE}: source: say where the rows come from")
         if type(as_of) is not date:
             faults.append(f"{_FILE}: as_of: must be a date")
+        misshapen = [kind for kind in _UNDATED if not isinstance(table.get(kind, {}), Mapping)]
+        if misshapen or not all(isinstance(row, Mapping) for row in table.get("dated", ())):
+            raise ConfigError([*faults, f"{_FILE}: {', '.join(misshapen) or 'dated'}: must be made of tables"])
         found = [
             Division(code, name, is_internal=kind == "zone")
             for kind in _UNDATED
@@ -144,6 +147,8 @@ def _dated(row: Mapping[str, Any], where: str, faults: list[str]) -> Division | 
     # A TOML date-time is a date too by its class, but does not compare with one.
     if not all(day is None or type(day) is date for day in (first, last)) or first is last is None:
         faults.append(f"{where}: from, to: one is needed, each a date")
+    elif last == date.max:
+        faults.append(f"{where}: to: leave it out when there is no end")
     elif first is not None and last is not None and last < first:
         faults.append(f"{where}: to: lies before from")
     if not isinstance(into, list) or (into and last is None):

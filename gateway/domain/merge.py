@@ -31,6 +31,7 @@ from gateway.domain.choose import Agreement, Chooser
 from gateway.domain.consent import Permit
 from gateway.domain.crosswalk import Crosswalk, proto_grade
 from gateway.domain.dates import days_before, first_day, proto_date
+from gateway.domain.divisions import DivisionTable
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable, event_day
 from gateway.domain.query import CreditQuery
@@ -39,7 +40,6 @@ from gateway.domain.standing import HIDDEN, has_run_out, shown_status, stated_st
 from gateway.domain.statement import WEAK, AuthorityIds, Key, Reading, Statement, group_by_key, sm3
 
 _GONE = frozenset({registration_pb2.REGISTRATION_STATUS_MOVED_OUT, registration_pb2.REGISTRATION_STATUS_DEREGISTERED})
-_DELTA = frozenset({"31", "32", "33", "34"})
 _encode_key = msgspec.msgpack.Encoder().encode
 
 
@@ -81,6 +81,7 @@ class Merger:
         authority_ids: AuthorityIds,
         crosswalk: Crosswalk,
         publication: PublicationTable,
+        divisions: DivisionTable,
     ) -> None:
         self._catalogue = catalogue
         self._platforms = platforms
@@ -88,6 +89,7 @@ class Merger:
         self._chooser = Chooser(catalogue, authority_ids)
         self._crosswalk = crosswalk
         self._publication = publication
+        self._divisions = divisions
 
     def merge(self, readings: Sequence[Reading], query: CreditQuery, permit: Permit, as_of: date) -> Merged:
         """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard."""
@@ -108,7 +110,8 @@ class Merger:
             if statements:
                 self._resolve(plan, statements, view.records, query.uscc.value, home, as_of, shown)
                 if plan.options.combination == options_pb2.COMBINATION_SERIES:
-                    view.totals.extend(totals(plan, getattr(view.records, plan.records_field)))
+                    records = getattr(view.records, plan.records_field)
+                    view.totals.extend(totals(plan, records, self._divisions, as_of))
         view.conflict_count = shown.conflicts
         self._tell_standing(view, readings, query, permitted, shown, as_of)
         view.view_id = view_id(view)
@@ -125,7 +128,7 @@ class Merger:
     def home_province(self, registrations: Iterable[Statement], query: CreditQuery) -> str | None:
         """Gives the home province: of the registering authority in the newest-approved registration that is not gone.
 
-        Without one, the code's own prefix if it is one of the delta's; else None: a national code says nothing.
+        Without one, the province of the code's own division if the table knows it: a national code says nothing.
         """
         best: tuple[Any, ...] | None = None
         for statement in registrations:
@@ -138,8 +141,7 @@ class Merger:
                 best = candidate if best is None else max(best, candidate)
         if best is not None:
             return str(best[2])
-        hint = query.uscc.province_hint
-        return hint if hint in _DELTA else None
+        return self._divisions.province_of(query.uscc.division)
 
     def _resolve(
         self,

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
 from gateway._pb.xinyidai.catalogue.v1 import value_pb2, view_pb2
 from gateway.domain.catalogue import FieldPlan, RecordPlan
+from gateway.domain.divisions import DivisionTable
 
 _SERIES_KEYS = frozenset({"period", "period_type", "region"})
 
 
-def totals(plan: RecordPlan, records: Iterable[Any]) -> list[view_pb2.SeriesTotal]:
+def totals(
+    plan: RecordPlan, records: Iterable[Any], divisions: DivisionTable, as_of: date
+) -> list[view_pb2.SeriesTotal]:
     """Gives a total, or the reason why there is none, per additive field and period with at least two regions."""
     others = [field for field in plan.key_always if field.name not in _SERIES_KEYS]
     rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -26,7 +30,7 @@ def totals(plan: RecordPlan, records: Iterable[Any]) -> list[view_pb2.SeriesTota
     for (period, kind), group in sorted(rows.items(), key=lambda item: item[0]):
         if len(group) < 2:
             continue
-        reason = _obstacle(group)
+        reason = _obstacle(group, divisions, as_of)
         for field in plan.additive:
             if any(field.is_set(record) for record in group):
                 found.append(_total(plan, field, period, kind, group, reason))
@@ -41,23 +45,17 @@ def _kind(others: Sequence[FieldPlan], record: Any) -> str:
     return ",".join(parts)
 
 
-def _obstacle(group: Sequence[Any]) -> str:
-    regions = [record.region for record in group]
-    if not all(len(region) == 6 and region.isdigit() for region in regions):
+def _obstacle(group: Sequence[Any], divisions: DivisionTable, as_of: date) -> str:
+    # Codes of one area before and after a re-cut name one region.
+    regions = [divisions.canonical(record.region, as_of) for record in group]
+    levels = {divisions.level_of(region) for region in regions}
+    if None in levels:
         return "region.unknown"
     if len({record.period_type for record in group}) > 1:
         return "period_type.mixed"
-    if len({_level(region) for region in regions}) > 1:
+    if len(levels) > 1:
         return "regions.levels_mixed"
-    if len(set(regions)) < len(regions):
-        return "regions.repeated"
-    return ""
-
-
-def _level(region: str) -> int:
-    if region.endswith("0000"):
-        return 1
-    return 2 if region.endswith("00") else 3
+    return "regions.repeated" if len(set(regions)) < len(regions) else ""
 
 
 def _total(

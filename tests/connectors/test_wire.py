@@ -177,12 +177,12 @@ async def test_a_task_still_running_at_the_deadline_is_taken_up_by_the_next_quer
 
     running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
     simulated: Any = running.simulated
-    simulated.processing_s = 0.5
+    simulated.processing_s = 1.5
     async with aiohttp.ClientSession() as session:
         connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
 
-        first = await ask(connector, 0.2)
-        second = await ask(connector, 3.0)
+        first = await ask(connector, 1.0)
+        second = await ask(connector, 10.0)
 
     await running.aclose()
     assert (first.outcome, first.said.reason) == (OUTCOME_TIMEOUT, "pending")
@@ -196,14 +196,14 @@ async def test_a_task_that_expired_over_there_is_submitted_anew_once() -> None:
 
     running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
     simulated: Any = running.simulated
-    simulated.processing_s = 0.5
+    simulated.processing_s = 1.5
     async with aiohttp.ClientSession() as session:
         connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
-        await ask(connector, 0.2)
+        await ask(connector, 1.0)
         simulated.tasks.clear()
         simulated.processing_s = 0.0
 
-        answer = await ask(connector, 3.0)
+        answer = await ask(connector, 10.0)
 
     await running.aclose()
     assert answer.outcome == OUTCOME_OK

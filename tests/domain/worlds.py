@@ -19,6 +19,7 @@ from gateway.domain.answer import HEARD, Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE, RecordPlan
 from gateway.domain.consent import development_permit
 from gateway.domain.crosswalk import Crosswalk
+from gateway.domain.divisions import DivisionTable
 from gateway.domain.identifiers import Uscc
 from gateway.domain.merge import Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
@@ -40,8 +41,11 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
 }
 IDS: Final = AuthorityIds({name: code for code, name in BODIES.items()})
 READER: Final = Reader(CATALOGUE, IDS, PLATFORMS)
+DIVISIONS: Final = DivisionTable.from_toml(
+    {"source": "drawn", "as_of": date(2026, 1, 1), "province": {f"{code}0000": code for code in PROVINCES.values()}}
+)
 _RULE: Final = PublicationRule(date(2023, 1, 1), None, {"minor": 3, "general": 12, "serious": 36, "unclassified": 36})
-MERGER: Final = Merger(CATALOGUE, PLATFORMS, IDS, Crosswalk.from_tables({}), PublicationTable((_RULE,), {}))
+MERGER: Final = Merger(CATALOGUE, PLATFORMS, IDS, Crosswalk.from_tables({}), PublicationTable((_RULE,), {}), DIVISIONS)
 _FAILURES: Final = [o for o in view_pb2.Outcome.values() if o and o not in HEARD]
 _STATUSES: Final = (0, 0, 0, 1, 1, 2, 3, 3, 5, 6)
 
