@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +25,11 @@ class BadDocument(ValueError):  # noqa: N818  # it is what the platform sent, no
 
 
 def read_json(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Gives the parsed document, fractions as Decimal and whole numbers exact.
+    """Gives the parsed document, fractions as Decimal and whole numbers exact; of a repeated key the last one counts.
 
-    Raises BadDocument: "empty", "truncated", "json", "too_deep".
+    Raises BadDocument: "empty", "truncated", "json", "too_deep", "charset".
     """
-    if not body:
+    if not body or body.isspace():
         raise BadDocument("empty", "no body")
     opening = (body.count(b"[") + body.count(b"{")) if isinstance(body, bytes) else (body.count("[") + body.count("{"))
     try:
@@ -39,23 +39,24 @@ def read_json(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
         raise BadDocument(reason, "not JSON") from error
     except RecursionError as error:
         raise BadDocument("too_deep", "nested too deeply") from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise BadDocument("charset", "a text in the JSON is not strict UTF-8") from error
+    except InvalidOperation as error:  # an exponent that Decimal cannot hold
+        raise BadDocument("json", "a number out of range") from error
     if opening > max_depth and _depth(document) > max_depth:
         raise BadDocument("too_deep", f"nested deeper than {max_depth}")
     return document
 
 
 def _depth(document: Any) -> int:
-    depth, level = 0, [document]
+    depth, level = 0, [document] if isinstance(document, (dict, list)) else []
     while level:
         depth += 1
         level = [
             child
             for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
+            for child in (node.values() if node.__class__ is dict else node)
+            if child.__class__ is dict or child.__class__ is list
         ]
     return depth
 
@@ -64,7 +65,7 @@ def read_xml(text: str, *, max_depth: int = MAX_DEPTH) -> etree._Element:
     """Gives the root element of an already decoded document.
 
     A DOCTYPE or entity declaration anywhere, CDATA included, is refused before parsing, since an internal entity's text
-    still comes through XPath. Raises BadDocument: "empty", "dtd", "truncated", "xml", "too_deep".
+    still comes through XPath. Raises BadDocument: "empty", "dtd", "truncated", "xml", "too_deep", "too_large".
     """
     if not text.strip():
         raise BadDocument("empty", "no body")
@@ -77,6 +78,8 @@ def read_xml(text: str, *, max_depth: int = MAX_DEPTH) -> etree._Element:
         message = str(error)
         if "depth" in message.lower():
             raise BadDocument("too_deep", "nested too deeply") from error
+        if "Resource limit" in message or "too long" in message:
+            raise BadDocument("too_large", "a name, text or attribute beyond the parser's limits") from error
         cut = "Premature end" in message or "EndTag" in message or "find end" in message
         raise BadDocument("truncated" if cut else "xml", "not well-formed XML") from error
     except ValueError as error:

@@ -272,10 +272,23 @@ def _compile_field(
         indefinite = settings.pop("indefinite", None)
         if indefinite is not None and indefinite not in message.fields_by_name:
             raise ValueError(f"no field {indefinite!r}")
-        return [_plain(target, key, converter(kind, **settings), indefinite)], [key]
+        convert = converter(kind, **settings)
+        if descriptor.type == descriptor.TYPE_UINT32:
+            convert = _within_uint32(convert)
+        return [_plain(target, key, convert, indefinite)], [key]
     except (ValueError, KeyError) as error:
         faults.append(f"{where}: {error}")
         return [], []
+
+
+def _within_uint32(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(raw: Any) -> Any:
+        value = convert(raw)
+        if value is not None and not 0 <= value < 2**32:
+            raise Unreadable("number.range")
+        return value
+
+    return checked
 
 
 def _plain(target: str, key: str, convert: Callable[[Any], Any], indefinite: str | None) -> Setter:
@@ -387,6 +400,9 @@ def _codes_setter(
         raw = row.get(key)
         if raw is None or raw == "":
             return
+        if not isinstance(raw, (str, list)):
+            flagged.append((key, "codes.type", None))
+            return
         written = raw if isinstance(raw, str) else ";".join(map(str, raw))
         found = seen.get(written)
         if found is None:
@@ -416,7 +432,11 @@ def _table_setter(target: str, raw_target: str | None, key: str, table: Mapping[
     """For codes that are texts kept as data (list codes, schemes): an unknown one becomes "UNMAPPED"."""
 
     def put(row: Row, values: dict[str, Any], flagged: list[tuple[str, str, Any]]) -> None:
-        label = text(row.get(key))
+        try:
+            label = text(row.get(key))
+        except Unreadable as error:
+            flagged.append((key, error.reason, None))
+            return
         if label is None:
             return
         if label not in table:
@@ -430,7 +450,7 @@ def _table_setter(target: str, raw_target: str | None, key: str, table: Mapping[
 
 def split(raw: Any, separators: str) -> list[str]:
     """Gives the parts of a list written as one text, or of a list, without null words."""
-    if raw is None:
+    if raw is None or isinstance(raw, (bool, int, dict)):
         return []
     if isinstance(raw, str):
         for separator in separators[1:]:

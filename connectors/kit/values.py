@@ -7,10 +7,9 @@ are declared, never guessed: an unreadable value stays absent and is flagged whe
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,10 +19,14 @@ from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
 
 Converter = Callable[[Any], Any]
 
-NULLS: Final = frozenset({"", "-", "--", "—", "无", "暂无", "NULL", "null", "None", "/"})
+NULLS: Final = frozenset({"", "-", "--", "—", "——", "－", "－－", "无", "暂无", "NULL", "null", "None", "/"})
 _CHINA: Final = timezone(timedelta(hours=8))
 # Zero-width and bidirectional controls carry no meaning in these records and can make two equal texts look different.
-_INVISIBLE: Final = re.compile("[\u200b-\u200d\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE: Final = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069]")
+# Only width is folded in numbers and dates. NFKC would do more: it reads 100² as 1002 and ① as 1.
+_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+_LONGEST: Final = 64
+"""Characters of a number or date; longer ones are refused before any work is done on them."""
 
 
 class Unreadable(ValueError):  # noqa: N818  # it is what the platform sent, not an error of ours
@@ -32,6 +35,10 @@ class Unreadable(ValueError):  # noqa: N818  # it is what the platform sent, not
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _folded(value: str) -> str:
+    return value if value.isascii() else value.translate(_WIDTH)
 
 
 class Indefinite:
@@ -44,12 +51,16 @@ INDEFINITE: Final = Indefinite()
 def text(raw: Any) -> str | None:
     """Gives a text, stripped, without invisible controls; numbers as they were written; absent for the null words.
 
-    Lone surrogates cannot reach here: strict decoding and the JSON parser refuse them.
+    Lone surrogates cannot reach here: strict decoding and the JSON parser refuse them. A replacement character can, where
+    the platform itself lost a character: such a text is refused, since a damaged name or number must not be matched.
     """
     if raw.__class__ is str:
         value: str = raw.strip()
-        if not value.isascii() and _INVISIBLE.search(value) is not None:
-            value = _INVISIBLE.sub("", value).strip()
+        if not value.isascii():
+            if _INVISIBLE.search(value) is not None:
+                value = _INVISIBLE.sub("", value).strip()
+            if "\ufffd" in value:
+                raise Unreadable("text.replacement")
         if value in NULLS:
             return None
         if "\x00" in value:
@@ -67,13 +78,18 @@ def text(raw: Any) -> str | None:
 _FOREVER: Final = frozenset({"长期", "永久", "长期有效", "9999-12-31", "2099-12-31"})
 _FOREVER_DAYS: Final = frozenset({(9999, 12, 31), (2099, 12, 31)})
 _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
-    "iso": re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?"),
-    "compact": re.compile(r"(\d{4})(?:(\d{2})(?:(\d{2}))?)?"),
-    "slash": re.compile(r"(\d{4})(?:/(\d{1,2})(?:/(\d{1,2}))?)?"),
-    "dot": re.compile(r"(\d{4})(?:\.(\d{1,2})(?:\.(\d{1,2}))?)?"),
-    "chinese": re.compile(r"(\d{4})年(?:(\d{1,2})月(?:(\d{1,2})日)?)?"),
-    "datetime": re.compile(r"(\d{4})-(\d{2})-(\d{2})[ T]\d{2}:\d{2}:\d{2}(?:\.\d+)?"),
+    form: re.compile(pattern, re.ASCII)
+    for form, pattern in {
+        "iso": r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?",
+        "compact": r"(\d{4})(?:(\d{2})(?:(\d{2}))?)?",
+        "slash": r"(\d{4})(?:/(\d{1,2})(?:/(\d{1,2}))?)?",
+        "dot": r"(\d{4})(?:\.(\d{1,2})(?:\.(\d{1,2}))?)?",
+        "chinese": r"(\d{4})年(?:(\d{1,2})月(?:(\d{1,2})日)?)?",
+        "datetime": r"(\d{4})-(\d{2})-(\d{2})[ T](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?",
+    }.items()
 }
+# A moment this near to 1970-01-01 is a zero that stands for nothing, or seconds sent where milliseconds were declared.
+_NO_MOMENT_S: Final = 10_000_000
 
 
 def _date(format: str) -> Converter:
@@ -82,8 +98,11 @@ def _date(format: str) -> Converter:
     pattern = _PATTERNS[format]
 
     @lru_cache(maxsize=8192)
-    def parse(value: str) -> Date | Indefinite | None:
-        folded = unicodedata.normalize("NFKC", value).strip() if not value.isascii() else value.strip()
+    def parse(raw: str) -> Date | Indefinite | None:
+        value = text(raw)
+        if value is None:
+            return None
+        folded = _folded(value)
         if folded in NULLS:
             return None
         if folded in _FOREVER:
@@ -91,7 +110,10 @@ def _date(format: str) -> Converter:
         match = pattern.fullmatch(folded)
         if match is None:
             raise Unreadable("date.format")
-        year, month, day = (int(part) if part else 0 for part in match.groups())
+        parts = [None if part is None else int(part) for part in match.groups()]
+        if 0 in parts:  # a part may be left out, but one that is written is a part of a date
+            raise Unreadable("date.impossible")
+        year, month, day = (part or 0 for part in parts)
         return _checked(year, month, day)
 
     def convert(raw: Any) -> Date | Indefinite | None:
@@ -101,6 +123,8 @@ def _date(format: str) -> Converter:
             raw = str(raw)
         if not isinstance(raw, str):
             raise Unreadable("date.type")
+        if len(raw) > _LONGEST:
+            raise Unreadable("date.format")
         return parse(raw)
 
     return convert
@@ -117,13 +141,19 @@ def _checked(year: int, month: int, day: int) -> Date | Indefinite:
 
 
 def _epoch(per_second: int) -> Converter:
+    nearest = _NO_MOMENT_S * per_second
+
     def convert(raw: Any) -> Date | Indefinite | None:
-        if raw is None or raw == "":
-            return None
         try:
-            moment = datetime.fromtimestamp(int(raw) / per_second, _CHINA)
-        except (ValueError, TypeError, OverflowError, OSError) as error:
+            number = _number(raw)
+            if number is None:
+                return None
+            ticks = _whole(number, 1, "date.impossible")
+            moment = datetime.fromtimestamp(ticks // per_second, _CHINA)
+        except (ValueError, OverflowError, OSError) as error:
             raise Unreadable("date.impossible") from error
+        if -nearest < ticks < nearest:
+            raise Unreadable("date.epoch")
         return _checked(moment.year, moment.month, moment.day)
 
     return convert
@@ -136,32 +166,48 @@ _CURRENCIES: Final = {
     "人民币": "CNY", "元人民币": "CNY", "元": "CNY", "": "CNY", "美元": "USD", "港元": "HKD", "港币": "HKD",
     "欧元": "EUR", "日元": "JPY",
 }  # fmt: skip
-_AMOUNT: Final = re.compile(r"(-?[\d,]+(?:\.\d+)?)\s*(万|亿)?\s*(\D*)")
+# A comma parts thousands and nothing else: in "0,2" or "1,5" it could be a decimal point, so they are refused.
+_DIGITS: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?"
+# Oracle writes .2 and Java 1.0E7.
+_NUMBER: Final = re.compile(rf"[+-]?(?:{_DIGITS}|\.\d+)(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
+_AMOUNT: Final = re.compile(rf"(-?{_DIGITS})\s*(万|亿)?\s*([^\d.,]*)", re.ASCII)
+_EXACT: Final = Context(prec=128, traps=[Inexact])
 
 
-def _number(raw: Any) -> Decimal | None:
+def _number(raw: Any) -> int | Decimal | None:
+    if raw.__class__ is int or raw.__class__ is Decimal:
+        number: int | Decimal = raw
+        return number
     if isinstance(raw, (bool, float)):
         raise Unreadable("number.type")
-    if isinstance(raw, (int, Decimal)):
-        return Decimal(raw)
     value = text(raw)
     if value is None:
         return None
-    if not value.isascii():
-        value = unicodedata.normalize("NFKC", value)
-    try:
-        number = Decimal(value.replace(",", ""))
-    except InvalidOperation as error:
-        raise Unreadable("number.format") from error
-    if not number.is_finite():
+    value = _folded(value)
+    if len(value) > _LONGEST or _NUMBER.fullmatch(value) is None:
+        if value in NULLS:  # one written in full width
+            return None
         raise Unreadable("number.format")
-    return number
+    return int(value) if value.isdecimal() else Decimal(value.replace(",", ""))
 
 
-def _whole(number: Decimal, reason: str) -> int:
-    whole = int(number)
-    if whole != number:
-        raise Unreadable(reason)
+def _whole(number: int | Decimal, factor: int, reason: str) -> int:
+    """Gives number × factor where that is whole and fits 64 bits; `reason` is what a rest is refused with."""
+    if isinstance(number, int):
+        whole = number * factor
+    elif not number:
+        whole = 0
+    elif number.adjusted() > 18:
+        # Before any arithmetic: as an int, 1E+300000 takes seconds, and as a product 1E+999999 does not exist.
+        raise Unreadable("number.range")
+    else:
+        try:
+            scaled = _EXACT.multiply(number, factor)
+        except Inexact as error:
+            raise Unreadable(reason) from error
+        whole = int(scaled)
+        if whole != scaled:
+            raise Unreadable(reason)
     if not -(2**63) <= whole < 2**63:
         raise Unreadable("number.range")
     return whole
@@ -180,46 +226,49 @@ def _money(unit: str) -> Converter:
         number = _number(raw)
         if number is None:
             return None
-        return Money(minor_units=_whole(number * factor, "money.sub_fen"), currency="CNY")
+        return Money(minor_units=_whole(number, factor, "money.sub_fen"), currency="CNY")
 
     return convert
 
 
 def money_text(raw: Any) -> Money | None:
-    """Gives an amount written with its unit, such as "100万元人民币", "500万美元" or "2,000.00元"."""
+    """Gives an amount written with its unit, such as "100万元人民币", "500万美元" or "2,000.00元"; no unit, no amount."""
     value = text(raw)
     if value is None:
         return None
-    match = _AMOUNT.fullmatch(unicodedata.normalize("NFKC", value))
+    match = _AMOUNT.fullmatch(_folded(value)) if len(value) <= _LONGEST else None
     if match is None:
         raise Unreadable("money.format")
     number, scale, unit = match.groups()
+    if not scale and not unit:
+        raise Unreadable("money.unit")
     currency = _CURRENCIES.get(unit.removeprefix("元") if unit != "元" else unit)
     if currency is None:
         raise Unreadable("money.currency")
     factor = _FEN[{"万": "万元", "亿": "亿元"}.get(scale or "", "元")]
-    amount = Decimal(number.replace(",", "")) * factor
-    return Money(minor_units=_whole(amount, "money.sub_fen"), currency=currency)
+    amount = Decimal(number.replace(",", ""))
+    return Money(minor_units=_whole(amount, factor, "money.sub_fen"), currency=currency)
 
 
-_FINE: Final = re.compile(r"罚款(?:人民币)?([\d,.]+)(万)?元")
+_FINE: Final = re.compile(rf"罚款(?:人民币)?\s*({_DIGITS}\s*[万亿]?元)", re.ASCII)
 
 
 def fine_from_content(raw: Any) -> Money | None:
-    """Gives the fine written in the content of a penalty, such as "罚款2000元"; None where none is written."""
+    """Gives the fine written in the content of a penalty, such as "罚款2000元"; None where none or several are written."""
     value = text(raw)
-    match = _FINE.search(unicodedata.normalize("NFKC", value)) if value else None
-    if match is None:
-        return None
-    return money_text(f"{match.group(1)}{match.group(2) or ''}元")
+    amounts = set(_FINE.findall(_folded(value))) if value else set()
+    return money_text(amounts.pop()) if len(amounts) == 1 else None
 
 
 def count(raw: Any) -> int | None:
-    """Gives a whole number."""
-    if type(raw) is int:
-        return raw
+    """Gives a whole number from 0 to 2^32 - 1, which every count of the catalogue holds; -1 for "unknown" is refused."""
     number = _number(raw)
-    return None if number is None else _whole(number, "number.fraction")
+    if number is None:
+        return None
+    whole = _whole(number, 1, "number.fraction")
+    if not 0 <= whole < 2**32:
+        raise Unreadable("number.range")
+    return whole
 
 
 _RATIOS: Final = {"fraction": 10_000, "percent": 100}
@@ -229,11 +278,13 @@ def _ratio(form: str) -> Converter:
     factor = _RATIOS[form]
 
     def convert(raw: Any) -> int | None:
-        if isinstance(raw, str) and raw.strip().endswith(("%", "％")):
-            number = _number(raw.strip().rstrip("%％"))
-            return None if number is None else _whole(number * 100, "ratio.sub_bp")
+        if isinstance(raw, str) and (written := raw.strip()).endswith(("%", "％")):
+            number = _number(written[:-1])
+            if number is None:  # a sign without a number is no null word
+                raise Unreadable("number.format")
+            return _whole(number, 100, "ratio.sub_bp")
         number = _number(raw)
-        return None if number is None else _whole(number * factor, "ratio.sub_bp")
+        return None if number is None else _whole(number, factor, "ratio.sub_bp")
 
     return convert
 
@@ -249,11 +300,11 @@ def flag(raw: Any) -> bool | None:
     value = text(raw)
     if value is None:
         return None
-    folded = value.upper()
-    if folded in _TRUE:
-        return True
-    if folded in _FALSE:
-        return False
+    for folded in (value, _folded(value).upper()):
+        if folded in _TRUE:
+            return True
+        if folded in _FALSE:
+            return False
     raise Unreadable("flag.unknown")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +17,7 @@ from gateway.cli.render import show
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.cli.words import say
 from gateway.domain.answer import HEARD
-from gateway.settings import Settings
+from gateway.settings import LogSettings, Settings
 
 USCC = "91310115MA0TERT167"
 CATEGORIES = (
@@ -32,6 +33,9 @@ class DemoFailedError(Exception):
 
 async def demo(settings: Settings, console: Console) -> None:
     """Runs the demo; raises DemoFailedError when a promised thing is not in the view."""
+    # The views are the output; one log line per query would stand between them.
+    quiet = settings.gateway.model_copy(update={"log": LogSettings(level="error")})
+    settings = replace(settings, gateway=quiet)
     with tempfile.TemporaryDirectory(prefix="xinyidai-demo-") as scratch:
         trail = Path(scratch) / "audit.jsonl"
         async with (
