@@ -184,11 +184,14 @@ def _number(raw: Any) -> int | Decimal | None:
     if value is None:
         return None
     value = _folded(value)
-    if len(value) > _LONGEST or _NUMBER.fullmatch(value) is None:
+    if len(value) > _LONGEST:
+        raise Unreadable("number.format")
+    is_plain = value.isascii() and value.replace(".", "", 1).isdecimal()  # most are, and need no pattern
+    if not is_plain and _NUMBER.fullmatch(value) is None:
         if value in NULLS:  # one written in full width
             return None
         raise Unreadable("number.format")
-    return int(value) if value.isdecimal() else Decimal(value.replace(",", ""))
+    return Decimal(value.replace(",", ""))
 
 
 def _whole(number: int | Decimal, factor: int, reason: str) -> int:
@@ -261,12 +264,12 @@ def fine_from_content(raw: Any) -> Money | None:
 
 
 def count(raw: Any) -> int | None:
-    """Gives a whole number from 0 to 2^32 - 1, which every count of the catalogue holds; -1 for "unknown" is refused."""
+    """Gives a whole number that is not negative: the -1 that some platforms send for "unknown" is no count."""
     number = _number(raw)
     if number is None:
         return None
     whole = _whole(number, 1, "number.fraction")
-    if not 0 <= whole < 2**32:
+    if whole < 0:
         raise Unreadable("number.range")
     return whole
 
@@ -289,8 +292,9 @@ def _ratio(form: str) -> Converter:
     return convert
 
 
-_TRUE: Final = frozenset({"是", "Y", "YES", "1", "TRUE", "有"})
-_FALSE: Final = frozenset({"否", "N", "NO", "0", "FALSE"})
+_FLAGS: Final = dict.fromkeys(("是", "Y", "YES", "1", "TRUE", "有"), True) | dict.fromkeys(
+    ("否", "N", "NO", "0", "FALSE"), False
+)
 
 
 def flag(raw: Any) -> bool | None:
@@ -300,12 +304,11 @@ def flag(raw: Any) -> bool | None:
     value = text(raw)
     if value is None:
         return None
-    for folded in (value, _folded(value).upper()):
-        if folded in _TRUE:
-            return True
-        if folded in _FALSE:
-            return False
-    raise Unreadable("flag.unknown")
+    if value not in _FLAGS:
+        value = _folded(value).upper()
+    if value not in _FLAGS:
+        raise Unreadable("flag.unknown")
+    return _FLAGS[value]
 
 
 _FACTORIES: Final[Mapping[str, Callable[..., Converter]]] = {

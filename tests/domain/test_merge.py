@@ -1,0 +1,310 @@
+"""The merge, rule by rule, on small readable cases."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, fiscal_pb2, registration_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
+    CATEGORY_ABNORMAL_OPERATION,
+    CATEGORY_EVALUATION,
+    CATEGORY_LIST_ENTRY,
+    CATEGORY_PENALTY,
+    CATEGORY_REGISTRATION,
+    CATEGORY_TAX_PAYMENT,
+)
+from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.consent import Permit
+from gateway.domain.merge import Merged, Merger
+from gateway.domain.platform import CategoryCoverage, Platform, Tier
+from gateway.domain.query import CreditQuery
+from gateway.domain.statement import AuthorityIds, Reader
+from gateway.settings import load_settings
+from tests.domain.worlds import USCC
+
+SETTINGS = load_settings()
+TODAY = date(2026, 11, 24)
+HEFEI: Any = {"code": "11340100MA00000001", "name": "合肥市生态环境局"}
+
+
+def day(year: int, month: int, number: int) -> Any:
+    """A date as the messages take it by keyword."""
+    return {"year": year, "month": month, "day": number}
+
+
+def body(code: str) -> Any:
+    """An authority as the messages take it by keyword."""
+    return {"code": code}
+
+
+def platform(name: str, province: str | None, *, tier: Tier = Tier.PROVINCE, **coverage: Any) -> Platform:
+    covered = {c: CategoryCoverage(c, **coverage.get(str(c), {})) for c in CATALOGUE.by_category}
+    return Platform(name, name, name, tier, province=province, coverage=covered)
+
+
+PLATFORMS = {
+    "shanghai": platform("shanghai", "31"),
+    "jiangsu": platform("jiangsu", "32", **{str(CATEGORY_LIST_ENTRY): {"missing_years": (2019,)}}),
+    "zhejiang": platform("zhejiang", "33"),
+    "anhui": platform("anhui", "34"),
+}
+AUTHORITY_IDS = AuthorityIds({"合肥市生态环境局": HEFEI["code"]})
+READER = Reader(CATALOGUE, AUTHORITY_IDS, PLATFORMS)
+MERGER = Merger(CATALOGUE, PLATFORMS, AUTHORITY_IDS, SETTINGS.crosswalk, SETTINGS.publication, SETTINGS.divisions)
+
+
+def said(name: str, category: int, *records: Any, told: int = 20) -> Answer:
+    answer = view_pb2.Answer(platform=name, outcome=view_pb2.OUTCOME_OK if records else view_pb2.OUTCOME_NO_RECORDS)
+    answer.as_of.seconds = 1_790_000_000 + told * 86_400
+    for record in records:
+        record.envelope.provenances.add(platform=name)
+    getattr(answer.records, CATALOGUE.by_category[category].records_field).extend(records)
+    answer.categories.add(category=category, outcome=answer.outcome, record_count=len(records))  # type: ignore[arg-type]
+    return Answer(said=answer)
+
+
+def merged(category: int, *answers: Answer, on: date = TODAY, platforms: tuple[str, ...] = ()) -> Merged:
+    asked = platforms or tuple(sorted({a.platform for a in answers}))
+    query = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, (category,), asked)
+    readings = [READER.read(a, USCC.value) for a in answers]
+    return MERGER.merge(readings, query, Permit("test", (category,)), on)
+
+
+def penalty(number: str = "合环罚〔2026〕12号", **more: Any) -> conduct_pb2.Penalty:
+    values: dict[str, Any] = {"authority": HEFEI, "decided_on": day(2026, 5, 8), **more}
+    return conduct_pb2.Penalty(document_number=number, **values)
+
+
+def repaired(record: Any, year: int, month: int, day: int) -> Any:
+    record.envelope.status = envelope_pb2.RECORD_STATUS_REPAIRED
+    record.envelope.status_on.year, record.envelope.status_on.month, record.envelope.status_on.day = year, month, day
+    return record
+
+
+def test_the_home_province_chooses_and_every_value_is_kept() -> None:
+    here = registration_pb2.Registration(address="新址", registration_authority=body("11310000MA00000001"))
+    here.approved_on.year = 2026
+    there = registration_pb2.Registration(address="旧址", registration_authority=body("11330000MA00000001"))
+    there.approved_on.year = 2021
+
+    view = merged(
+        CATEGORY_REGISTRATION,
+        said("zhejiang", CATEGORY_REGISTRATION, there, told=23),
+        said("shanghai", CATEGORY_REGISTRATION, here),
+    ).view
+
+    record = view.records.registrations[0]
+    conflict = next(c for c in record.envelope.conflicts if c.field == "address")
+    assert (view.home_province, record.address) == ("31", "新址")
+    assert conflict.rule == envelope_pb2.CHOICE_RULE_HOME_PROVINCE
+    assert [(v.platform, v.value.text) for v in conflict.values] == [("shanghai", "新址"), ("zhejiang", "旧址")]
+
+
+def test_one_penalty_with_other_brackets_amounts_and_dates_is_one_record() -> None:
+    copies = [
+        said(
+            "shanghai", CATEGORY_PENALTY, penalty("合环罚[2026]12号", fine={"minor_units": 210_000, "currency": "CNY"})
+        ),
+        said("zhejiang", CATEGORY_PENALTY, penalty("合环罚（2026）12号", decided_on=day(2026, 5, 9))),
+        said("anhui", CATEGORY_PENALTY, penalty(fine={"minor_units": 200_000, "currency": "CNY"}), told=1),
+    ]
+
+    records = merged(CATEGORY_PENALTY, *copies).view.records.penalties
+
+    assert len(records) == 1
+    assert [p.platform for p in records[0].envelope.provenances] == ["anhui", "shanghai", "zhejiang"]
+    assert records[0].fine.minor_units == 200_000
+    assert {c.field for c in records[0].envelope.conflicts} == {"fine", "decided_on"}
+
+
+def test_a_body_known_by_name_and_by_code_is_one_authority() -> None:
+    by_name = penalty(authority={"name": "合肥市生态环境局"})
+
+    records = merged(
+        CATEGORY_PENALTY, said("anhui", CATEGORY_PENALTY, by_name), said("shanghai", CATEGORY_PENALTY, penalty())
+    ).view.records
+
+    assert [len(p.envelope.provenances) for p in records.penalties] == [2]
+
+
+def test_repaired_at_its_recogniser_it_is_gone_and_the_stale_copy_is_told_to_the_operator() -> None:
+    gone = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, repaired(penalty(), 2026, 8, 20)),
+        said("jiangsu", CATEGORY_PENALTY, penalty()),
+    )
+
+    assert not gone.view.records.penalties
+    assert [copy.platform for copy in gone.stale_copies] == ["jiangsu"]
+    assert {c.record_count for a in gone.view.answers for c in a.categories} == {0}
+    assert {a.outcome for a in gone.view.answers} == {view_pb2.OUTCOME_NO_RECORDS}
+
+
+def test_repaired_elsewhere_only_the_recogniser_is_believed_and_the_conflict_is_marked() -> None:
+    view = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, penalty()),
+        said("jiangsu", CATEGORY_PENALTY, repaired(penalty(), 2026, 8, 20)),
+    ).view
+
+    assert [c.field for c in view.records.penalties[0].envelope.conflicts] == ["envelope.status"]
+
+
+def test_a_new_listing_after_a_repair_shows() -> None:
+    def entry(month: int) -> conduct_pb2.ListEntry:
+        return conduct_pb2.ListEntry(list_code="SDL_COURT", listed_on=day(2026, month, 1), authority=HEFEI)
+
+    view = merged(
+        CATEGORY_LIST_ENTRY, said("anhui", CATEGORY_LIST_ENTRY, repaired(entry(1), 2026, 3, 1), entry(6))
+    ).view
+
+    assert [e.listed_on.month for e in view.records.list_entries] == [6]
+
+
+@pytest.mark.parametrize(("on", "shown"), [(date(2026, 11, 23), 1), (date(2026, 11, 24), 1), (date(2026, 11, 25), 0)])
+def test_the_last_day_of_publication_still_shows(on: date, shown: int) -> None:
+    record = penalty()
+    record.envelope.publish_end.CopyFrom(conduct_pb2.Penalty(decided_on=day(2026, 11, 24)).decided_on)
+
+    view = merged(CATEGORY_PENALTY, said("anhui", CATEGORY_PENALTY, record), on=on).view
+
+    assert len(view.records.penalties) == shown
+
+
+@pytest.mark.parametrize(
+    ("severity", "on", "shown"),
+    [
+        (conduct_pb2.SEVERITY_GENERAL, date(2026, 3, 31), 1),  # order 58: up to three years
+        (conduct_pb2.SEVERITY_GENERAL, date(2026, 4, 1), 0),  # order 36: general misconduct one year at most
+        (conduct_pb2.SEVERITY_SERIOUS, date(2026, 4, 1), 1),
+        (conduct_pb2.SEVERITY_MINOR, date(2026, 3, 31), 0),
+    ],
+)
+def test_publication_is_cut_by_the_rule_in_force(severity: int, on: date, shown: int) -> None:
+    record = penalty(decided_on=day(2024, 12, 1), severity=severity)
+
+    view = merged(CATEGORY_PENALTY, said("anhui", CATEGORY_PENALTY, record), on=on).view
+
+    assert len(view.records.penalties) == shown
+
+
+def test_a_record_without_its_number_is_linked_not_merged_and_counted_apart() -> None:
+    weak = conduct_pb2.Penalty(authority=HEFEI, decided_on=day(2026, 5, 8))
+
+    view = merged(
+        CATEGORY_PENALTY, said("anhui", CATEGORY_PENALTY, penalty()), said("zhejiang", CATEGORY_PENALTY, weak)
+    ).view
+
+    strong = next(p for p in view.records.penalties if p.document_number)
+    linked = next(p for p in view.records.penalties if not p.document_number)
+    assert list(linked.envelope.possible_duplicate_of) == [strong.envelope.record_key]
+    assert (view.coverage[0].record_count, view.coverage[0].possible_duplicate_count) == (2, 1)
+
+
+def tax(region: str, fen: int | None, period: str = "2026-Q2") -> fiscal_pb2.TaxPayment:
+    record = fiscal_pb2.TaxPayment(period=period, period_type=fiscal_pb2.PERIOD_TYPE_QUARTER, region=region)
+    if fen is not None:
+        record.vat_paid.minor_units, record.vat_paid.currency = fen, "CNY"
+    return record
+
+
+@pytest.mark.parametrize(
+    ("regions", "total", "reason"),
+    [
+        ((("310000", 5), ("320000", 7)), 12, ""),
+        ((("310000", 5), ("320500", 7)), None, "regions.levels_mixed"),
+        ((("330102", 5), ("330104", 7)), None, "regions.repeated"),
+        ((("310000", 5), ("elsewhere", 7)), None, "region.unknown"),
+        ((("310000", 5), ("320000", None)), None, "value.missing"),
+    ],
+)
+def test_sums_are_formed_only_where_they_mean_something(regions: Any, total: int | None, reason: str) -> None:
+    (first, one), (second, two) = regions
+
+    view = merged(
+        CATEGORY_TAX_PAYMENT,
+        said("shanghai", CATEGORY_TAX_PAYMENT, tax(first, one)),
+        said("jiangsu", CATEGORY_TAX_PAYMENT, tax(second, two)),
+    ).view
+
+    assert [(t.money.minor_units if t.HasField("money") else None, t.not_summed_reason) for t in view.totals] == [
+        (total, reason)
+    ]
+
+
+def test_missing_list_years_are_named_and_nothing_is_called_empty() -> None:
+    view = merged(CATEGORY_LIST_ENTRY, said("jiangsu", CATEGORY_LIST_ENTRY), said("anhui", CATEGORY_LIST_ENTRY)).view
+
+    coverage = view.coverage[0]
+    assert (coverage.is_known_empty, [(m.platform, m.year) for m in coverage.missing_years]) == (
+        False,
+        [("jiangsu", 2019)],
+    )
+
+
+def test_empty_is_known_only_when_everyone_who_covers_it_was_heard() -> None:
+    heard = said("anhui", CATEGORY_ABNORMAL_OPERATION)
+    failed = failed_answer("jiangsu", view_pb2.OUTCOME_TIMEOUT, "deadline", [CATEGORY_ABNORMAL_OPERATION])
+
+    assert merged(CATEGORY_ABNORMAL_OPERATION, heard).view.coverage[0].is_known_empty
+    assert not merged(CATEGORY_ABNORMAL_OPERATION, heard, failed).view.coverage[0].is_known_empty
+    assert (
+        not merged(CATEGORY_ABNORMAL_OPERATION, heard, platforms=("anhui", "shanghai")).view.coverage[0].is_known_empty
+    )
+
+
+def test_with_nothing_covered_completeness_is_unset() -> None:
+    bare = Platform("bare", "bare", "bare", Tier.HUB)
+    merger = Merger(
+        CATALOGUE, {"bare": bare}, AUTHORITY_IDS, SETTINGS.crosswalk, SETTINGS.publication, SETTINGS.divisions
+    )
+    query = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, (CATEGORY_PENALTY,), ("bare",))
+
+    view = merger.merge([], query, Permit("test", (CATEGORY_PENALTY,)), TODAY).view
+
+    assert not view.HasField("completeness_bp")
+    assert not view.coverage[0].is_known_empty
+
+
+def test_a_grade_keeps_its_raw_label_beside_the_canonical_one() -> None:
+    from gateway._pb.xinyidai.catalogue.v1 import evaluation_pb2
+
+    grade = evaluation_pb2.Evaluation(scheme_id="TAX_CREDIT", period="2025", raw_grade="M", rated_on=day(2026, 4, 15))
+    odd = evaluation_pb2.Evaluation(scheme_id="TAX_CREDIT", period="2024", raw_grade="Z", rated_on=day(2025, 4, 15))
+
+    view = merged(CATEGORY_EVALUATION, said("shanghai", CATEGORY_EVALUATION, grade, odd)).view
+
+    found = {e.raw_grade: e.canonical_grade for e in view.records.evaluations}
+    assert found == {"M": evaluation_pb2.CANONICAL_GRADE_NOT_RATED, "Z": evaluation_pb2.CANONICAL_GRADE_UNMAPPED}
+
+
+def test_an_answer_about_another_enterprise_is_dropped_whole() -> None:
+    answer = said("anhui", CATEGORY_PENALTY, penalty())
+    answer.said.records.subjects.add(uscc="91310115MAC0DEM080")
+
+    reading = READER.read(answer, USCC.value)
+
+    assert (reading.answer.outcome, reading.answer.said.reason) == (view_pb2.OUTCOME_BAD_ANSWER, "wrong_subject")
+    assert not reading.statements
+
+
+def test_a_record_without_any_part_of_its_key_is_a_bad_answer() -> None:
+    reading = READER.read(said("anhui", CATEGORY_PENALTY, conduct_pb2.Penalty(content="罚款")), USCC.value)
+
+    assert (reading.answer.outcome, reading.answer.said.reason) == (view_pb2.OUTCOME_BAD_ANSWER, "no_key")
+
+
+def test_timeliness_and_agreement_are_told_per_platform() -> None:
+    view = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, penalty(violation_type="甲", content="一"), told=1),
+        said("shanghai", CATEGORY_PENALTY, penalty(violation_type="甲", content="二"), told=1),
+    ).view
+
+    figures = {a.platform: (a.age_days, a.agreement_bp) for a in view.answers}
+    assert figures["anhui"] == (figures["shanghai"][0], 10_000)
+    assert figures["shanghai"][1] < 10_000
