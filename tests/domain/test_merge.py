@@ -41,14 +41,17 @@ def body(code: str) -> Any:
     return {"code": code}
 
 
-def platform(name: str, province: str | None, *, tier: Tier = Tier.PROVINCE, **coverage: Any) -> Platform:
-    covered = {c: CategoryCoverage(c, **coverage.get(str(c), {})) for c in CATALOGUE.by_category}
-    return Platform(name, name, name, tier, province=province, coverage=covered)
+def platform(name: str, province: str | None, missing_years: tuple[int, ...] = ()) -> Platform:
+    covered = {
+        c: CategoryCoverage(c, missing_years=missing_years if c == CATEGORY_LIST_ENTRY else ())
+        for c in CATALOGUE.by_category
+    }
+    return Platform(name, name, name, Tier.PROVINCE, province=province, coverage=covered)
 
 
 PLATFORMS = {
     "shanghai": platform("shanghai", "31"),
-    "jiangsu": platform("jiangsu", "32", **{str(CATEGORY_LIST_ENTRY): {"missing_years": (2019,)}}),
+    "jiangsu": platform("jiangsu", "32", missing_years=(2019,)),
     "zhejiang": platform("zhejiang", "33"),
     "anhui": platform("anhui", "34"),
 }
@@ -63,7 +66,7 @@ def said(name: str, category: int, *records: Any, told: int = 20) -> Answer:
     for record in records:
         record.envelope.provenances.add(platform=name)
     getattr(answer.records, CATALOGUE.by_category[category].records_field).extend(records)
-    answer.categories.add(category=category, outcome=answer.outcome, record_count=len(records))  # type: ignore[arg-type]
+    answer.categories.add(category=category, outcome=answer.outcome, record_count=len(records))
     return Answer(said=answer)
 
 
