@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from connectors.kit.attempt import attempt, reading
 from connectors.kit.charset import decode_declared
+from connectors.kit.connector import HttpConnector, joined_digest, reading
 from connectors.kit.documents import read_xml
 from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.http import Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
 from connectors.kit.signing import md5_hex
 from connectors.kit.soap import rows_by_table, soap_request, soap_return
 from connectors.kit.values import Unreadable, count
@@ -30,52 +29,25 @@ from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.dates import CHINA
 from gateway.domain.errors import PlatformError
-from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
-from gateway.domain.statement import sm3
 from gateway.ports import ConnectorSetup
 
 _OPERATION: Final = "queryEnterprise"
 
 
-class AnhuiConnector:
+class AnhuiConnector(HttpConnector):
     """The plug to the simulated Anhui platform."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        super().__init__(manifest, mapping, setup)
         wire = manifest.dialect
-        self._platform = manifest.platform
-        self._clock = setup.clock
         self._key, self._secret = setup.secrets["access_key"], setup.secrets["access_secret"]
         self._path: str = wire["path"]
         self._namespace: str = wire["namespace"]
         self._charset: str = wire["charset"]
         self._page_size: int = wire["paging"]["page_size"]
         self._max_pages: int = wire["paging"]["max_pages"]
-        self._reader = PayloadReader(manifest.platform, mapping)
         self._envelope = read_envelope(wire["envelope"])
-        self._http = HttpCaller(
-            setup.session,
-            setup.clock,
-            setup.base_url,
-            max_body_bytes=manifest.platform.limits.max_body_bytes,
-            content_types=wire["content_types"],
-            tls=setup.tls,
-        )
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """How far the platform's clock is ahead of ours."""
-        return self._http.clock_skew_s
-
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Makes one attempt, paging included."""
-        asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         tables = ",".join(m.category_key for m in self._reader.asked(permit.categories))
@@ -85,7 +57,7 @@ class AnhuiConnector:
             reply = await self._call(query.uscc.value, tables, len(pages) + 1, fetch_by)
             digests.append(reply.digest)
             outcome, page, total = self._open(reply)
-            raw_digest = digests[0] if len(digests) == 1 else sm3(b"".join(digests))
+            raw_digest = joined_digest(digests)
             if outcome != OUTCOME_OK:
                 return self._reader.empty(
                     outcome, permit.categories, fetched_at=self._clock.now(), raw_digest=raw_digest

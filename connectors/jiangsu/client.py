@@ -21,14 +21,13 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.kit.attempt import attempt, reading
 from connectors.kit.charset import decode_declared
+from connectors.kit.connector import HttpConnector, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.http import Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
 from connectors.kit.poll import poll_until
 from connectors.kit.signing import sm4_cbc_decrypt, sm4_cbc_encrypt
 from connectors.kit.sm2 import Sm2Signer, Sm2Verifier
@@ -42,7 +41,6 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
-from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.ports import ConnectorSetup
 
@@ -57,13 +55,12 @@ class _Task:
     expires_at: float
 
 
-class JiangsuConnector:
+class JiangsuConnector(HttpConnector):
     """The plug to the simulated Jiangsu platform."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        super().__init__(manifest, mapping, setup)
         wire = manifest.dialect
-        self._platform = manifest.platform
-        self._clock = setup.clock
         self._secrets = setup.secrets
         self._task_lifetime_s: float = wire["task_lifetime_s"]
         self._shortest_poll_s: float = wire["shortest_poll_ms"] / 1000
@@ -73,33 +70,9 @@ class JiangsuConnector:
         self._sm4_key = bytes.fromhex(setup.secrets["sm4_key"])
         if len(self._sm4_key) != 16:
             raise ValueError("secrets.sm4_key: an SM4 key has 16 bytes in hexadecimal")
-        self._reader = PayloadReader(manifest.platform, mapping)
         self._envelope = read_envelope(wire["envelope"])
-        self._http = HttpCaller(
-            setup.session,
-            setup.clock,
-            setup.base_url,
-            max_body_bytes=manifest.platform.limits.max_body_bytes,
-            content_types=wire["content_types"],
-            tls=setup.tls,
-        )
         self._token = TokenKeeper(self._new_token, setup.clock)
         self._tasks: dict[TaskKey, _Task] = {}
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """How far the platform's clock is ahead of ours."""
-        return self._http.clock_skew_s
-
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Makes one attempt: token, submission and polling are all part of it."""
-        asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         # A running task may be taken up again only by the same bank under the same permit and consents.

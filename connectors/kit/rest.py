@@ -28,14 +28,13 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import hdrs
 
-from connectors.kit.attempt import attempt, reading
 from connectors.kit.charset import decode_declared
+from connectors.kit.connector import HttpConnector, joined_digest, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import Verdict, read_envelope, read_verdict
-from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.http import Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping, TypeMapping, dig
-from connectors.kit.payload import PayloadReader
 from connectors.kit.signing import hmac_sm3, sorted_parameters
 from connectors.kit.values import Unreadable, count
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -46,9 +45,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
-from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
-from gateway.domain.statement import sm3
 from gateway.ports import Clock, ConnectorSetup
 
 _UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
@@ -86,14 +83,12 @@ class Signer:
         return await handler(request)
 
 
-class RestConnector:
+class RestConnector(HttpConnector):
     """The plug to a platform that a manifest and a mapping describe fully."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        super().__init__(manifest, mapping, setup)
         wire = manifest.dialect
-        self._platform = manifest.platform
-        self._clock = setup.clock
-        self._reader = PayloadReader(manifest.platform, mapping)
         self._method = wire.get("method", "GET")
         self._path: str = wire["path"]
         self._charset: str = wire.get("charset", "utf-8")
@@ -104,29 +99,6 @@ class RestConnector:
         }
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
-        self._http = HttpCaller(
-            setup.session,
-            setup.clock,
-            setup.base_url,
-            max_body_bytes=manifest.platform.limits.max_body_bytes,
-            content_types=wire.get("content_types", ()),
-            tls=setup.tls,
-        )
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """How far the platform's clock is ahead of ours."""
-        return self._http.clock_skew_s
-
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Makes one attempt, paging included."""
-        asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         path = self._path.replace("{uscc}", query.uscc.value)
@@ -145,7 +117,7 @@ class RestConnector:
                     outcome,
                     permit.categories,
                     fetched_at=self._clock.now(),
-                    raw_digest=_joined(digests),
+                    raw_digest=joined_digest(digests),
                 )
             pages.append(payload)
             if self._paging is None or not self._has_more(payload, len(pages)):
@@ -158,7 +130,7 @@ class RestConnector:
             query.uscc,
             permit.categories,
             fetched_at=self._clock.now(),
-            raw_digest=_joined(digests),
+            raw_digest=joined_digest(digests),
             is_cut=is_cut,
         )
 
@@ -214,7 +186,3 @@ class RestConnector:
         if total is None:
             raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="no total")
         return pages_read * int(self._paging["page_size"]) < total
-
-
-def _joined(digests: Sequence[bytes]) -> bytes:
-    return digests[0] if len(digests) == 1 else sm3(b"".join(digests))

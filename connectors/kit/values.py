@@ -198,6 +198,8 @@ def _whole(number: int | Decimal, factor: int, reason: str) -> int:
     """Gives number × factor where that is whole and fits 64 bits; `reason` is what a rest is refused with."""
     if isinstance(number, int):
         whole = number * factor
+    elif not number.is_finite():
+        raise Unreadable("number.format")
     elif not number:
         whole = 0
     elif number.adjusted() > 18:

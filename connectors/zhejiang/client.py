@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.kit.attempt import attempt, reading
 from connectors.kit.charset import decode_declared
+from connectors.kit.connector import HttpConnector, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
-from connectors.kit.http import HttpCaller, Reply
+from connectors.kit.http import Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
-from connectors.kit.payload import PayloadReader
 from connectors.kit.signing import md5_hex
 from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -31,7 +30,6 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
-from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.ports import ConnectorSetup
 
@@ -39,45 +37,20 @@ _BY_KEY = "/gateway/app/refreshTokenByKey.htm"
 _BY_SECRET = "/gateway/app/refreshTokenBySec.htm"
 
 
-class ZhejiangConnector:
+class ZhejiangConnector(HttpConnector):
     """The plug to the simulated Zhejiang platform."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        super().__init__(manifest, mapping, setup)
         wire = manifest.dialect
-        self._platform = manifest.platform
-        self._clock = setup.clock
         self._key, self._secret = setup.secrets["app_key"], setup.secrets["app_secret"]
         self._service: str = wire["service"]
         self._separator: str = wire["categories"]["separator"]
         self._parameter: str = wire["categories"]["parameter"]
-        self._reader = PayloadReader(manifest.platform, mapping)
         self._envelope = read_envelope(wire["envelope"])
         self._token_envelope = read_envelope({**wire["envelope"], "data": "datas"})
-        self._http = HttpCaller(
-            setup.session,
-            setup.clock,
-            setup.base_url,
-            max_body_bytes=manifest.platform.limits.max_body_bytes,
-            content_types=wire["content_types"],
-            tls=setup.tls,
-        )
         self._refresh_secret = TokenKeeper(self._by_key, setup.clock)
         self._request_secret = TokenKeeper(self._by_refresh_secret, setup.clock)
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """How far the platform's clock is ahead of ours."""
-        return self._http.clock_skew_s
-
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Makes one attempt; a secret that ran out over there is renewed once within it."""
-        asking = self._ask(query, permit, fetch_by)
-        return await attempt(self._platform, permit.categories, asking)
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         keys = [mapping.category_key for mapping in self._reader.asked(permit.categories)]
