@@ -30,6 +30,7 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.statement import sm3
 from gateway.ports import Clock
 
+_FORM: Final[Mapping[str, str]] = {str(hdrs.CONTENT_TYPE): "application/x-www-form-urlencoded"}
 _CHUNK: Final = 64 * 1024
 
 
@@ -108,7 +109,7 @@ class HttpCaller:
         if data.__class__ is dict:
             # aiohttp's own form building costs more than the rest of a request.
             data = urlencode(data).encode()
-            headers = {hdrs.CONTENT_TYPE: "application/x-www-form-urlencoded", **(headers or {})}
+            headers = _FORM if not headers else {**_FORM, **headers}
         is_answering = False
         try:
             async with self._session.request(

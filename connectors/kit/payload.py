@@ -79,7 +79,6 @@ class PayloadReader:
             self._check_subject(dig(page, self._mapping.subject_path), uscc)
         drifts = Drifts()
         as_of = self._as_of(pages, drifts)
-        records: dict[str, list[Any]] = {}
         said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
         left = self._platform.limits.max_records
         for category in categories:
@@ -98,19 +97,16 @@ class PayloadReader:
             cut = is_cut or len(rows) > left
             found = self._records(mapping, rows[:left], uscc, drifts)
             left -= len(found)
-            records[mapping.plan.records_field] = found
+            if found:
+                getattr(said.records, mapping.plan.records_field).extend(found)
             outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if found else OUTCOME_NO_RECORDS
-            said.categories.add(
-                category=category,
-                outcome=outcome,
-                reason="cap" if cut else "",
-                record_count=len(found),
-            )
+            entry = said.categories.add(category=category, outcome=outcome, record_count=len(found))
+            if cut:
+                entry.reason = "cap"
         if as_of is not None:
             said.as_of.seconds = as_of
-        for name, found in records.items():
-            getattr(said.records, name).extend(found)
-        said.drifts.extend(drifts.found)
+        if drifts.found:
+            said.drifts.extend(drifts.found)
         said.outcome, said.reason = summary_outcome(said.categories)
         return Answer(said=said, fetched_at=fetched_at, attempts=1)
 

@@ -34,7 +34,7 @@ from connectors.kit.documents import read_json
 from connectors.kit.envelope import Verdict, read_envelope, read_verdict
 from connectors.kit.http import Reply
 from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping, TypeMapping, dig
+from connectors.kit.mapping import PayloadMapping, dig
 from connectors.kit.signing import hmac_sm3, sorted_parameters
 from connectors.kit.values import Unreadable, count
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -48,6 +48,7 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock, ConnectorSetup
 
+_PARAMETERS_KEPT: Final = 1_000
 _UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
 
 
@@ -98,11 +99,12 @@ class RestConnector(HttpConnector):
             int(status): read_verdict(meaning) for status, meaning in wire.get("status", {}).items()
         }
         self._paging: Mapping[str, Any] | None = wire.get("paging")
+        self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
         self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         path = self._path.replace("{uscc}", query.uscc.value)
-        parameters = self._parameters(self._reader.asked(permit.categories))
+        parameters = self._parameters(permit.categories)
         pages: list[Any] = []
         digests: list[bytes] = []
         is_cut = False
@@ -134,14 +136,19 @@ class RestConnector(HttpConnector):
             is_cut=is_cut,
         )
 
-    def _parameters(self, asked: Sequence[TypeMapping]) -> dict[str, str]:
-        parameters = {}
-        if self._categories:
-            keys = [mapping.category_key for mapping in asked]
-            parameters[self._categories["parameter"]] = self._categories["separator"].join(keys)
-        if self._paging is not None:
-            parameters[self._paging["size"]] = str(self._paging["page_size"])
-        return parameters
+    def _parameters(self, permitted: tuple[int, ...]) -> dict[str, str]:
+        """Gives the parameters of a question, those of its categories as they were made the first time."""
+        held = self._held_parameters.get(permitted)
+        if held is None:
+            held = {}
+            if self._categories:
+                keys = [mapping.category_key for mapping in self._reader.asked(permitted)]
+                held[self._categories["parameter"]] = self._categories["separator"].join(keys)
+            if self._paging is not None:
+                held[self._paging["size"]] = str(self._paging["page_size"])
+            if len(self._held_parameters) < _PARAMETERS_KEPT:
+                self._held_parameters[permitted] = held
+        return held if self._paging is None else dict(held)
 
     async def _exchange(self, path: str, parameters: Mapping[str, str], fetch_by: float) -> Reply:
         is_get = self._method == hdrs.METH_GET

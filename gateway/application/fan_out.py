@@ -79,9 +79,10 @@ async def fan_out(
 
 def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) -> Answer | None:
     platform = connector.platform
-    if not any(platform.covers(category) for category in query.categories):
+    covered = platform.coverage.keys()
+    if covered.isdisjoint(query.categories):
         return failed_answer(platform.id, OUTCOME_NOT_COVERED, "", query.categories)
-    if not any(platform.covers(category) for category in permit.categories):
+    if covered.isdisjoint(permit.categories):
         return failed_answer(platform.id, OUTCOME_NOT_CONSENTED, "", query.categories)
     return None
 

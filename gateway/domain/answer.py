@@ -67,6 +67,10 @@ _RETRYABLE: Final[dict[tuple[Outcome.ValueType, str | None], bool]] = {
     (OUTCOME_AUTH_FAILED, "token_expired"): True,
 }
 
+_UNDISTURBED: Final = frozenset(
+    {OUTCOME_OK, OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND, OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED}
+)
+
 # Failures that may pass by themselves, so that the bank may usefully ask again later.
 _PASSING: Final = frozenset(
     {
@@ -172,6 +176,8 @@ def summary_outcome(categories: Sequence[view_pb2.CategoryAnswer]) -> tuple[Outc
     reason; nothing heard gives the best-ranked failure.
     """
     outcomes = {category.outcome for category in categories}
+    if OUTCOME_OK in outcomes and outcomes <= _UNDISTURBED:
+        return OUTCOME_OK, ""
     heard = outcomes & HEARD
     asked = outcomes - {OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED}
     if not heard:

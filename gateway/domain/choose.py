@@ -205,15 +205,7 @@ class Chooser:
         )
         fill = kind.fillers[field.name]
         for i, stated in said:
-            statement = ranked[i]
-            value = conflict.values.add(platform=statement.platform.id)
-            fill(value.value, stated)
-            seconds, nanos = statement.as_of
-            if seconds:
-                as_of = value.as_of
-                as_of.seconds = seconds
-                if nanos:
-                    as_of.nanos = nanos
+            fill(conflict.values.add(platform=ranked[i].platform.id).value, stated)
 
 
 def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:

@@ -34,8 +34,11 @@ def test_P10_a_character_with_two_codes_is_one_text(two_bytes: str, four_bytes: 
 
 @pytest.mark.parametrize("alias", ["gb18030", "GBK", "cp936", "gb2312"])
 def test_P10_utf8_is_refused_under_every_name_of_gb(alias: str) -> None:
+    body = "浙江".encode()
+    assert body.decode("gbk")  # silently, and wrongly
+
     with pytest.raises(BadDocument) as raised:
-        decode_declared("中".encode(), alias)
+        decode_declared(body, alias)
 
     assert raised.value.reason == "charset"
 
