@@ -44,7 +44,6 @@ class AnhuiConnector(HttpConnector):
         self._key, self._secret = setup.secrets["access_key"], setup.secrets["access_secret"]
         self._path: str = wire["path"]
         self._namespace: str = wire["namespace"]
-        self._charset: str = wire["charset"]
         self._page_size: int = wire["paging"]["page_size"]
         self._max_pages: int = wire["paging"]["max_pages"]
         self._envelope = read_envelope(wire["envelope"])

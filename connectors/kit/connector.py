@@ -5,6 +5,7 @@ Whatever goes wrong on the wire becomes the answer's outcome here and nowhere el
 
 from __future__ import annotations
 
+import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ class HttpConnector(ABC):
     """The plug to one platform; a dialect adds `_ask`."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
+        charset = manifest.dialect.get("charset", "utf-8")
+        try:
+            codecs.lookup(charset)
+        except LookupError as error:
+            raise ValueError(f"manifest.toml: wire.charset: {charset!r} is no charset") from error
+        self._charset: str = charset
         self._platform = manifest.platform
         self._clock = setup.clock
         self._reader = PayloadReader(manifest.platform, mapping)

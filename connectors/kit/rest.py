@@ -92,7 +92,6 @@ class RestConnector(HttpConnector):
         wire = manifest.dialect
         self._method = wire.get("method", "GET")
         self._path: str = wire["path"]
-        self._charset: str = wire.get("charset", "utf-8")
         self._categories: Mapping[str, str] = wire.get("categories", {})
         self._envelope = read_envelope(wire["envelope"])
         self._statuses: Mapping[int, Verdict] = {

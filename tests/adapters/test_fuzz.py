@@ -22,7 +22,7 @@ from tests.conftest import PROFILE
 
 PLATFORMS = ("shanghai", "jiangsu", "zhejiang", "anhui")
 USCC = Uscc.parse("91310115MA0TERT167")
-often = settings(max_examples=500 if PROFILE == "quick" else 20_000)
+often = settings(max_examples=500 if PROFILE == "quick" else 5_000)
 
 scalars = (
     st.none()
