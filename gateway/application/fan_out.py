@@ -44,7 +44,11 @@ async def fan_out(
         platform = pending.pop(task, None)
         if platform is None:  # its time was up: it was answered for already
             return
-        landed(_answer_of(task, platform, permit.categories, loop.time() - started))
+        elapsed_s = loop.time() - started
+        try:
+            landed(_answer_of(task, platform, permit.categories, elapsed_s))
+        except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
+            landed(_broken(platform, permit.categories, elapsed_s, type(error).__name__))
         if not pending and not all_in.done():
             all_in.set_result(None)
 
@@ -92,17 +96,17 @@ def _answer_of(task: asyncio.Task[Answer], platform: str, categories: Sequence[i
         answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_cancelled", categories)
         return answer._replace(latency_s=elapsed_s)
     error = task.exception()
-    if error is None:
-        return task.result()
-    # A connector that raises broke its contract. The class of the error says where to look; its text may hold payload.
-    answer = failed_answer(
-        platform,
-        OUTCOME_BAD_ANSWER,
-        "connector_fault",
-        categories,
-        attempts=1,
-        detail=type(error).__name__,
-    )
+    if error is not None:
+        return _broken(platform, categories, elapsed_s, type(error).__name__)
+    answer = task.result()
+    if answer.said.platform != platform:
+        return _broken(platform, categories, elapsed_s, "speaks for another platform")
+    return answer
+
+
+def _broken(platform: str, categories: Sequence[int], elapsed_s: float, detail: str) -> Answer:
+    """Gives the answer of a connector that broke its contract; `detail` is a class or fixed text, never payload."""
+    answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_fault", categories, attempts=1, detail=detail)
     return answer._replace(latency_s=elapsed_s)
 
 

@@ -73,6 +73,21 @@ async def test_a_connector_that_raises_is_isolated() -> None:
     assert found == {"a": (OUTCOME_BAD_ANSWER, "connector_fault"), "b": (OUTCOME_NO_RECORDS, "")}
 
 
+async def test_a_connector_that_speaks_for_another_or_gives_no_answer_is_isolated() -> None:
+    class Impostor(Scripted):
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            return failed_answer("b", OUTCOME_NO_RECORDS, "", permit.categories)
+
+    class Mute(Scripted):
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            return None  # type: ignore[return-value]  # a contract broken on purpose
+
+    found = await outcomes(Impostor("a"), Scripted("b"), Mute("c"))
+
+    fault = (OUTCOME_BAD_ANSWER, "connector_fault")
+    assert found == {"a": fault, "b": (OUTCOME_NO_RECORDS, ""), "c": fault}
+
+
 async def test_a_slow_connector_is_timed_out_at_the_fixed_point_and_cancelled() -> None:
     slow = Scripted("a", waits_s=60)
 
