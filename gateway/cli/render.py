@@ -15,7 +15,7 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_p
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
 from gateway.domain.answer import HEARD
 from gateway.domain.catalogue import CATALOGUE, FieldPlan, RecordPlan
-from gateway.domain.dates import iso
+from gateway.domain.dates import CHINA, iso
 
 _SINGLE = ("subjects", "registrations")
 _COLUMNS = {
@@ -155,7 +155,7 @@ def _said_by(envelope: envelope_pb2.RecordEnvelope) -> str:
     for said in envelope.provenances:
         text = said.platform
         if said.HasField("as_of"):
-            text += f" {said.as_of.ToDatetime():%m-%d}"
+            text += f" {said.as_of.ToDatetime(CHINA):%m-%d}"
         if said.match_method == envelope_pb2.MATCH_METHOD_REGISTRATION_NUMBER:
             text += " (注册号 reg. no.)"
         parts.append(text)
