@@ -317,3 +317,15 @@ async def test_one_request_id_of_two_banks_is_two_questions(rig: Rig) -> None:
 
     assert first.delivery.answer_id != second.delivery.answer_id
     assert first.view.view_id == second.view.view_id
+
+
+async def test_U13_a_pooled_connection_that_died_meanwhile_is_not_the_platforms_failure(rig: Rig) -> None:
+    await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
+    for platform in rig.platforms.values():
+        await platform.set_fault("refuse")  # closes what was kept open
+        await platform.clear_faults()
+
+    response = await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
+
+    assert response.view.completeness_bp == 10_000
+    assert all(answer.attempts <= 2 for answer in response.delivery.answers)
