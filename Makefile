@@ -59,9 +59,9 @@ bench: setup ## ratios against naive peers, side by side in one run
 format: setup ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && (cd proto && ../$(BIN)/buf format -w --path xinyidai)
 
-lock: ## pin and hash the requirements anew
-	@cd requirements && for set in runtime dev; do \
-	  ../$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q $$set.in -o $$set.txt; done
+lock: ## pin and hash the requirements anew; what runs is what was tested
+	@cd requirements && lock='../$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -q' && \
+	  $$lock dev.in -o dev.txt && $$lock runtime.in -c dev.txt -o runtime.txt
 
 clean: ## remove what make made
 	@rm -rf $(VENV) gateway/_pb var dist
