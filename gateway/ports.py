@@ -100,6 +100,38 @@ class QueryObserver(Protocol):
         ...
 
 
+class CallObserver(Protocol):
+    """Whoever watches what the wrappers around a connector do: metrics, and the log for what is rare."""
+
+    def call_repeated(self, platform: str) -> None:
+        """A call was made again after a failure."""
+        ...
+
+    def call_hedged(self, platform: str, *, won: bool) -> None:
+        """A second attempt was begun beside a slow first one and is over; `won` says whether its answer was the one used."""
+        ...
+
+    def breaker_turned(self, platform: str, *, is_open: bool) -> None:
+        """The breaker opened, or closed again."""
+        ...
+
+    def quota_refused(self, platform: str, reason: str) -> None:
+        """A call was not made for want of quota; `reason` is the sub-reason of its answer."""
+        ...
+
+    def quota_left(self, platform: str, calls: int) -> None:
+        """How many calls the platform's day still has."""
+        ...
+
+    def limit_moved(self, platform: str, calls: int) -> None:
+        """How many calls may now be under way at once."""
+        ...
+
+    def cache_asked(self, platform: str, result: str) -> None:
+        """The cache was asked: "hit", "miss", "shared" (another query's call was waited for) or "stale"."""
+        ...
+
+
 class RunningSandbox(Protocol):
     """A simulated platform that is up."""
 

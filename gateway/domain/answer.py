@@ -92,7 +92,8 @@ class Answer(NamedTuple):
 
     `said` is what enters the view; it is never changed after the connector gave it out. `latency_s` counts waits and all
     `attempts`; `fetched_at` is None when nothing was received; `cache_age_s` is None unless a cache answered;
-    `retry_after_s` is what the platform asked for.
+    `retry_after_s` is what the platform asked for;
+    `stale_because` is the outcome of the call in whose place a kept answer, older than asked for, stands.
     """
 
     said: view_pb2.Answer
@@ -102,6 +103,7 @@ class Answer(NamedTuple):
     cache_age_s: float | None = None
     retry_after_s: float | None = None
     detail: str = ""
+    stale_because: Outcome.ValueType | None = None
 
     @property
     def platform(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.identifiers import Uscc
@@ -14,7 +14,7 @@ class CreditQuery:
 
     `purpose` and `categories` are numbers of the catalogue's enums; `categories` and `platforms` are ascending and never
     empty; `required` is a subset of `platforms`; `quorum` is at most their number, 0 for none;
-    `oldest_acceptable_age_s` is None when each category's own lifetime decides.
+    `oldest_acceptable_age_s` is None when each category's own lifetime decides; `is_batch` queries wait behind the others.
     """
 
     uscc: Uscc
@@ -32,6 +32,8 @@ class CreditQuery:
     operator: str = ""
     branch: str = ""
     is_all_or_nothing: bool = False
+    is_stale_acceptable: bool = False
+    is_batch: bool = field(default=False, repr=False)  # how it was sent, not what was asked
 
     def scope(self) -> view_pb2.QueryScope:
         """Gives the part of the query that shapes the view."""

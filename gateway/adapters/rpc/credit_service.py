@@ -135,13 +135,15 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             if is_repeated_id:
                 raise InvalidRequestError("correlation_id", "was used before in this stream")
             check_annotations(item)
-            response.view.CopyFrom(await self._view(item.query, bank, admission))
+            response.view.CopyFrom(await self._view(item.query, bank, admission, is_batch=True))
         except Exception as error:
             response.error.CopyFrom(_status_for(error))
         return response
 
-    async def _view(self, message: pb.CreditQuery, bank: str, admission: Admission) -> pb.GetCreditViewResponse:
-        query = credit_query(message, bank, self._platforms)
+    async def _view(
+        self, message: pb.CreditQuery, bank: str, admission: Admission, *, is_batch: bool = False
+    ) -> pb.GetCreditViewResponse:
+        query = credit_query(message, bank, self._platforms, is_batch=is_batch)
         answered, is_repeated = await self._request_ids.once(
             bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )

@@ -44,6 +44,8 @@ def answer_delivery(
         timestamp(message.fetched_at, answer.fetched_at)
     if answer.cache_age_s is not None:
         message.cache_age.CopyFrom(duration(answer.cache_age_s))
+    if answer.stale_because is not None:
+        message.stale_because = answer.stale_because
     if answer.retry_after_s is not None:
         message.retry_after.CopyFrom(duration(answer.retry_after_s))
     if now is not None and said.HasField("as_of"):

@@ -38,7 +38,9 @@ def _path(violation: object) -> str:
     return ".".join(part for part in parts if part != "query") or "query"
 
 
-def credit_query(message: credit_service_pb2.CreditQuery, bank: str, platforms: Collection[str]) -> CreditQuery:
+def credit_query(
+    message: credit_service_pb2.CreditQuery, bank: str, platforms: Collection[str], *, is_batch: bool = False
+) -> CreditQuery:
     """Gives the checked query of a bank, `platforms` being those configured; annotations must have been checked.
 
     Raises InvalidIdentifierError or InvalidRequestError naming the field.
@@ -87,6 +89,8 @@ def credit_query(message: credit_service_pb2.CreditQuery, bank: str, platforms: 
         operator=message.operator,
         branch=message.branch,
         is_all_or_nothing=message.is_all_or_nothing,
+        is_stale_acceptable=message.is_stale_acceptable,
+        is_batch=is_batch,
     )
 
 
