@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -202,6 +203,17 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         await stack.aclose()
         raise
     return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
+
+
+def calm_collector() -> None:
+    """Spares the garbage collector what it need not look at; called once, when everything is built.
+
+    What start-up made lives as long as the process. A query's objects die by reference counting as it ends, so that young
+    generations hold little but queries under way: they are searched for cycles more rarely than by default.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:

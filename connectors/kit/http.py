@@ -30,7 +30,8 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.statement import sm3
 from gateway.ports import Clock
 
-_FORM: Final[Mapping[str, str]] = {str(hdrs.CONTENT_TYPE): "application/x-www-form-urlencoded"}
+FORM: Final[Mapping[str, str]] = {str(hdrs.CONTENT_TYPE): "application/x-www-form-urlencoded"}
+"""The headers of a form whose body is encoded already."""
 _CHUNK: Final = 64 * 1024
 
 
@@ -69,7 +70,8 @@ class HttpCaller:
     ) -> None:
         self._session = session
         self._clock = clock
-        self._base = base_url.rstrip("/")
+        self._base = URL(base_url.rstrip("/"))
+        self._base_path = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
         self._content_types = tuple(content_types)
         # No limit on the whole: whoever asks cancels at the query's one point in time, by one timer for all platforms.
@@ -84,7 +86,7 @@ class HttpCaller:
 
         Paths come from the manifest and checked codes, so nothing in them needs quoting.
         """
-        return URL(self._base + path, encoded=True)
+        return self._base.with_path(self._base_path + path, encoded=True)
 
     async def exchange(
         self,
@@ -109,7 +111,7 @@ class HttpCaller:
         if data.__class__ is dict:
             # aiohttp's own form building costs more than the rest of a request.
             data = urlencode(data).encode()
-            headers = _FORM if not headers else {**_FORM, **headers}
+            headers = FORM if not headers else {**FORM, **headers}
         is_answering = False
         try:
             async with self._session.request(
@@ -178,8 +180,10 @@ class HttpCaller:
             )
 
     def _measure_skew(self, headers: Mapping[str, str]) -> None:
+        if self.clock_skew_s is not None:
+            return
         stated = headers.get(hdrs.DATE)
-        if stated is None or self.clock_skew_s is not None:
+        if stated is None:
             return
         try:
             theirs = email.utils.parsedate_to_datetime(stated)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import hdrs
@@ -32,7 +33,7 @@ from connectors.kit.charset import decode_declared
 from connectors.kit.connector import HttpConnector, joined_digest, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import Verdict, read_envelope, read_verdict
-from connectors.kit.http import Reply
+from connectors.kit.http import FORM, Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping, dig
 from connectors.kit.signing import hmac_sm3, sorted_parameters
@@ -48,7 +49,7 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock, ConnectorSetup
 
-_PARAMETERS_KEPT: Final = 1_000
+_QUESTIONS_KEPT: Final = 1_000
 _UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
 
 
@@ -99,6 +100,7 @@ class RestConnector(HttpConnector):
         }
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
+        self._held_forms: dict[tuple[int, ...], bytes] = {}
         self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
@@ -110,7 +112,7 @@ class RestConnector(HttpConnector):
         while True:
             if self._paging is not None:
                 parameters[self._paging["page"]] = str(len(pages) + 1)
-            reply = await self._exchange(path, parameters, fetch_by)
+            reply = await self._exchange(path, permit.categories, parameters, fetch_by)
             digests.append(reply.digest)
             outcome, payload = self._open(reply)
             if outcome != OUTCOME_OK:
@@ -145,19 +147,29 @@ class RestConnector(HttpConnector):
                 held[self._categories["parameter"]] = self._categories["separator"].join(keys)
             if self._paging is not None:
                 held[self._paging["size"]] = str(self._paging["page_size"])
-            if len(self._held_parameters) < _PARAMETERS_KEPT:
+            if len(self._held_parameters) < _QUESTIONS_KEPT:
                 self._held_parameters[permitted] = held
         return held if self._paging is None else dict(held)
 
-    async def _exchange(self, path: str, parameters: Mapping[str, str], fetch_by: float) -> Reply:
-        is_get = self._method == hdrs.METH_GET
+    def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> bytes:
+        """Gives the parameters as a form's body; one without pages is the same for every enterprise and is kept."""
+        held = self._held_forms.get(permitted)
+        if held is None:
+            held = urlencode(parameters).encode()
+            if self._paging is None and len(self._held_forms) < _QUESTIONS_KEPT:
+                self._held_forms[permitted] = held
+        return held
+
+    async def _exchange(
+        self, path: str, permitted: tuple[int, ...], parameters: Mapping[str, str], fetch_by: float
+    ) -> Reply:
+        if self._method == hdrs.METH_GET:
+            return await self._http.exchange(
+                self._method, path, fetch_by, params=parameters, middlewares=self._middlewares
+            )
+        form = self._form(permitted, parameters)
         return await self._http.exchange(
-            self._method,
-            path,
-            fetch_by,
-            params=parameters if is_get else None,
-            data=None if is_get else parameters,
-            middlewares=self._middlewares,
+            self._method, path, fetch_by, data=form, headers=FORM, middlewares=self._middlewares
         )
 
     def _open(self, reply: Reply) -> tuple[Any, Any]:

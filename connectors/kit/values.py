@@ -56,16 +56,13 @@ def text(raw: Any) -> str | None:
     """
     if raw.__class__ is str:
         value: str = raw.strip()
-        if not value.isascii():
-            if _INVISIBLE.search(value) is not None:
-                value = _INVISIBLE.sub("", value).strip()
+        if not value.isprintable() or "\ufffd" in value:  # most texts are clean, and this is the quickest way to know
+            value = _INVISIBLE.sub("", value).strip()
             if "\ufffd" in value:
                 raise Unreadable("text.replacement")
-        if value in NULLS:
-            return None
-        if "\x00" in value:
-            raise Unreadable("text.control")
-        return value
+            if "\x00" in value:
+                raise Unreadable("text.control")
+        return None if value in NULLS else value
     if raw is None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, (int, Decimal)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import ipaddress
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from gateway.bootstrap import Gateway, build_gateway, find_plugins, find_sandboxes
+from gateway.bootstrap import Gateway, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
@@ -94,9 +93,7 @@ async def gateway(
     """Starts a gateway and gives it with its port; drains and closes it at the end."""
     require_loopback(listen)
     built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path)
-    # What start-up made lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    calm_collector()
     try:
         yield built, await built.server.start(listen)
     finally:

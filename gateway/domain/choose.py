@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
@@ -45,10 +46,10 @@ class Agreement:
 
 
 class _Group(NamedTuple):
-    """One resolve group: its fields and their names."""
+    """One resolve group: its fields, each under the descriptor by which a record lists it."""
 
-    fields: tuple[FieldPlan, ...]
-    names: tuple[str, ...]
+    fields: tuple[tuple[FieldDescriptor, FieldPlan], ...]
+    descriptors: frozenset[FieldDescriptor]
 
 
 class _TypeChooser:
@@ -56,15 +57,62 @@ class _TypeChooser:
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.plan = plan
-        self.groups = tuple(_Group(group, tuple(f.name for f in group)) for group in plan.groups)
+        by_name = plan.message.DESCRIPTOR.fields_by_name
+        pairs = [tuple((by_name[field.name], field) for field in group) for group in plan.groups]
+        self.groups = tuple(_Group(group, frozenset(descriptor for descriptor, _ in group)) for group in pairs)
         self.fillers = {field.name: _filler(field) for field in plan.fields}
-        self.comparable = frozenset(field.name for field in plan.fields if field.is_comparable)
+        self.comparable = frozenset(by_name[field.name] for field in plan.fields if field.is_comparable)
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
         authorities = [field.name for field in plan.fields if field.is_authority]
         self.authority = authorities[0] if authorities else None
         self.has_list_code = any(field.name == "list_code" for field in plan.fields)
+
+
+class _Tally:
+    """Counts, for the statements of one record, how many of their fields were compared and how many equal what is shown."""
+
+    __slots__ = ("_compared", "_equal", "_platform_count", "_platforms", "all_equal")
+
+    def __init__(self, ranked: Sequence[Statement]) -> None:
+        self._platforms = [statement.platform.id for statement in ranked]
+        self._platform_count = len(set(self._platforms))
+        self.all_equal = 0
+        self._compared, self._equal = [0] * len(ranked), [0] * len(ranked)
+
+    def compare(self, form: Callable[[Any], object], said: Sequence[tuple[int, Any]], chosen: int) -> int | None:
+        """Counts one field and gives the first statement that differs from what is shown, if any.
+
+        `said` are the statements that state the field, at least two, by rank; nothing is counted where one platform alone
+        states it. Equal as written is equal; only what differs needs its comparable form.
+        """
+        is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
+        is_counted = self._platform_count == len(self._platforms) or len({self._platforms[i] for i, _ in said}) > 1
+        shown = said[0][1]
+        shown_form = None
+        rival = None
+        for i, value in said:
+            is_equal = is_shown and (i == chosen or value == shown)
+            if not is_equal and is_shown:
+                if shown_form is None:
+                    shown_form = form(shown)
+                is_equal = form(value) == shown_form
+            if not is_equal and rival is None:
+                rival = i
+            if is_counted:
+                self._compared[i] += 1
+                self._equal[i] += is_equal
+        return rival
+
+    def add_to(self, agreement: Mapping[str, Agreement]) -> None:
+        """Adds the counts to those of the platforms."""
+        alike = self.all_equal if self._platform_count > 1 else 0
+        for platform, compared, equal in zip(self._platforms, self._compared, self._equal, strict=True):
+            if compared or alike:
+                count = agreement[platform]
+                count.comparable += compared + alike
+                count.equal += equal + alike
 
 
 class Chooser:
@@ -126,69 +174,30 @@ class Chooser:
         if all(s.content == content for s in ranked):
             _count_full_agreement(kind, ranked, agreement)
             return
-        stated: dict[str, list[tuple[int, Any]]] = {}
-        for i, statement in enumerate(ranked):
-            for descriptor, value in statement.record.ListFields():
-                name = descriptor.name
-                if name in stated:
-                    stated[name].append((i, value))
-                else:
-                    stated[name] = [(i, value)]
-        compared, equal = [0] * len(ranked), [0] * len(ranked)
+        stated = [dict(s.record.ListFields()) for s in ranked]
+        anywhere = frozenset().union(*stated)
+        tally = _Tally(ranked)
         for group in kind.groups:
-            chosen = min((stated[name][0][0] for name in group.names if name in stated), default=None)
-            if chosen is None:
+            if anywhere.isdisjoint(group.descriptors):
                 continue
-            for field in group.fields:
-                said = stated.get(field.name)
-                if said is None:
+            chosen = next(i for i, fields in enumerate(stated) if not group.descriptors.isdisjoint(fields))
+            for descriptor, field in group.fields:
+                values = [fields.get(descriptor) for fields in stated]
+                shown = values[chosen]
+                if shown is not None and values.count(shown) == len(values):  # most fields: all state it, and alike
+                    tally.all_equal += field.is_comparable
+                    continue
+                said = [(i, value) for i, value in enumerate(values) if value is not None]
+                if not said:
                     continue
                 if chosen > 0 and said[0][0] == chosen:
                     _copy(field, said[0][1], record)
                 if len(said) > 1 and field.is_comparable:
-                    for i, is_equal in self._compare(kind, field, record, ranked, ranks, said, chosen):
-                        compared[i] += 1
-                        equal[i] += is_equal
-        for i, statement in enumerate(ranked):
-            if compared[i]:
-                count = agreement[statement.platform.id]
-                count.comparable += compared[i]
-                count.equal += equal[i]
-
-    def _compare(
-        self,
-        kind: _TypeChooser,
-        field: FieldPlan,
-        record: Any,
-        ranked: Sequence[Statement],
-        ranks: Sequence[Rank],
-        said: Sequence[tuple[int, Any]],
-        chosen: int,
-    ) -> Sequence[tuple[int, bool]]:
-        """Gives which statements equal what is shown, and notes a conflict where one does not.
-
-        `said` are the statements that state the field, at least two, by rank; nothing is given where one platform alone
-        states it. Equal as written is equal; only what differs needs its comparable form.
-        """
-        form = kind.forms[field.name]
-        is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
-        shown = said[0][1]
-        shown_form = None
-        verdicts: list[tuple[int, bool]] = []
-        rival = None
-        for i, value in said:
-            is_equal = is_shown and (i == chosen or value == shown)
-            if not is_equal and is_shown:
-                if shown_form is None:
-                    shown_form = form(shown)
-                is_equal = form(value) == shown_form
-            if not is_equal and rival is None:
-                rival = i
-            verdicts.append((i, is_equal))
-        if rival is not None:
-            self._note(kind, field, record, ranked, _rule(kind.plan, ranks[chosen], ranks[rival]), said, chosen)
-        first = ranked[said[0][0]].platform
-        return verdicts if any(ranked[i].platform is not first for i, _ in said) else ()
+                    rival = tally.compare(kind.forms[field.name], said, chosen)
+                    if rival is not None:
+                        rule = _rule(plan, ranks[chosen], ranks[rival])
+                        self._note(kind, field, record, ranked, rule, said, chosen)
+        tally.add_to(agreement)
 
     def _note(
         self,
@@ -204,8 +213,11 @@ class Chooser:
             field=field.name, rule=rule, chosen_platform=ranked[chosen].platform.id
         )
         fill = kind.fillers[field.name]
+        values = conflict.values
         for i, stated in said:
-            fill(conflict.values.add(platform=ranked[i].platform.id).value, stated)
+            value = values.add()
+            value.platform = ranked[i].platform.id
+            fill(value.value, stated)
 
 
 def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
@@ -213,7 +225,7 @@ def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agree
     first = ranked[0].platform.id
     if all(s.platform.id == first for s in ranked):
         return
-    fields = sum(descriptor.name in kind.comparable for descriptor, _ in ranked[0].record.ListFields())
+    fields = len(kind.comparable.intersection(dict(ranked[0].record.ListFields())))
     for statement in ranked:
         count = agreement[statement.platform.id]
         count.comparable += fields

@@ -33,18 +33,12 @@ class CategoryStanding(NamedTuple):
     is_covered: bool
     said: view_pb2.CategoryAnswer | None
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether the platform was heard on the category."""
-        return self.outcome in HEARD
-
 
 def category_standing(
     platform: Platform,
     category: int,
     said: view_pb2.Answer | None,
     answer: view_pb2.CategoryAnswer | None,
-    *,
     is_permitted: bool,
     shown_count: int,
 ) -> CategoryStanding:
@@ -77,38 +71,38 @@ def basis_points(part: int, whole: int) -> int | None:
     return part * 10_000 // whole if whole else None
 
 
-def category_coverage(
-    category: int,
+def fill_coverage(
+    coverage: view_pb2.Coverage,
     standings: Mapping[str, CategoryStanding],
     platforms: Mapping[str, Platform],
     *,
     record_count: int,
-    possible_duplicate_count: int,
-) -> view_pb2.Coverage:
-    """Gives how far one category is known over all asked platforms, `standings` being keyed by platform id."""
-    heard = [p for p, s in standings.items() if s.is_covered and s.is_heard]
-    missing = [p for p, s in standings.items() if s.is_covered and not s.is_heard]
-    in_full = all(s.outcome != OUTCOME_PARTIAL for s in standings.values())
-    years = [
-        view_pb2.MissingYear(platform=p, year=year)
-        for p in sorted(standings)
-        if category in platforms[p].coverage
-        for year in platforms[p].coverage[category].missing_years
-    ]
-    coverage = view_pb2.Coverage(
-        category=category,  # type: ignore[arg-type]  # enums are ints at run time
-        heard=sorted(heard),
-        missing=sorted(missing),
-        not_covered=sorted(p for p, s in standings.items() if not s.is_covered),
-        is_known_empty=bool(heard) and not missing and in_full and not years and not record_count,
-        record_count=record_count,
-        possible_duplicate_count=possible_duplicate_count,
-        missing_years=years,
-    )
+) -> None:
+    """Says how far one category is known over all asked platforms, `standings` being keyed by platform id, ascending."""
+    category = coverage.category
+    heard, missing, not_covered = [], [], []
+    in_full = True
+    for platform_id, standing in standings.items():
+        in_full = in_full and standing.outcome != OUTCOME_PARTIAL
+        if not standing.is_covered:
+            not_covered.append(platform_id)
+        elif standing.outcome in HEARD:
+            heard.append(platform_id)
+        else:
+            missing.append(platform_id)
+        held = platforms[platform_id].coverage.get(category)
+        if held is not None:
+            for year in held.missing_years:
+                coverage.missing_years.add(platform=platform_id, year=year)
+    for listed, names in ((coverage.heard, heard), (coverage.missing, missing), (coverage.not_covered, not_covered)):
+        if names:
+            listed.extend(names)
+    coverage.record_count = record_count
+    if heard and not missing and in_full and not record_count and not coverage.missing_years:
+        coverage.is_known_empty = True
     completeness = basis_points(len(heard), len(heard) + len(missing))
     if completeness is not None:
         coverage.completeness_bp = completeness
-    return coverage
 
 
 def platform_outcome(said: view_pb2.Answer, standings: Iterable[CategoryStanding]) -> Outcome.ValueType:

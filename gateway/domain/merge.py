@@ -140,27 +140,31 @@ class Merger:
                     category,
                     answer,
                     by_number.get(category),
-                    is_permitted=category in permitted,
-                    shown_count=shown.by_platform.get((platform_id, category), 0),
+                    category in permitted,
+                    shown.by_platform.get((platform_id, category), 0),
                 )
                 by_category[category][platform_id] = standings[category] = standing
-                covered += standing.is_covered
-                heard += standing.is_covered and standing.is_heard
-            _fill_answer(view.answers.add(platform=platform_id), platform, answer, standings, shown, as_of)
+            entry = view.answers.add()
+            entry.platform = platform_id
+            covered_here, heard_here = _fill_answer(entry, platform, answer, standings, shown, as_of)
+            covered += covered_here
+            heard += heard_here
         completeness = cover.basis_points(heard, covered)
         if completeness is not None:
             view.completeness_bp = completeness
         for category in query.categories:
             plan = self._catalogue.by_category[category]
-            view.coverage.append(
-                cover.category_coverage(
-                    category,
-                    by_category[category],
-                    self._platforms,
-                    record_count=len(getattr(view.records, plan.records_field)),
-                    possible_duplicate_count=shown.duplicates[category],
-                )
+            coverage = view.coverage.add()
+            coverage.category = category  # type: ignore[assignment]  # enums are ints at run time
+            cover.fill_coverage(
+                coverage,
+                by_category[category],
+                self._platforms,
+                record_count=len(getattr(view.records, plan.records_field)),
             )
+            duplicates = shown.duplicates.get(category)
+            if duplicates:
+                coverage.possible_duplicate_count = duplicates
 
 
 def joined(answers: Iterable[view_pb2.Answer]) -> dict[str, view_pb2.Answer]:
@@ -194,7 +198,8 @@ def _fill_answer(
     standings: Mapping[int, cover.CategoryStanding],
     shown: Shown,
     as_of: date,
-) -> None:
+) -> tuple[int, int]:
+    """Fills a platform's entry of the view and gives how many categories it covers, and on how many it was heard."""
     if said is None:
         answer.outcome, answer.reason = view_pb2.OUTCOME_SKIPPED, "no_answer_yet"
     else:
@@ -208,8 +213,11 @@ def _fill_answer(
             days = days_before(said.as_of.seconds, as_of)
             answer.age_days, answer.is_as_of_in_future = max(days, 0), days < 0
     covered = heard = 0
+    entries = answer.categories
     for category, standing in standings.items():
-        entry = answer.categories.add(category=category, outcome=standing.outcome)
+        entry = entries.add()
+        entry.category = category  # type: ignore[assignment]  # enums are ints at run time
+        entry.outcome = standing.outcome
         if standing.reason:
             entry.reason = standing.reason
         count = shown.by_platform.get((platform.id, category))
@@ -220,10 +228,12 @@ def _fill_answer(
         coverage = platform.coverage.get(category)
         if coverage is not None and coverage.missing_years:
             entry.missing_years.extend(coverage.missing_years)
-        covered += standing.is_covered
-        heard += standing.is_covered and standing.is_heard
+        if standing.is_covered:
+            covered += 1
+            heard += standing.outcome in HEARD
     if covered:
         answer.completeness_bp = heard * 10_000 // covered
     agreement = shown.agreement.get(platform.id)
     if agreement is not None and agreement.comparable:
         answer.agreement_bp = agreement.equal * 10_000 // agreement.comparable
+    return covered, heard

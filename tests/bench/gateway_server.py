@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
-import gc
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from connectors.kit.manifest import Manifest, read_manifest
 from connectors.kit.mapping import PayloadMapping, compile_mapping
 from connectors.kit.rest import RestConnector
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.bootstrap import Plugins, build_gateway, find_plugins
+from gateway.bootstrap import Plugins, build_gateway, calm_collector, find_plugins
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from gateway.settings import PlatformSettings, Settings, load_settings
@@ -88,8 +87,7 @@ async def main(told: asyncio.Event) -> None:
     gateway = await build_gateway(settings, plugins, audit_path=Path(audit_path))
     profile = cProfile.Profile() if profile_path != "-" else None
     try:
-        gc.collect()
-        gc.freeze()  # as `xinyidai serve` does
+        calm_collector()  # as `xinyidai serve` does
         port = await gateway.server.start("127.0.0.1:0")
         announce(port)
         if profile is not None:

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
-from gateway.adapters.rpc.delivery import answer_delivery, credit_view_response
+from gateway.adapters.rpc.delivery import credit_view_response, fill_delivery
 from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries
@@ -76,11 +76,8 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                     yield pb.StreamCreditViewResponse(final=final)
                     continue
                 shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
-                landed = pb.AnswerLanded(
-                    answer=step.answer.said,
-                    delivery=answer_delivery(step.answer, shown, now=admission.at),
-                    view_so_far=step.view_so_far,
-                )
+                landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
+                fill_delivery(landed.delivery, step.answer, shown, now=admission.at)
                 yield pb.StreamCreditViewResponse(answer_landed=landed)
         except Exception as error:
             await abort(context, error)

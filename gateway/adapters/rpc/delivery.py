@@ -20,37 +20,39 @@ def timestamp(target: timestamp_pb2.Timestamp, moment: datetime) -> None:
     target.nanos = micros % 10**6 * 1000
 
 
-def duration(seconds: float) -> duration_pb2.Duration:
-    """Gives a duration message."""
+def duration(target: duration_pb2.Duration, seconds: float) -> None:
+    """Sets a duration message."""
     nanos = round(seconds * 1e9)
-    return duration_pb2.Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+    target.seconds = nanos // 10**9
+    target.nanos = nanos % 10**9
 
 
-def answer_delivery(
-    answer: Answer, shown: PlatformAnswer | None, *, now: datetime | None = None
-) -> credit_service_pb2.AnswerDelivery:
-    """Gives how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
+def fill_delivery(
+    message: credit_service_pb2.AnswerDelivery,
+    answer: Answer,
+    shown: PlatformAnswer | None,
+    *,
+    now: datetime | None = None,
+) -> None:
+    """Says how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
     said = answer.said
-    message = credit_service_pb2.AnswerDelivery(
-        platform=said.platform,
-        outcome=shown.outcome if shown is not None else said.outcome,
-        reason=said.reason,
-        latency=duration(answer.latency_s),
-        attempts=answer.attempts,
-    )
+    message.platform = said.platform
+    message.outcome = shown.outcome if shown is not None else said.outcome
+    message.reason = said.reason
+    duration(message.latency, answer.latency_s)
+    message.attempts = answer.attempts
     if shown is not None:
-        message.record_count = sum(category.record_count for category in shown.categories)
+        message.record_count = sum([category.record_count for category in shown.categories])
     if answer.fetched_at is not None:
         timestamp(message.fetched_at, answer.fetched_at)
     if answer.cache_age_s is not None:
-        message.cache_age.CopyFrom(duration(answer.cache_age_s))
+        duration(message.cache_age, answer.cache_age_s)
     if answer.stale_because is not None:
         message.stale_because = answer.stale_because
     if answer.retry_after_s is not None:
-        message.retry_after.CopyFrom(duration(answer.retry_after_s))
+        duration(message.retry_after, answer.retry_after_s)
     if now is not None and said.HasField("as_of"):
-        message.data_age.CopyFrom(duration(max(0.0, now.timestamp() - said.as_of.seconds)))
-    return message
+        duration(message.data_age, max(0.0, now.timestamp() - said.as_of.seconds))
 
 
 def credit_view_response(
@@ -66,10 +68,12 @@ def credit_view_response(
     delivery.answer_id = answered.answer_id
     delivery.request_id = query.request_id
     timestamp(delivery.admitted_at, admission.at)
-    delivery.deadline.CopyFrom(duration(admission.deadline - admission.arrived))
+    duration(delivery.deadline, admission.deadline - admission.arrived)
     delivery.is_repeated = is_repeated
-    delivery.warnings.extend(warning.value for warning in query.uscc.warnings)
+    if query.uscc.warnings:
+        delivery.warnings.extend([warning.value for warning in query.uscc.warnings])
     shown = {entry.platform: entry for entry in answered.view.answers}
+    deliveries = delivery.answers
     for answer in answered.answers:
-        delivery.answers.append(answer_delivery(answer, shown.get(answer.platform), now=admission.at))
+        fill_delivery(deliveries.add(), answer, shown.get(answer.platform), now=admission.at)
     return response

@@ -98,12 +98,12 @@ def _report(summary: HealthSummary) -> pb.HealthReport:
     report = pb.HealthReport(
         health=pb.PlatformHealth.Value(f"PLATFORM_HEALTH_{summary.health.value}"),
         call_count=summary.call_count,
-        window=duration(WINDOW_S),
     )
+    duration(report.window, WINDOW_S)
     if summary.success_bp is not None:
         report.success_bp = summary.success_bp
     if summary.p50_s is not None:
-        report.p50_latency.CopyFrom(duration(summary.p50_s))
+        duration(report.p50_latency, summary.p50_s)
     if summary.last_call_at is not None and summary.last_outcome is not None:
         report.last_call_at.FromDatetime(summary.last_call_at)
         report.last_outcome = summary.last_outcome

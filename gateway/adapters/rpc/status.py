@@ -11,7 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, error_reason_pb2
-from gateway.adapters.rpc.delivery import answer_delivery
+from gateway.adapters.rpc.delivery import fill_delivery
 from gateway.domain.errors import (
     AdmissionError,
     GatewayError,
@@ -67,9 +67,10 @@ def status_of(error: GatewayError) -> status_pb2.Status:
                 code = code_pb2.FAILED_PRECONDITION
         if code == code_pb2.UNAVAILABLE and error.retry_after_s is not None:
             details.append(_retry_info(error.retry_after_s))
-        details.append(
-            credit_service_pb2.PlatformOutcomes(answers=[answer_delivery(answer, None) for answer in error.answers])
-        )
+        outcomes = credit_service_pb2.PlatformOutcomes()
+        for answer in error.answers:
+            fill_delivery(outcomes.answers.add(), answer, None)
+        details.append(outcomes)
     elif isinstance(error, AdmissionError):
         details.append(_retry_info(error.retry_after_s))
     elif isinstance(error, StoreError):

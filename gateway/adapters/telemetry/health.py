@@ -6,7 +6,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -46,11 +46,8 @@ class HealthSummary:
     last_outcome: Outcome.ValueType | None
 
 
-@dataclass(slots=True)
-class _Call:
-    at: float
-    is_heard: bool
-    latency_s: float
+_Call = tuple[float, bool, float]
+"""When, on the monotonic clock; whether it was heard; and how long it took, in seconds."""
 
 
 class PlatformHealth:
@@ -59,29 +56,33 @@ class PlatformHealth:
     def __init__(self, platforms: Iterable[str], clock: Clock) -> None:
         self._clock = clock
         self._calls: dict[str, deque[_Call]] = {p: deque(maxlen=1_000) for p in platforms}
-        self._last: dict[str, tuple[datetime, Outcome.ValueType]] = {}
+        self._last: dict[str, tuple[float, Outcome.ValueType]] = {}
 
     def note(self, answer: Answer) -> bool | None:
         """Notes one answer; gives True when it brought the platform back, False when it took it down, else None.
 
         Down and up are judged by the last call alone: an operator hears of each change once.
         """
-        if answer.outcome in _NOT_CALLS:
+        said = answer.said
+        outcome = said.outcome
+        if outcome in _NOT_CALLS:
             return None
-        before = self._last.get(answer.platform)
-        self._last[answer.platform] = (self._clock.now(), answer.outcome)
-        call = _Call(self._clock.monotonic(), answer.is_heard, answer.latency_s)
-        self._calls[answer.platform].append(call)
+        platform = said.platform
+        is_heard = outcome in HEARD
+        at = self._clock.monotonic()
+        before = self._last.get(platform)
+        self._last[platform] = (at, outcome)
+        self._calls[platform].append((at, is_heard, answer.latency_s))
         was_heard = before is None or before[1] in HEARD
-        return None if was_heard == answer.is_heard else answer.is_heard
+        return None if was_heard == is_heard else is_heard
 
     def summary(self, platform: str) -> HealthSummary:
         """Gives the platform's health now."""
         calls = self._calls[platform]
-        since = self._clock.monotonic() - WINDOW_S
-        while calls and calls[0].at < since:
+        now = self._clock.monotonic()
+        while calls and calls[0][0] < now - WINDOW_S:
             calls.popleft()
-        heard = [call.latency_s for call in calls if call.is_heard]
+        heard = [latency_s for _, is_heard, latency_s in calls if is_heard]
         success_bp = len(heard) * 10_000 // len(calls) if calls else None
         last = self._last.get(platform)
         if success_bp is None or len(calls) < _FEWEST:
@@ -93,7 +94,7 @@ class PlatformHealth:
             call_count=len(calls),
             success_bp=success_bp,
             p50_s=statistics.median(heard) if heard else None,
-            last_call_at=last[0] if last else None,
+            last_call_at=self._clock.now() - timedelta(seconds=now - last[0]) if last else None,
             last_outcome=last[1] if last else None,
         )
 
