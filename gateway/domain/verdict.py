@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NOT_CONSENTED, OUTCOME_NOT_FOUND
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_NOT_CONSENTED,
+    OUTCOME_NOT_COVERED,
+    OUTCOME_NOT_FOUND,
+    OUTCOME_SKIPPED,
+)
 from gateway.domain.answer import Answer, may_pass
-from gateway.domain.errors import Reason, UnansweredError
+from gateway.domain.errors import DeadlineError, Reason, UnansweredError
 from gateway.domain.query import CreditQuery
 
 DEFAULT_RETRY_AFTER_S = 5.0
+DEADLINE_TOO_SHORT: Final = "deadline_too_short"
+"""Why a platform was not asked when the time left was too short for one attempt."""
+_NOTHING_TO_ASK: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED})
 
 
-def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError | None:
+def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError | DeadlineError | None:
     """Gives why no view may be given, None when one may.
 
-    A required platform not heard or a quorum missed comes first, then nobody heard, then an enterprise that every asked
-    platform was heard not to know.
+    A deadline too short to ask anyone comes first, then a required platform not heard or a quorum missed, then nobody
+    heard, then an enterprise that every asked platform was heard not to know.
     """
     heard = [answer for answer in answers if answer.is_heard]
     unheard = [answer for answer in answers if not answer.is_heard]
+    askable = [answer for answer in unheard if answer.outcome not in _NOTHING_TO_ASK]
+    if askable and not heard and all(map(_had_no_time, askable)):
+        return DeadlineError("the deadline is too short to ask any platform")
     missing = [answer for answer in unheard if answer.platform in query.required]
     if missing:
         names = ", ".join(answer.platform for answer in missing)
@@ -40,6 +52,10 @@ def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError |
             answers,
         )
     return None
+
+
+def _had_no_time(answer: Answer) -> bool:
+    return answer.outcome == OUTCOME_SKIPPED and answer.said.reason == DEADLINE_TOO_SHORT
 
 
 def _unanswered(reason: Reason, message: str, answers: Sequence[Answer], causes: Sequence[Answer]) -> UnansweredError:

@@ -1,0 +1,234 @@
+"""A second attempt beside a slow first one (D15), with the connector's own shape: it cuts the tail of the latency.
+
+    first   ──────────────┬──────────────────────────── … heard: taken, the second is cancelled
+                          │ the platform's own p95        failed: the second is waited for
+    second                └────────── heard: taken, the first is interrupted
+
+The first attempt runs in the caller's own task, so a call that is quick pays for one timer and no task. Only a second
+attempt is a task. Whichever is not taken has ended, its `finally` run, before the answer leaves. A first attempt is
+interrupted in the way of `asyncio.timeout`: by cancelling the task it runs in and taking that one request back; a request
+from outside is never taken back. The price: a connector that is slow to heed cancellation delays the second's answer.
+
+Whichever attempt is taken, what was said is the same: only a whole answer ends the race; of two that are not, the better
+by the fixed order of outcomes is taken, and the first where they are alike. What a failed second said is never told while
+the first can still be heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_PARTIAL
+from gateway.adapters.resilience.budget import CallBudget, Pay, pay_nothing
+from gateway.adapters.resilience.quantile import Quantile
+from gateway.domain.answer import HEARD, OUTCOME_RANK, Answer
+from gateway.domain.consent import Permit
+from gateway.domain.platform import Platform
+from gateway.domain.query import CreditQuery
+from gateway.ports import CallObserver, Clock, Connector
+
+_WHOLE: Final = HEARD - {OUTCOME_PARTIAL}
+_HANDOVER_S: Final = 0.01
+"""What is kept of the time left to hand on an answer in hand, before whoever asks cancels at the point in time."""
+_GRACE_S: Final = 0.03
+"""How long a cancelled second attempt may take to tidy up; less than the fan-out gives the whole call."""
+
+
+@dataclass(frozen=True, slots=True)
+class HedgePolicy:
+    """When a second attempt is made; times are in seconds.
+
+    It is made after the `quantile` of the platform's own latencies, held between `least_delay_s` and `longest_delay_s`,
+    once `fewest_samples` were seen, and only if `least_attempt_s` are left then. Second attempts are at most `budget_share`
+    of the attempts over any `budget_window_s`, or `budget_floor` where that is more.
+    """
+
+    enabled: bool = True
+    quantile: float = 0.95
+    fewest_samples: int = 100
+    least_delay_s: float = 0.01
+    longest_delay_s: float = 2.0
+    least_attempt_s: float = 0.05
+    budget_share: float = 0.05
+    budget_floor: int = 3
+    budget_window_s: float = 60.0
+
+
+def may_hedge(platform: Platform) -> bool:
+    """Whether asking the platform twice at once is harmless: idempotent, unmetered, and no task to submit and poll."""
+    return platform.is_idempotent and platform.is_direct and not platform.limits.is_metered
+
+
+class Hedging:
+    """A connector whose slow attempts get a second one beside them, where that is harmless."""
+
+    def __init__(
+        self,
+        inner: Connector,
+        policy: HedgePolicy,
+        clock: Clock,
+        *,
+        budget: CallBudget | None = None,
+        pay: Pay = pay_nothing,
+        observer: CallObserver | None = None,
+    ) -> None:
+        """Takes a budget shared with others, else keeps one of its own; `pay` is asked just before each second attempt."""
+        self._inner = inner
+        self._policy = policy
+        self._clock = clock
+        self._budget = budget or CallBudget(policy.budget_share, policy.budget_floor, policy.budget_window_s, clock)
+        self._pay = pay
+        self._observer = observer
+        self._platform = inner.platform
+        self._is_on = policy.enabled and may_hedge(inner.platform)
+        self._latency = Quantile(policy.quantile, policy.fewest_samples)
+        self._ending: set[asyncio.Task[Answer]] = set()  # cancelled, not over yet: held, so that none is lost
+
+    @property
+    def platform(self) -> Platform:
+        """The facts about the platform."""
+        return self._platform
+
+    @property
+    def delay_s(self) -> float | None:
+        """After how many seconds a second attempt would be made; None while none would."""
+        observed_s = self._latency.value_s
+        if observed_s is None or not self._is_on:
+            return None
+        return min(max(observed_s, self._policy.least_delay_s), self._policy.longest_delay_s)
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        """Gives the answer of the first attempt or of the one beside it; `attempts` counts both."""
+        if not self._is_on:
+            return await self._inner.fetch(query, permit, fetch_by)
+        self._budget.note_call()
+        started = self._clock.monotonic()
+        delay_s = self.delay_s
+        if delay_s is None or started + delay_s + self._policy.least_attempt_s > fetch_by:
+            answer = await self._inner.fetch(query, permit, fetch_by)
+            if answer.said.outcome in HEARD:
+                self._latency.note(self._clock.monotonic() - started)
+            return answer
+        return await _Race(self, query, permit, fetch_by).run(started, delay_s)
+
+
+class _Race:
+    """One attempt that may get a second one beside it."""
+
+    __slots__ = (
+        "_cancels_before",
+        "_fetch_by",
+        "_hedging",
+        "_is_first_running",
+        "_is_interrupted",
+        "_loop",
+        "_permit",
+        "_query",
+        "_second",
+        "_task",
+        "_timer",
+    )
+
+    def __init__(self, hedging: Hedging, query: CreditQuery, permit: Permit, fetch_by: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine is always run by one
+        self._hedging = hedging
+        self._query = query
+        self._permit = permit
+        self._fetch_by = fetch_by
+        self._loop = task.get_loop()
+        self._task = task
+        self._cancels_before = task.cancelling()
+        self._second: asyncio.Task[Answer] | None = None
+        self._is_first_running = True
+        self._is_interrupted = False
+
+    async def run(self, started: float, delay_s: float) -> Answer:
+        """Gives the answer; no second attempt is left when it returns or raises."""
+        self._timer = self._loop.call_at(started + delay_s, self._begin_second)
+        is_won = False
+        try:
+            first = await self._first(started, delay_s)
+            if self._second is None and first is not None:
+                return first
+            answer, is_won = await self._settle(first)
+            return answer
+        finally:
+            if self._second is not None:
+                if self._hedging._observer is not None:
+                    self._hedging._observer.call_hedged(self._hedging._platform.id, won=is_won)
+                await self._end(self._second)
+
+    async def _first(self, started: float, delay_s: float) -> Answer | None:
+        """Gives the first attempt's answer, None when the second's made it needless."""
+        hedging = self._hedging
+        answer: Answer | None = None
+        try:
+            answer = await hedging._inner.fetch(self._query, self._permit, self._fetch_by)
+        except asyncio.CancelledError:
+            if not self._is_interrupted or self._task.cancelling() > self._cancels_before + 1:
+                raise  # asked for from outside, be it besides
+        finally:
+            self._is_first_running = False
+            self._timer.cancel()
+            if self._is_interrupted:
+                self._task.uncancel()
+            took_s = hedging._clock.monotonic() - started
+            # One cut short, or late to fail, was at least as slow: left out, slow ones would seem rarer than they are.
+            if took_s > delay_s or (answer is not None and answer.said.outcome in HEARD):
+                hedging._latency.note(took_s)
+        return answer
+
+    def _begin_second(self) -> None:
+        hedging = self._hedging
+        if self._fetch_by - hedging._clock.monotonic() < hedging._policy.least_attempt_s:
+            return  # the loop was late
+        if not hedging._budget.try_extra() or not hedging._pay(self._query):
+            return
+        self._second = self._loop.create_task(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
+        self._second.add_done_callback(self._second_ended)
+
+    def _second_ended(self, second: asyncio.Task[Answer]) -> None:
+        answer = _answer_of(second)
+        if answer is None or not self._is_first_running:
+            return
+        if answer.said.outcome in _WHOLE:
+            self._interrupt()
+        elif answer.is_heard:  # better than none: the first has until the last moment to say more
+            self._timer = self._loop.call_at(self._fetch_by - _HANDOVER_S, self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._is_interrupted = True
+        self._task.cancel()
+
+    async def _settle(self, first: Answer | None) -> tuple[Answer, bool]:
+        """Gives the better answer of both and whether it is the second's; waits for a second that can be the better."""
+        second = self._second
+        assert second is not None
+        if first is not None and first.said.outcome not in _WHOLE and not second.done():
+            left_s = self._fetch_by - _HANDOVER_S - self._hedging._clock.monotonic()
+            await asyncio.wait((second,), timeout=max(left_s, 0.0))
+        beside = _answer_of(second) if second.done() else None
+        attempts = (1 if first is None else max(first.attempts, 1)) + (1 if beside is None else max(beside.attempts, 1))
+        if beside is not None and (first is None or OUTCOME_RANK[beside.outcome] < OUTCOME_RANK[first.outcome]):
+            return beside._replace(attempts=attempts), True
+        assert first is not None  # it is interrupted only for an answer
+        return first._replace(attempts=attempts), False
+
+    async def _end(self, second: asyncio.Task[Answer]) -> None:
+        if second.done():
+            return
+        ending = self._hedging._ending
+        ending.add(second)
+        second.add_done_callback(ending.discard)
+        second.cancel()
+        await asyncio.wait((second,), timeout=_GRACE_S)
+
+
+def _answer_of(ended: asyncio.Task[Answer]) -> Answer | None:
+    """Gives what a second attempt said; None if it was cancelled, or broke: the first is not to suffer for it."""
+    if ended.cancelled() or ended.exception() is not None:
+        return None
+    return ended.result()
