@@ -90,14 +90,13 @@ class TypeMapping:
     personal_keys: frozenset[str]
     layouts: set[tuple[str, ...]]
 
-    def record(self, row: Row, path: str, number: int, platform: str, drifts: Drifts) -> Any:
-        """Gives the record of one row; what cannot be read is flagged on its envelope."""
+    def add_record(self, records: Any, row: Row, path: str, number: int, platform: str, drifts: Drifts) -> None:
+        """Adds the record of one row to `records`; what cannot be read is flagged on its envelope."""
         values: dict[str, Any] = {}
         flagged: Flagged = []
         for setter in self.setters:
             setter(row, values, flagged)
-        record = self.plan.message(**values)
-        envelope = record.envelope
+        envelope = records.add(**values).envelope
         provenance = envelope.provenances.add(platform=platform, match_method=MATCH_METHOD_CODE)
         if self.record_key is not None:
             provenance.platform_record_key = str(row.get(self.record_key) or "")
@@ -117,7 +116,6 @@ class TypeMapping:
         layout = tuple(row)
         if layout not in self.layouts:
             self._note_unknown(row, layout, path, drifts)
-        return record
 
     def _note_unknown(self, row: Row, layout: tuple[str, ...], path: str, drifts: Drifts) -> None:
         """Flags unknown keys; a layout that has none is remembered, so that most rows cost one look-up."""

@@ -95,12 +95,12 @@ class PayloadReader:
                 )
                 continue
             cut = is_cut or len(rows) > left
-            found = self._records(mapping, rows[:left], uscc, drifts)
-            left -= len(found)
-            if found:
-                getattr(said.records, mapping.plan.records_field).extend(found)
-            outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if found else OUTCOME_NO_RECORDS
-            entry = said.categories.add(category=category, outcome=outcome, record_count=len(found))
+            kept = rows[:left]
+            left -= len(kept)
+            if kept:
+                self._add_records(said.records, mapping, kept, uscc, drifts)
+            outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if kept else OUTCOME_NO_RECORDS
+            entry = said.categories.add(category=category, outcome=outcome, record_count=len(kept))
             if cut:
                 entry.reason = "cap"
         if as_of is not None:
@@ -110,8 +110,10 @@ class PayloadReader:
         said.outcome, said.reason = summary_outcome(said.categories)
         return Answer(said=said, fetched_at=fetched_at, attempts=1)
 
-    def _records(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc, drifts: Drifts) -> list[Any]:
-        found = []
+    def _add_records(
+        self, records: view_pb2.Records, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc, drifts: Drifts
+    ) -> None:
+        target = getattr(records, mapping.plan.records_field)
         path = ".".join(mapping.rows_path)
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
@@ -119,8 +121,7 @@ class PayloadReader:
             for key, method in mapping.subject_keys:
                 if method == envelope_pb2.MATCH_METHOD_CODE and row.get(key):
                     self._check_subject(row[key], uscc)
-            found.append(mapping.record(row, path, number, self._platform.id, drifts))
-        return found
+            mapping.add_record(target, row, path, number, self._platform.id, drifts)
 
     def _check_subject(self, stated: Any, uscc: Uscc) -> None:
         # A platform that knows the firm by an old number sends no code: such records carry their match method instead.

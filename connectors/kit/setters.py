@@ -55,7 +55,10 @@ def compile_field(
         convert = converter(kind, **settings)
         if descriptor.type == descriptor.TYPE_UINT32:
             convert = _within_uint32(convert)
-        return [_plain(target, key, convert, indefinite)], [key]
+        if kind == "text":
+            return [_text(target, key)], [key]
+        put = _plain(target, key, convert, indefinite)
+        return [_remembered(target, key, put) if kind in ("date", "flag") else put], [key]
     except (ValueError, KeyError) as error:
         faults.append(f"{where}: {error}")
         return [], []
@@ -92,6 +95,38 @@ def _plain(target: str, key: str, convert: Callable[[Any], Any], indefinite: str
         values[target] = value
 
     return put
+
+
+def _text(target: str, key: str) -> Setter:
+    def put(row: Row, values: dict[str, Any], flagged: Flagged) -> None:
+        raw = row.get(key)
+        if raw is None:
+            return
+        try:
+            value = text(raw)
+        except Unreadable as error:
+            flagged.append((key, error.reason, raw))
+            return
+        if value is not None:
+            values[target] = value
+
+    return put
+
+
+def _remembered(target: str, key: str, put: Setter) -> Setter:
+    """Gives a setter that keeps how texts were read: days and claims are few, and say nothing of a person."""
+    seen: dict[Any, Any] = {}
+
+    def put_remembered(row: Row, values: dict[str, Any], flagged: Flagged) -> None:
+        raw = row.get(key)
+        try:
+            values[target] = seen[raw]
+        except (KeyError, TypeError):  # not seen yet, or nothing that could have been
+            put(row, values, flagged)
+            if raw.__class__ is str and target in values and len(seen) < _KEPT:
+                seen[raw] = values[target]
+
+    return put_remembered
 
 
 def _constant(descriptor: Any, target: str, constant: Any) -> Setter:
