@@ -1,0 +1,576 @@
+"""The bulkhead (D13): a slow platform fills its own pool only, and no place is lost or given twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import pytest
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_OK,
+    OUTCOME_RATE_LIMITED,
+    OUTCOME_SKIPPED,
+    OUTCOME_TIMEOUT,
+    OUTCOME_UNREACHABLE,
+    PURPOSE_PRE_LOAN,
+    Outcome,
+)
+from gateway.adapters.resilience.bulkhead import AdaptiveLimit, Bulkhead, BulkheadPolicy
+from gateway.application.fan_out import fan_out
+from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.consent import Permit, development_permit
+from gateway.domain.identifiers import Uscc
+from gateway.domain.platform import CategoryCoverage, Platform, Tier
+from gateway.domain.query import CreditQuery
+
+CATEGORY = min(CATALOGUE.by_category)
+QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (CATEGORY,), ("a",))
+BATCH_QUERY = replace(QUERY, is_batch=True)
+PERMIT = development_permit(QUERY)
+FULL = failed_answer("a", OUTCOME_SKIPPED, "bulkhead_full", (CATEGORY,))
+
+T = TypeVar("T")
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """Jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        super().__init__(_Jumping(self))
+
+    def time(self) -> float:
+        return self._now
+
+    def jump(self, by_s: float) -> None:
+        self._now += by_s
+
+
+class _Jumping(selectors.SelectSelector):
+    def __init__(self, loop: SimulatedLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "everybody waits for something that never comes"
+        self._loop.jump(max(timeout, 0.0))
+        return super().select(0)
+
+
+class LoopClock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class Slow:
+    """Takes as long as it is told, and says what it is told."""
+
+    def __init__(self, takes_s: float | Callable[[], float] = 1.0, *, id: str = "a") -> None:
+        self.platform = Platform(id, "平台", "platform", Tier.PROVINCE, coverage={CATEGORY: CategoryCoverage(CATEGORY)})
+        self.takes_s = takes_s
+        self.outcome: Outcome.ValueType = OUTCOME_OK
+        self.asked: list[CreditQuery] = []
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        self.asked.append(query)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        took_s = self.takes_s() if callable(self.takes_s) else self.takes_s
+        try:
+            await asyncio.sleep(took_s)
+        finally:
+            self.under_way -= 1
+        return failed_answer(self.platform.id, self.outcome, "", (CATEGORY,), attempts=1)._replace(latency_s=took_s)
+
+
+class Queueing(Slow):
+    """A platform that works on so many calls at once and lets the others queue, as an overloaded one does."""
+
+    def __init__(self, works_on: int, takes_s: float) -> None:
+        super().__init__(takes_s)
+        self.works_on = asyncio.Semaphore(works_on)
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        async with self.works_on:
+            return await super().fetch(query, permit, fetch_by)
+
+
+class Watcher:
+    """Notes the limit's moves; the other events are not this wrapper's."""
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+
+    def limit_moved(self, platform: str, calls: int) -> None:
+        assert platform == "a"
+        self.limits.append(calls)
+
+    def call_repeated(self, platform: str) -> None: ...
+
+    def call_hedged(self, platform: str, *, won: bool) -> None: ...
+
+    def breaker_turned(self, platform: str, *, is_open: bool) -> None: ...
+
+    def quota_refused(self, platform: str, reason: str) -> None: ...
+
+    def quota_left(self, platform: str, calls: int) -> None: ...
+
+    def cache_asked(self, platform: str, result: str) -> None: ...
+
+
+def simulated(story: Coroutine[Any, Any, T]) -> T:
+    """Runs the story in simulated time, which begins at 0."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(story)
+
+
+def fixed(places: int, queue: int) -> BulkheadPolicy:
+    """Gives a policy whose limit stays where it is."""
+    return BulkheadPolicy(fewest=places, first=places, most=places, longest_queue=queue)
+
+
+def begin(bulkhead: Bulkhead, query: CreditQuery = QUERY, time_s: float = 10.0) -> asyncio.Task[Answer]:
+    loop = asyncio.get_running_loop()
+    return loop.create_task(bulkhead.fetch(query, PERMIT, loop.time() + time_s))
+
+
+def marked(name: str, *, is_batch: bool = False) -> CreditQuery:
+    return replace(QUERY, request_id=name, is_batch=is_batch)
+
+
+async def keep_busy(
+    bulkhead: Bulkhead, seconds: float, callers: int, time_s: float = 10.0, rest_s: float = 0.01
+) -> list[Outcome.ValueType]:
+    """Lets so many callers ask over and over; gives how each call came out."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    heard: list[Outcome.ValueType] = []
+
+    async def caller() -> None:
+        while loop.time() < end:
+            fetch_by = loop.time() + time_s
+            try:
+                async with asyncio.timeout_at(fetch_by):
+                    heard.append((await bulkhead.fetch(QUERY, PERMIT, fetch_by)).outcome)
+            except TimeoutError:
+                heard.append(OUTCOME_TIMEOUT)
+            await asyncio.sleep(rest_s)
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return heard
+
+
+def test_no_more_calls_are_under_way_than_there_are_places() -> None:
+    inner = Slow()
+
+    async def story() -> list[Answer]:
+        bulkhead = Bulkhead(inner, fixed(3, 100), LoopClock())
+        return await asyncio.gather(*(begin(bulkhead) for _ in range(9)))
+
+    answers = simulated(story())
+
+    assert (inner.most_under_way, len(inner.asked)) == (3, 9)
+    assert [answer.latency_s for answer in answers] == [1.0] * 3 + [2.0] * 3 + [3.0] * 3
+
+
+def test_with_pool_and_queue_full_the_platform_is_not_asked_and_the_answer_is_at_once() -> None:
+    inner = Slow()
+
+    async def story() -> Answer:
+        bulkhead = Bulkhead(inner, fixed(2, 1), LoopClock())
+        others = [begin(bulkhead) for _ in range(3)]
+        await asyncio.sleep(0)
+        answer = await bulkhead.fetch(QUERY, PERMIT, 10.0)
+        await asyncio.wait(others)
+        return answer
+
+    answer = simulated(story())
+
+    assert answer == FULL
+    assert len(inner.asked) == 3
+
+
+def test_who_waits_longest_goes_first_and_interactive_queries_before_batch_ones() -> None:
+    inner = Slow()
+    names = [("first", False), ("b1", True), ("i1", False), ("b2", True), ("i2", False)]
+
+    async def story() -> None:
+        bulkhead = Bulkhead(inner, fixed(1, 10), LoopClock())
+        await asyncio.gather(*(begin(bulkhead, marked(name, is_batch=is_batch)) for name, is_batch in names))
+
+    simulated(story())
+
+    assert [query.request_id for query in inner.asked] == ["first", "i1", "i2", "b1", "b2"]
+
+
+def test_in_a_full_queue_an_interactive_query_takes_the_room_of_the_youngest_batch_query() -> None:
+    inner = Slow()
+    names = [("first", False), ("b1", True), ("b2", True), ("b3", True), ("i1", False)]
+
+    async def story() -> list[Answer]:
+        bulkhead = Bulkhead(inner, fixed(1, 2), LoopClock())
+        return await asyncio.gather(*(begin(bulkhead, marked(name, is_batch=is_batch)) for name, is_batch in names))
+
+    answers = simulated(story())
+
+    assert [query.request_id for query in inner.asked] == ["first", "i1", "b1"]
+    assert (answers[2], answers[3]) == (FULL, FULL)
+
+
+def test_a_wait_ends_when_the_time_left_is_too_short_to_ask() -> None:
+    inner = Slow(5.0)
+
+    async def story() -> tuple[Answer, float, int]:
+        bulkhead = Bulkhead(inner, fixed(1, 10), LoopClock())
+        first = begin(bulkhead)
+        await asyncio.sleep(0)
+        answer = await bulkhead.fetch(QUERY, PERMIT, 2.0)
+        ended, waiting = LoopClock().monotonic(), bulkhead.waiting
+        await first
+        return answer, ended, waiting
+
+    answer, ended, waiting = simulated(story())
+
+    assert answer == FULL._replace(latency_s=1.95)
+    assert (ended, waiting, len(inner.asked)) == (1.95, 0, 1)
+
+
+def test_without_the_time_to_ask_nobody_waits() -> None:
+    async def story() -> Answer:
+        bulkhead = Bulkhead(Slow(), fixed(1, 10), LoopClock())
+        first = begin(bulkhead)
+        await asyncio.sleep(0)
+        answer = await bulkhead.fetch(QUERY, PERMIT, 0.04)
+        await first
+        return answer
+
+    answer = simulated(story())
+
+    assert answer == FULL
+
+
+def test_a_place_handed_over_too_late_to_ask_goes_to_the_next() -> None:
+    class Blocking(Slow):
+        """Holds the loop up for a while once it has its answer."""
+
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            answer = await super().fetch(query, permit, fetch_by)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, SimulatedLoop)
+            loop.jump(1.5)
+            return answer
+
+    inner = Blocking(1.0)
+
+    async def story() -> tuple[Outcome.ValueType, Outcome.ValueType, int]:
+        bulkhead = Bulkhead(inner, fixed(1, 10), LoopClock())
+        first = begin(bulkhead)
+        await asyncio.sleep(0)
+        hurried, patient = begin(bulkhead, time_s=2.0), begin(bulkhead)
+        await asyncio.wait([first, hurried, patient])
+        return hurried.result().outcome, patient.result().outcome, bulkhead.under_way
+
+    came_out = simulated(story())
+
+    assert came_out == (OUTCOME_SKIPPED, OUTCOME_OK, 0)
+    assert len(inner.asked) == 2
+
+
+def test_a_cancelled_waiter_leaves_no_trace() -> None:
+    inner = Slow()
+
+    async def story() -> tuple[bool, int, int, int]:
+        bulkhead = Bulkhead(inner, fixed(1, 1), LoopClock())
+        first, waiter = begin(bulkhead), begin(bulkhead)
+        await asyncio.sleep(0.5)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        waiting_then = bulkhead.waiting
+        await asyncio.wait([first, begin(bulkhead)])
+        return waiter.cancelled(), waiting_then, bulkhead.waiting, bulkhead.under_way
+
+    trace = simulated(story())
+
+    assert trace == (True, 0, 0, 0)
+    assert len(inner.asked) == 2
+
+
+def test_a_place_handed_to_a_waiter_in_the_moment_of_its_cancellation_is_not_lost() -> None:
+    inner = Slow()
+
+    async def story() -> tuple[bool, Outcome.ValueType, int]:
+        bulkhead = Bulkhead(inner, fixed(1, 10), LoopClock())
+        first, handed, next_one = begin(bulkhead), begin(bulkhead), begin(bulkhead)
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)  # the place is handed over, and who has it has not woken yet
+        handed.cancel()
+        await asyncio.wait([handed, next_one])
+        return handed.cancelled(), next_one.result().outcome, bulkhead.under_way
+
+    came_out = simulated(story())
+
+    assert came_out == (True, OUTCOME_OK, 0)
+
+
+def test_a_place_given_back_passes_over_a_waiter_cancelled_in_the_same_moment() -> None:
+    async def story() -> tuple[bool, Outcome.ValueType, int]:
+        bulkhead = Bulkhead(Slow(), fixed(1, 10), LoopClock())
+        first, cancelled, next_one = begin(bulkhead), begin(bulkhead), begin(bulkhead)
+        await asyncio.sleep(0)
+        first.cancel()
+        cancelled.cancel()
+        await asyncio.wait([cancelled, next_one])
+        return cancelled.cancelled(), next_one.result().outcome, bulkhead.under_way
+
+    came_out = simulated(story())
+
+    assert came_out == (True, OUTCOME_OK, 0)
+
+
+def test_a_connector_that_breaks_gives_its_place_back() -> None:
+    class Broken(Slow):
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            raise ValueError("broke its word")
+
+    async def story() -> int:
+        bulkhead = Bulkhead(Broken(), fixed(1, 0), LoopClock())
+        for _ in range(3):
+            with pytest.raises(ValueError, match="broke its word"):
+                await bulkhead.fetch(QUERY, PERMIT, 10.0)
+        return bulkhead.under_way
+
+    under_way = simulated(story())
+
+    assert under_way == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_callers_do_no_place_is_lost_or_given_twice(seed: int) -> None:
+    chance = random.Random(seed)
+    inner = Slow(lambda: chance.choice((0.0, 0.1, 0.1, 0.1, 0.5)))
+    policy = BulkheadPolicy(fewest=2, first=3, most=6, longest_queue=4, least_attempt_s=0.05, tolerance=1.5)
+
+    async def story() -> tuple[int, int, int]:
+        bulkhead = Bulkhead(inner, policy, LoopClock())
+        calls: list[asyncio.Task[Answer]] = []
+        for _ in range(400):
+            query = BATCH_QUERY if chance.random() < 0.4 else QUERY
+            calls.append(begin(bulkhead, query, chance.choice((0.01, 0.1, 0.3, 2.0))))
+            if chance.random() < 0.4:
+                chance.choice(calls).cancel()
+            if chance.random() < 0.1:
+                inner.outcome = chance.choice((OUTCOME_OK, OUTCOME_OK, OUTCOME_OK, OUTCOME_RATE_LIMITED))
+            for _ in range(chance.choice((0, 0, 1, 2))):
+                await asyncio.sleep(0)
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.choice((0.0, 0.05, 0.1)))
+            assert 0 <= inner.under_way <= bulkhead.under_way <= policy.most
+            assert bulkhead.waiting <= policy.longest_queue
+            # Whoever waits does so for want of a place, once those that were cancelled just now are gone.
+            await asyncio.sleep(0)
+            assert bulkhead.waiting == 0 or bulkhead.under_way >= bulkhead.limit
+        await asyncio.wait(calls)
+        return bulkhead.under_way, bulkhead.waiting, inner.under_way
+
+    left = simulated(story())
+
+    assert left == (0, 0, 0)
+    assert len(inner.asked) > 50
+
+
+def test_the_limit_grows_while_callers_wait_and_the_platform_does_not_slow_down() -> None:
+    watcher = Watcher()
+    inner = Slow(0.1)
+
+    async def story() -> list[Outcome.ValueType]:
+        bulkhead = Bulkhead(inner, BulkheadPolicy(first=10, most=80, longest_queue=200), LoopClock(), watcher)
+        return await keep_busy(bulkhead, 5.0, callers=150)
+
+    simulated(story())
+
+    assert watcher.limits == [20, 40, 80]
+    assert inner.most_under_way == 80
+
+
+def test_the_limit_stays_while_nobody_waits() -> None:
+    watcher = Watcher()
+
+    async def story() -> None:
+        bulkhead = Bulkhead(Slow(0.1), BulkheadPolicy(first=10), LoopClock(), watcher)
+        await keep_busy(bulkhead, 5.0, callers=10)
+
+    simulated(story())
+
+    assert watcher.limits == []
+
+
+def test_on_a_platform_that_queues_the_limit_settles_near_what_it_can_work_on() -> None:
+    watcher = Watcher()
+
+    async def story() -> None:
+        policy = BulkheadPolicy(fewest=2, first=10, longest_queue=500)
+        bulkhead = Bulkhead(Queueing(20, 0.1), policy, LoopClock(), watcher)
+        await keep_busy(bulkhead, 60.0, callers=200)
+
+    simulated(story())
+
+    settled = watcher.limits[len(watcher.limits) // 2 :]
+    assert 20 <= min(settled) <= max(settled) <= 60
+
+
+def test_D13_a_platform_that_answers_nobody_in_time_falls_to_the_floor_and_recovers() -> None:
+    inner = Slow(0.1)
+    policy = BulkheadPolicy(fewest=8, first=64, longest_queue=10)
+
+    async def story() -> tuple[int, int]:
+        bulkhead = Bulkhead(inner, policy, LoopClock())
+        await keep_busy(bulkhead, 5.0, callers=64)
+        inner.takes_s = 30.0
+        await keep_busy(bulkhead, 200.0, callers=100, time_s=3.0, rest_s=0.5)
+        fallen = bulkhead.limit
+        inner.takes_s = 0.1
+        await keep_busy(bulkhead, 20.0, callers=64)
+        return fallen, bulkhead.limit
+
+    fallen, recovered = simulated(story())
+
+    assert fallen == 8
+    assert recovered >= 50
+
+
+def test_calls_that_never_ended_do_not_become_what_is_usual() -> None:
+    limit = AdaptiveLimit(BulkheadPolicy(fewest=8, first=10), 0.0)
+    for _ in range(10):
+        limit.note(OUTCOME_OK, 0.0, 0.1)
+    for second in range(3, 600, 3):
+        limit.note(OUTCOME_TIMEOUT, second - 3.0, float(second))
+    fallen = limit.calls
+
+    limit.is_short = True
+    for _ in range(10):
+        limit.note(OUTCOME_OK, 600.0, 601.0)
+
+    assert (fallen, limit.calls) == (8, 8)
+
+
+def test_one_slow_answer_in_five_moves_nothing() -> None:
+    watcher = Watcher()
+    chance = random.Random(1)
+
+    async def story() -> None:
+        inner = Slow(lambda: 1.0 if chance.random() < 0.2 else chance.uniform(0.08, 0.12))
+        bulkhead = Bulkhead(inner, BulkheadPolicy(first=20), LoopClock(), watcher)
+        await keep_busy(bulkhead, 60.0, callers=20)
+
+    simulated(story())
+
+    assert watcher.limits == []
+
+
+def test_a_platform_slower_for_good_is_in_the_end_asked_as_much_again() -> None:
+    inner = Slow(0.1)
+    limits: list[int] = []
+
+    async def story() -> None:
+        bulkhead = Bulkhead(inner, BulkheadPolicy(fewest=8, first=40, longest_queue=100, memory_s=60.0), LoopClock())
+        await keep_busy(bulkhead, 5.0, callers=40)
+        inner.takes_s = 0.4
+        for _ in range(20):
+            await keep_busy(bulkhead, 12.0, callers=40)
+            limits.append(bulkhead.limit)
+
+    simulated(story())
+
+    assert min(limits) == 8
+    assert limits[-1] >= 40
+
+
+def test_being_told_to_slow_down_lowers_the_limit_once_for_the_calls_under_way() -> None:
+    watcher = Watcher()
+    inner = Slow(1.0)
+    inner.outcome = OUTCOME_RATE_LIMITED
+
+    async def story() -> None:
+        bulkhead = Bulkhead(inner, BulkheadPolicy(fewest=10, first=50), LoopClock(), watcher)
+        await asyncio.gather(*(begin(bulkhead) for _ in range(50)))
+        await asyncio.gather(*(begin(bulkhead) for _ in range(5)))
+
+    simulated(story())
+
+    assert watcher.limits == [40, 32]
+
+
+def test_quick_failures_say_nothing_about_latency() -> None:
+    watcher = Watcher()
+    inner = Slow(0.1)
+
+    async def story() -> None:
+        bulkhead = Bulkhead(inner, BulkheadPolicy(first=20), LoopClock(), watcher)
+        await keep_busy(bulkhead, 5.0, callers=20)
+        inner.takes_s, inner.outcome = 0.001, OUTCOME_UNREACHABLE
+        await keep_busy(bulkhead, 5.0, callers=20)
+        inner.takes_s, inner.outcome = 0.1, OUTCOME_OK
+        await keep_busy(bulkhead, 5.0, callers=20)
+
+    simulated(story())
+
+    assert watcher.limits == []
+
+
+def test_D13_a_slow_platform_fills_its_own_pool_only() -> None:
+    slow, well = Slow(30.0, id="a"), Slow(0.01, id="b")
+    policy = BulkheadPolicy(first=16, longest_queue=8)
+    query = replace(QUERY, platforms=("a", "b"))
+    of_the_well: list[Answer] = []
+    of_the_slow: list[Answer] = []
+
+    async def story() -> int:
+        clock = LoopClock()
+        pools = {"a": Bulkhead(slow, policy, clock), "b": Bulkhead(well, policy, clock)}
+
+        def landed(answer: Answer) -> None:
+            (of_the_slow if answer.platform == "a" else of_the_well).append(answer)
+
+        loop = asyncio.get_running_loop()
+        queries = []
+        for _ in range(500):
+            queries.append(asyncio.create_task(fan_out(pools, query, PERMIT, loop.time() + 5.0, landed)))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*queries)
+        return pools["a"].under_way + pools["b"].under_way + pools["a"].waiting
+
+    left = simulated(story())
+
+    assert {(answer.outcome, round(answer.latency_s, 6)) for answer in of_the_well} == {(OUTCOME_OK, 0.01)}
+    assert {answer.outcome for answer in of_the_slow} == {OUTCOME_TIMEOUT, OUTCOME_SKIPPED}
+    assert (len(of_the_well), len(of_the_slow), slow.most_under_way, left) == (500, 500, 16, 0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fewest": 0},
+        {"fewest": 65},
+        {"most": 63},
+        {"longest_queue": -1},
+        {"tolerance": 1.0},
+        {"memory_s": 0.0},
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_sense_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"must be|between"):
+        BulkheadPolicy(**settings)  # type: ignore[arg-type]
