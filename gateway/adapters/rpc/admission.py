@@ -1,0 +1,217 @@
+"""Admission at the door: how many queries are under way at once, whose turn it is when the house is full, who is sent away.
+
+    free         a count and a compare; any bank may use what is free, up to its own most
+    full         a query waits in its bank's line; freed places go round the banks (deficit round robin: every query costs
+                 one, so a bank's deficit is its weight in turns), all interactive lines before any batch line
+    line full,   RESOURCE_EXHAUSTED with a hint when to ask again
+    or too long
+
+Batch queries leave the last places, of the house and of each bank, to interactive ones. A bank is known here only while it
+has something under way or waiting, so that invented names fill nothing. All on one event loop: there is nothing to lock.
+
+Source: M. Shreedhar and G. Varghese, Efficient Fair Queuing Using Deficit Round-Robin, SIGCOMM 1995.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.domain.errors import AdmissionError
+from gateway.ports import Clock
+
+_SPREAD: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """How many queries may be under way and waiting, in all and of one bank, and for how long they may wait.
+
+    `batch_share` is the part of the places that batch queries may use; waiting is counted apart for interactive and batch
+    queries. `retry_after_s` is the least a refused caller is asked to stay away; hints are spread up to twice that, so that
+    those refused together do not come back together. `weights` gives a bank more turns than the one of every other.
+    Raises ValueError for a number that would let nobody in.
+    """
+
+    most_under_way: int = 20_000
+    bank_most_under_way: int = 12_000
+    most_waiting: int = 4_000
+    bank_most_waiting: int = 1_000
+    longest_queue_s: float = 0.5
+    batch_longest_queue_s: float = 5.0
+    batch_share: float = 0.8
+    retry_after_s: float = 1.0
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if min(self.most_under_way, self.bank_most_under_way, *self.weights.values()) < 1:
+            raise ValueError("most_under_way, bank_most_under_way and every weight must be at least 1")
+        if not 0 < self.batch_share <= 1:
+            raise ValueError("batch_share must be above 0 and at most 1")
+
+
+class Admissions:
+    """The door: `try_enter`, or else `wait`, and after either exactly one `leave`."""
+
+    def __init__(self, policy: AdmissionPolicy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._under_way = 0
+        self._refused = 0
+        self._of_bank: dict[str, int] = {}
+        self._most = policy.most_under_way
+        self._bank_most = policy.bank_most_under_way
+        self._interactive = _Lane(self._most, self._bank_most, policy.longest_queue_s)
+        share = policy.batch_share
+        self._batch = _Lane(
+            max(int(self._most * share), 1), max(int(self._bank_most * share), 1), policy.batch_longest_queue_s
+        )
+
+    @property
+    def under_way(self) -> int:
+        """How many queries are in."""
+        return self._under_way
+
+    @property
+    def waiting(self) -> int:
+        """How many queries wait for a place."""
+        return self._interactive.waiting + self._batch.waiting
+
+    @property
+    def refused(self) -> int:
+        """How many queries were sent away since the start."""
+        return self._refused
+
+    def try_enter(self, bank: str, *, is_batch: bool = False) -> bool:
+        """Lets a query of the bank in if there is room, and says whether it did; the way of nearly every query."""
+        # Nobody who waits is passed over: a freed place is given away in `leave`, so that whoever still waits while there
+        # is room here waits for another reason, the most of its own bank or the share of batch queries.
+        of_bank = self._of_bank.get(bank, 0)
+        if is_batch:
+            lane = self._batch
+            if self._under_way >= lane.most or of_bank >= lane.bank_most:
+                return False
+        elif self._under_way >= self._most or of_bank >= self._bank_most:
+            return False
+        self._under_way += 1
+        self._of_bank[bank] = of_bank + 1
+        return True
+
+    async def wait(self, bank: str, until: float, *, is_batch: bool = False) -> None:
+        """Lets a query in when its turn comes; the way of those `try_enter` had no room for.
+
+        `until` is the point of `Clock.monotonic` after which coming in would be of no use. Raises AdmissionError when the
+        bank's line is full or its turn does not come in time. Whoever is cancelled while waiting is not in.
+        """
+        lane = self._batch if is_batch else self._interactive
+        if lane.waiting >= self._policy.most_waiting:
+            raise self._refusal("too many queries wait already")
+        if len(lane.lines.get(bank, ())) >= self._policy.bank_most_waiting:
+            raise self._refusal("too many queries of this bank wait already")
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        timer = loop.call_at(min(until, self._clock.monotonic() + lane.longest_s), _time_up, turn)
+        lane.join(bank, turn)
+        lane.give_turns(bank, self._turns(bank))
+        self._let_in(lane)
+        try:
+            is_in = await turn
+        except (asyncio.CancelledError, GeneratorExit):
+            if turn.done() and not turn.cancelled() and turn.result():  # its turn had come before it learned of it
+                self.leave(bank)
+            raise
+        finally:
+            timer.cancel()
+            lane.forget(bank, turn)
+        if not is_in:
+            raise self._refusal("the gateway is full; its turn did not come in time")
+
+    def leave(self, bank: str) -> None:
+        """Takes a query of the bank out and lets in whose turn it is."""
+        left = self._of_bank[bank] - 1
+        self._under_way -= 1
+        if left:
+            self._of_bank[bank] = left
+        else:
+            del self._of_bank[bank]
+        for lane in (self._interactive, self._batch):
+            if lane.waiting:
+                if bank in lane.lines and left < lane.bank_most:
+                    lane.give_turns(bank, self._turns(bank))
+                self._let_in(lane)
+
+    def _let_in(self, lane: _Lane) -> None:
+        while self._under_way < lane.most and (bank := lane.whose_turn()) is not None:
+            of_bank = self._of_bank.get(bank, 0)
+            if of_bank >= lane.bank_most:
+                lane.lose_turns(bank)  # given anew when a query of this bank leaves
+                continue
+            turn = lane.take(bank, self._turns(bank))
+            if turn.done():  # cancelled or timed out, and its task has not yet run to say so
+                continue
+            self._under_way += 1
+            self._of_bank[bank] = of_bank + 1
+            turn.set_result(True)
+
+    def _turns(self, bank: str) -> int:
+        return self._policy.weights.get(bank, 1)
+
+    def _refusal(self, message: str) -> AdmissionError:
+        self._refused += 1
+        spread = 1 + self._refused % _SPREAD / _SPREAD
+        return AdmissionError(message, retry_after_s=self._policy.retry_after_s * spread)
+
+
+class _Lane:
+    """The lines of interactive or of batch queries, one per bank, and the round of the banks whose turn may come."""
+
+    def __init__(self, most: int, bank_most: int, longest_s: float) -> None:
+        self.most = most
+        self.bank_most = bank_most
+        self.longest_s = longest_s
+        self.waiting = 0
+        # Ordered dicts, not deques: whoever gives up leaves from the middle in constant time, so that a flood of calls made
+        # and cancelled leaves nothing behind.
+        self.lines: dict[str, OrderedDict[asyncio.Future[bool], None]] = {}
+        self._turns_left: OrderedDict[str, int] = OrderedDict()
+
+    def join(self, bank: str, turn: asyncio.Future[bool]) -> None:
+        self.lines.setdefault(bank, OrderedDict())[turn] = None
+        self.waiting += 1
+
+    def forget(self, bank: str, turn: asyncio.Future[bool]) -> None:
+        line = self.lines.get(bank)
+        if line is None or turn not in line:
+            return
+        del line[turn]
+        self.waiting -= 1
+        if not line:
+            del self.lines[bank]
+            self.lose_turns(bank)
+
+    def give_turns(self, bank: str, turns: int) -> None:
+        self._turns_left.setdefault(bank, turns)
+
+    def lose_turns(self, bank: str) -> None:
+        self._turns_left.pop(bank, None)
+
+    def whose_turn(self) -> str | None:
+        return next(iter(self._turns_left), None)
+
+    def take(self, bank: str, turns: int) -> asyncio.Future[bool]:
+        turn = next(iter(self.lines[bank]))
+        if self._turns_left[bank] > 1:
+            self._turns_left[bank] -= 1
+        else:
+            self._turns_left[bank] = turns
+            self._turns_left.move_to_end(bank)
+        self.forget(bank, turn)
+        return turn
+
+
+def _time_up(turn: asyncio.Future[bool]) -> None:
+    if not turn.done():
+        turn.set_result(False)
