@@ -52,15 +52,16 @@ class AnhuiConnector(HttpConnector):
         tables = ",".join(m.category_key for m in self._reader.asked(permit.categories))
         pages: list[Any] = []
         digests: list[bytes] = []
+        oldest = None
         while True:
             reply = await self._call(query.uscc.value, tables, len(pages) + 1, fetch_by)
             digests.append(reply.digest)
+            fetched_at = reply.fetched_at(self._clock.now())
+            oldest = fetched_at if oldest is None else min(oldest, fetched_at)
             outcome, page, total = self._open(reply)
             raw_digest = joined_digest(digests)
             if outcome != OUTCOME_OK:
-                return self._reader.empty(
-                    outcome, permit.categories, fetched_at=self._clock.now(), raw_digest=raw_digest
-                )
+                return self._reader.empty(outcome, permit.categories, fetched_at=oldest, raw_digest=raw_digest)
             pages.append(page)
             is_last = len(pages) * self._page_size >= total
             if is_last or len(pages) >= self._max_pages:
@@ -68,7 +69,7 @@ class AnhuiConnector(HttpConnector):
                     pages,
                     query.uscc,
                     permit.categories,
-                    fetched_at=self._clock.now(),
+                    fetched_at=oldest,
                     raw_digest=raw_digest,
                     is_cut=not is_last,
                 )

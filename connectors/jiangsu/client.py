@@ -84,7 +84,7 @@ class JiangsuConnector(HttpConnector):
         if result is None:
             raise PlatformError(OUTCOME_BAD_ANSWER, "task_expired", detail="the task expired twice")
         self._tasks.pop(key, None)
-        fetched_at = self._clock.now()
+        fetched_at = reply.fetched_at(self._clock.now())
         if result.get("found") is False:
             return self._reader.empty(
                 OUTCOME_NOT_FOUND, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest

@@ -26,6 +26,8 @@ from gateway.domain.statement import sm3
 from gateway.ports import ConnectorSetup
 
 _TOO_LARGE: Final = frozenset({"too_deep", "too_large"})
+_CLOCK_APART_S: Final = 900.0
+"""How far a platform's clock may be ahead of ours before its data time is of the future."""
 
 
 class HttpConnector(ABC):
@@ -41,6 +43,7 @@ class HttpConnector(ABC):
         self._platform = manifest.platform
         self._clock = setup.clock
         self._reader = PayloadReader(manifest.platform, mapping)
+        self._as_of_path = ".".join(mapping.as_of_path)
         self._http = HttpCaller(
             setup.session,
             setup.clock,
@@ -63,9 +66,14 @@ class HttpConnector(ABC):
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Makes one attempt: token, paging and polling are all part of it."""
         try:
-            return await self._ask(query, permit, fetch_by)
+            answer = await self._ask(query, permit, fetch_by)
         except PlatformError as error:
             return answer_of_error(self._platform.id, error, permit.categories)
+        if answer.said.as_of.seconds > self._clock.now().timestamp() + _CLOCK_APART_S:
+            # Taken at its word it would win every choice of the newest: an answer from the future has no data time.
+            answer.said.ClearField("as_of")
+            answer.said.drifts.add(path=self._as_of_path, reason="date.future")
+        return answer
 
     @abstractmethod
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:

@@ -80,7 +80,12 @@ def read_xml(text: str, *, max_depth: int = MAX_DEPTH) -> etree._Element:
             raise BadDocument("too_deep", "nested too deeply") from error
         if "Resource limit" in message or "too long" in message:
             raise BadDocument("too_large", "a name, text or attribute beyond the parser's limits") from error
-        cut = "Premature end" in message or "EndTag" in message or "find end" in message
+        cut = text.lstrip().startswith("<") and (
+            "Premature end" in message
+            or "EndTag" in message
+            or "find end" in message
+            or not text.rstrip().endswith(">")  # inside a tag or text: a whole document ends with the root's own end
+        )
         raise BadDocument("truncated" if cut else "xml", "not well-formed XML") from error
     except ValueError as error:
         raise BadDocument("xml", "characters that XML forbids") from error

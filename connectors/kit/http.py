@@ -6,10 +6,12 @@ errors into outcomes once, at this edge.
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -33,6 +35,9 @@ from gateway.ports import Clock
 FORM: Final[Mapping[str, str]] = {str(hdrs.CONTENT_TYPE): "application/x-www-form-urlencoded"}
 """The headers of a form whose body is encoded already."""
 _CHUNK: Final = 64 * 1024
+_OLDEST_S: Final = 2**31
+"""The age at which a cache stops counting (RFC 9111 §1.2.2)."""
+_AGE_DIGITS: Final = 11
 
 
 class Reply:
@@ -45,6 +50,16 @@ class Reply:
         self.headers = headers
         self.body = body
         self._digest: bytes | None = None
+
+    def fetched_at(self, now: datetime) -> datetime:
+        """Gives when the platform said this: `now`, or as long before it as the Age of a cache in between tells.
+
+        RFC 9111 §5.1: whole seconds since the answer was made or confirmed; what is no such number says nothing.
+        """
+        stated = self.headers.get(hdrs.AGE)
+        if stated is None or not (stated.isascii() and stated.isdigit()):
+            return now
+        return now - timedelta(seconds=min(int(stated[:_AGE_DIGITS]), _OLDEST_S))
 
     @property
     def digest(self) -> bytes:
@@ -112,7 +127,7 @@ class HttpCaller:
             # aiohttp's own form building costs more than the rest of a request.
             data = urlencode(data).encode()
             headers = FORM if not headers else {**FORM, **headers}
-        is_answering = False
+        response: aiohttp.ClientResponse | None = None
         try:
             async with self._session.request(
                 method,
@@ -125,11 +140,14 @@ class HttpCaller:
                 middlewares=middlewares,
                 ssl=self._tls if self._tls is not None else True,
             ) as response:
-                is_answering = True
                 self._measure_skew(response.headers)
                 body = await self._body(response)
+        except asyncio.CancelledError as error:
+            # Whoever cancelled at the query's point in time has no other way to learn how far the platform had come.
+            error.args = (progress(response),)
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise translated(error, is_answering=is_answering) from error
+            raise translated(error, is_answering=response is not None) from error
         except http_exceptions.HttpProcessingError as error:
             raise PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=type(error).__name__) from error
         reply = Reply(response.status, response.headers, body)
@@ -192,6 +210,13 @@ class HttpCaller:
         self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
 
 
+def progress(response: aiohttp.ClientResponse | None) -> str:
+    """Says how much of an answer had come; None stands for a response whose headers had not."""
+    if response is None:
+        return "no headers had come"
+    return f"{response.content.total_bytes} bytes of the body had come"
+
+
 def _too_large(size: int, limit: int) -> PlatformError:
     return PlatformError(OUTCOME_TOO_LARGE, "body", detail=f"{size} bytes, at most {limit}")
 
@@ -230,9 +255,35 @@ _TABLE: Final[Sequence[tuple[type[BaseException], Outcome.ValueType, str]]] = (
 )
 
 
+# aiohttp has no class of its own for the second, and its own exception for the first is translated away.
+_BEYOND_LIMITS: Final = ("Got more than", "too long", "Too many headers")
+_ITS_OWN_FAULT: Final = ("INTERNAL_ERROR", "USER_CANCELLED")
+_WANTS_OURS: Final = "it wants a client certificate, and the gateway presents none"
+
+
+def _tls_refusal(error: BaseException) -> str | None:
+    """Says what a platform's TLS alert asks for, None where there is none.
+
+    Under TLS 1.3 the alert about a client certificate comes after the handshake, in place of the answer (RFC 8446 §4.4.2.4);
+    up to TLS 1.2 it is the same alert as for want of a common cipher (RFC 5246 §7.2.2).
+    """
+    alert: Any = error.__cause__ or error  # aiohttp's own TLS errors are SSLErrors too, without a reason
+    reason = (getattr(alert, "reason", None) or "") if isinstance(alert, ssl.SSLError) else ""
+    if "_ALERT_" not in reason or reason.endswith(_ITS_OWN_FAULT):
+        return None
+    if reason.endswith("CERTIFICATE_REQUIRED"):
+        return _WANTS_OURS
+    if reason.endswith("HANDSHAKE_FAILURE"):
+        return f"no cipher or version in common, or {_WANTS_OURS}"
+    return reason.lower()
+
+
 def translated(error: BaseException, *, is_answering: bool) -> PlatformError:
     """Gives the outcome of an aiohttp failure; `is_answering` says whether headers had come already."""
     detail = type(error).__name__
+    refusal = _tls_refusal(error)
+    if refusal is not None and not is_answering:
+        return PlatformError(OUTCOME_AUTH_FAILED, "tls", detail=refusal)
     if isinstance(error, aiohttp.ClientPayloadError) or (
         is_answering and isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
     ):
@@ -240,9 +291,7 @@ def translated(error: BaseException, *, is_answering: bool) -> PlatformError:
         if isinstance(cause, http_exceptions.TransferEncodingError) or "decompress" in str(error):
             return PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=detail)
         return PlatformError(OUTCOME_BAD_ANSWER, "truncated", detail=detail)
-    if isinstance(error, aiohttp.ClientResponseError) and (
-        "too long" in error.message or "Got more than" in error.message
-    ):
+    if isinstance(error, aiohttp.ClientResponseError) and any(told in error.message for told in _BEYOND_LIMITS):
         return PlatformError(OUTCOME_TOO_LARGE, "headers", detail=detail)
     for kind, outcome, reason in _TABLE:
         if isinstance(error, kind):

@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+from connectors.kit.gaps import flagging_gaps
 from connectors.kit.manifest import Manifest, ManifestFault, read_manifest
 from connectors.kit.mapping import MappingFault, PayloadMapping, compile_mapping
 from gateway.domain.platform import Platform
@@ -41,7 +42,8 @@ class Plugin:
         except ManifestFault as error:
             faults += [f"manifest.toml: {fault}" for fault in error.faults]
         try:
-            mapping = compile_mapping(self._table("mapping.toml", faults))
+            table = self._table("mapping.toml", faults)
+            mapping = flagging_gaps(compile_mapping(table), table)
         except MappingFault as error:
             faults += [f"mapping.toml: {fault}" for fault in error.faults]
         if manifest is not None and mapping is not None:

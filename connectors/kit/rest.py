@@ -108,18 +108,21 @@ class RestConnector(HttpConnector):
         parameters = self._parameters(permit.categories)
         pages: list[Any] = []
         digests: list[bytes] = []
+        oldest = None
         is_cut = False
         while True:
             if self._paging is not None:
                 parameters[self._paging["page"]] = str(len(pages) + 1)
             reply = await self._exchange(path, permit.categories, parameters, fetch_by)
             digests.append(reply.digest)
+            fetched_at = reply.fetched_at(self._clock.now())
+            oldest = fetched_at if oldest is None else min(oldest, fetched_at)
             outcome, payload = self._open(reply)
             if outcome != OUTCOME_OK:
                 return self._reader.empty(
                     outcome,
                     permit.categories,
-                    fetched_at=self._clock.now(),
+                    fetched_at=oldest,
                     raw_digest=joined_digest(digests),
                 )
             pages.append(payload)
@@ -132,7 +135,7 @@ class RestConnector(HttpConnector):
             pages,
             query.uscc,
             permit.categories,
-            fetched_at=self._clock.now(),
+            fetched_at=oldest,
             raw_digest=joined_digest(digests),
             is_cut=is_cut,
         )

@@ -64,7 +64,7 @@ class ZhejiangConnector(HttpConnector):
             self._request_secret.drop(secret)
             secret = await self._request_secret.get(fetch_by)
             reply, data = await self._call(self._service, form, secret, fetch_by)
-        fetched_at = self._clock.now()
+        fetched_at = reply.fetched_at(self._clock.now())
         if not isinstance(data, list):
             raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="data is no list", raw_digest=reply.digest)
         if not data:

@@ -76,8 +76,9 @@ async def fan_out(
         pending.clear()
         if late:
             await _cancel(set(late))
-    for platform in late.values():
-        answer = failed_answer(platform, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1)
+    for task, platform in late.items():
+        detail = _last_words(task)
+        answer = failed_answer(platform, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1, detail=detail)
         landed(answer._replace(latency_s=loop.time() - started))
 
 
@@ -108,6 +109,17 @@ def _broken(platform: str, categories: Sequence[int], elapsed_s: float, detail: 
     """Gives the answer of a connector that broke its contract; `detail` is a class or fixed text, never payload."""
     answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_fault", categories, attempts=1, detail=detail)
     return answer._replace(latency_s=elapsed_s)
+
+
+def _last_words(task: asyncio.Task[Answer]) -> str:
+    """Gives what a cancelled connector said of how far it had come, nothing where it did not."""
+    if not task.cancelled():
+        return ""
+    try:
+        task.result()
+    except asyncio.CancelledError as error:
+        return str(error)
+    return ""
 
 
 async def _cancel(tasks: set[asyncio.Task[Answer]]) -> None:

@@ -16,6 +16,7 @@ import trustme
 from aiohttp import web
 
 from connectors.kit.conformance import SystemTime, ask
+from connectors.kit.http import Reply, translated
 from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
@@ -23,6 +24,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_OK,
     OUTCOME_TIMEOUT,
     OUTCOME_UNREACHABLE,
+    Outcome,
 )
 from gateway.domain.answer import Answer
 from gateway.ports import ConnectorSetup
@@ -235,3 +237,35 @@ async def test_a_token_is_renewed_shortly_before_its_end() -> None:
     keeper = TokenKeeper(fetch, SystemTime(), margin_s=5)
 
     assert await keeper.get(0) != await keeper.get(0)
+
+
+@pytest.mark.parametrize(
+    ("stated", "age_s"),
+    [(None, 0), ("0", 0), ("60", 60), ("9" * 30, 2**31), ("-5", 0), ("soon", 0), ("١٢", 0)],
+)
+def test_U37_the_age_of_a_cached_answer_is_taken_off_if_it_can_be_read(stated: str | None, age_s: int) -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+    reply = Reply(200, {} if stated is None else {"Age": stated}, b"")
+
+    assert reply.fetched_at(now) == now - timedelta(seconds=age_s)
+
+
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "AUTH_FAILED(tls)"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "AUTH_FAILED(tls)"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", "UNREACHABLE(reset)"),
+        ("UNEXPECTED_EOF_WHILE_READING", "UNREACHABLE(reset)"),
+    ],
+)
+def test_U8_only_an_alert_that_refuses_us_is_a_refusal(alert: str, told: str) -> None:
+    cause = ssl.SSLError(1, alert)
+    cause.reason = alert
+    error = aiohttp.ClientOSError(1, alert)
+    error.__cause__ = cause
+
+    found = translated(error, is_answering=False)
+
+    assert f"{Outcome.Name(found.outcome).removeprefix('OUTCOME_')}({found.cause})" == told
