@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 
 def new_uscc() -> str:
     """Gives a code nobody has asked about: what is kept from an earlier query cannot answer for it."""
-    return code_of("91", "310115", f"MA{next(_numbers):06X}X"[:9])
+    return code_of("91", "310115", f"MA{next(_numbers):06X}")
 
 
 def query(uscc: str = "", **more: Any) -> pb.CreditQuery:
@@ -205,7 +205,7 @@ async def callers_rig(folder: Path, settings: Settings | None = None) -> AsyncIt
 async def _nothing_left(tasks: set[asyncio.Task[Any]], files: int) -> None:
     """Waits until no task is left that was not there before, and no socket beyond those gRPC keeps for itself."""
     async with asyncio.timeout(5):
-        while asyncio.all_tasks() - tasks or _open_files() > files + _GRPC_FILES:
+        while asyncio.all_tasks() - tasks - {asyncio.current_task()} or _open_files() > files + _GRPC_FILES:
             await asyncio.sleep(0.01)  # gRPC's own threads close sockets a moment later
 
 

@@ -47,6 +47,29 @@ class ForPlatform:
     expected: str
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case of a row of the caller's side or of operations, and what the test asserts of it, in both languages."""
+
+    number: str
+    case_en: str
+    case_zh: str
+    outcome: str
+
+
+def row(number: str, case_en: str, case_zh: str, outcome: str) -> Callable[[Test], Test]:
+    """Declares a test's case and what it asserts, where there is no platform whose outcome could say it."""
+
+    def declare(test: Test) -> Test:
+        name = test.__name__
+        if not name.startswith(f"test_{number}_"):
+            raise ValueError(f"{name}: is declared as a case of {number}; begin its name with test_{number}_")
+        test.row = Row(number, case_en, case_zh, outcome)  # type: ignore[attr-defined]
+        return test
+
+    return declare
+
+
 def told(answer: Answer) -> str:
     """Gives an answer's outcome with its reason, such as "BAD_ANSWER(truncated)" or "OK"."""
     name = Outcome.Name(answer.outcome).removeprefix("OUTCOME_")

@@ -110,7 +110,7 @@ class Caller:
 
     def headers(self, stream: int, fields: Fields, *, is_last: bool = False, is_whole: bool = True) -> bytes:
         """Gives a HEADERS frame and the CONTINUATION frames it needs; not whole, the last one is never said to be the last."""
-        block = self._encoder.encode(list(fields))
+        block = self._encoder.encode(list(fields), huffman=False)  # which is quadratic in hpack
         parts = [block[at : at + LARGEST] for at in range(0, len(block), LARGEST)] or [b""]
         first = HeadersFrame(stream, parts[0], flags=["END_STREAM"] if is_last else [])
         frames: list[HeadersFrame | ContinuationFrame] = [first, *(ContinuationFrame(stream, p) for p in parts[1:])]
@@ -132,7 +132,7 @@ class Caller:
 
     async def send(self, *parts: bytes) -> None:
         """Writes, and waits until the server takes it or has gone."""
-        if self.is_closed:
+        if self.is_closed or self._writer.is_closing():
             return
         with suppress(ConnectionError):
             self._writer.write(b"".join(parts))
@@ -249,6 +249,11 @@ async def caller(
     try:
         hello = SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: window, **(settings or {})})
         await connection.send(preface, hello.serialize(), WindowUpdateFrame(0, window_increment=WIDE).serialize())
+        if preface == PREFACE:
+            # The server holds a caller to its limits once they are acknowledged (RFC 9113 §6.5.3).
+            await connection.until(lambda: connection.is_greeted)
+            await connection.send(PingFrame(opaque_data=b"greeted!").serialize())
+            await connection.until(lambda: any(isinstance(frame, PingFrame) for frame in connection.frames))
         yield connection
     finally:
         listening.cancel()

@@ -3,7 +3,7 @@
     python -m tests.faults.table            # writes docs/faults.md
 
 Rows of the platforms' side (U, P) come from `@fault`, whose outcome each run asserts. Rows of the caller's side and of
-operations (C, D) are listed by the names of the tests that prove them, wherever in the suite they stand.
+operations (C, D) are told by `@row`, or by the names of the tests that prove them, wherever in the suite they stand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.faults.declared import PLATFORMS, Declared
+from tests.faults.declared import PLATFORMS, Declared, Row
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "faults.md"
@@ -47,16 +47,31 @@ def declared_cases() -> list[Declared]:
     return sorted(found, key=lambda case: _order(case.number))
 
 
-def sentences_by_row() -> Mapping[str, Sequence[tuple[str, str]]]:
-    """Gives (sentence, file) of each test of the suite that is named by a row of C or D, by row."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def sentences_by_row() -> Mapping[str, Sequence[tuple[str, str, str]]]:
+    """Gives (case or sentence, outcome, file) of each test of the suite that is named by a row of C or D, by row."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    declared = declared_rows()
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _NUMBERED.fullmatch(node.name)
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            match = _NUMBERED.fullmatch(node.name)
             if match:
-                sentence = match[2].replace("_", " ")
-                found.setdefault(match[1], []).append((sentence, path.relative_to(ROOT).as_posix()))
+                told = declared.get(node.name)
+                sentence = match[2].replace("_", " ") if told is None else f"{told.case_en} {told.case_zh}"
+                outcome = "as said 如所述" if told is None else told.outcome
+                found.setdefault(match[1], []).append((sentence, outcome, path.relative_to(ROOT).as_posix()))
     return dict(sorted(found.items(), key=lambda item: _order(item[0])))
+
+
+def declared_rows() -> Mapping[str, Row]:
+    """Gives what tests of this folder declare of the caller's side and of operations, by the test's name."""
+    return {
+        name: value.row
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))
+        for name, value in vars(importlib.import_module(f"tests.faults.{path.stem}")).items()
+        if isinstance(getattr(value, "row", None), Row)
+    }
 
 
 def page() -> str:
@@ -88,13 +103,20 @@ def page() -> str:
         lines += [f"| {number} | {why} | – | – |" for number, why in UNUSED.items() if number.startswith(kind)]
     named = sentences_by_row()
     for kind in ("C", "D"):
-        lines += ["", f"## {TITLES[kind]}", "", "| # | What the tests hold 测试所断言 | Where 所在 |", "|---|---|---|"]
         lines += [
-            f"| {number} | {sentence} | `{file}` |"
+            "",
+            f"## {TITLES[kind]}",
+            "",
+            "| # | Case, or what the test holds 情形或断言 | Outcome 结果 | Where 所在 |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {number} | {sentence} | {outcome} | `{file}` |"
             for number, tests in named.items()
             if number.startswith(kind)
-            for sentence, file in tests
+            for sentence, outcome, file in tests
         ]
+        lines += [f"| {number} | {why} | – | – |" for number, why in UNUSED.items() if number.startswith(kind)]
     return "\n".join(lines) + "\n"
 
 

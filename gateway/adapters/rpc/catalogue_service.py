@@ -6,8 +6,10 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2_grpc
-from gateway.adapters.rpc.credit_service import Context
+from gateway.adapters.rpc.credit_service import Context, abort
+from gateway.adapters.rpc.requests import check_annotations
 from gateway.domain.catalogue import CATALOGUE, SCHEMA_VERSION, RecordPlan
+from gateway.domain.errors import GatewayError
 
 _TYPES = {
     value: name.removeprefix("TYPE_").lower()
@@ -23,6 +25,10 @@ class CatalogueService(catalogue_service_pb2_grpc.CatalogueServiceServicer):
         self, request: pb.DescribeCatalogueRequest, context: Context
     ) -> pb.DescribeCatalogueResponse:
         """Gives every record type with its fields."""
+        try:
+            check_annotations(request)
+        except GatewayError as error:
+            await abort(context, error)
         return describe(frozenset(request.categories))
 
 

@@ -26,6 +26,7 @@ from gateway.ports import Clock
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 BANK_KEY = "xinyidai-bank"
+_LONGEST_BANK = 128
 _log = structlog.get_logger("gateway.rpc")
 
 
@@ -86,11 +87,15 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self, request_iterator: AsyncIterator[pb.BatchGetCreditViewsRequest], context: Context
     ) -> AsyncIterator[pb.BatchGetCreditViewsResponse]:
         """Answers many queries, in the order they finish; one bad item never ends the stream."""
-        bank = bank_of(context)
+        try:
+            bank = bank_of(context)
+        except GatewayError as error:
+            await abort(context, error)
         room = asyncio.Semaphore(self._batch_concurrency)
         # Bounded: a client that sends without reading is held back, not buffered without end.
         ready: asyncio.Queue[pb.BatchGetCreditViewsResponse | None] = asyncio.Queue(self._batch_concurrency)
         running: set[asyncio.Task[None]] = set()
+        refusals: list[InvalidRequestError] = []
 
         async def work(item: pb.BatchGetCreditViewsRequest, is_repeated_id: bool) -> None:
             try:
@@ -100,13 +105,16 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
         async def read() -> None:
             seen: set[str] = set()
-            async for item in request_iterator:
-                await room.acquire()
-                is_repeated_id = item.correlation_id in seen
-                seen.add(item.correlation_id)
-                task = asyncio.create_task(work(item, is_repeated_id))
-                running.add(task)
-                task.add_done_callback(running.discard)
+            try:
+                async for item in request_iterator:
+                    is_repeated_id = item.correlation_id in seen
+                    await room.acquire()
+                    seen.add(item.correlation_id)
+                    task = asyncio.create_task(work(item, is_repeated_id))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+            except InvalidRequestError as error:  # an item that cannot be read has no id to be answered by
+                refusals.append(error)
             if running:
                 await asyncio.wait(set(running))
             await ready.put(None)
@@ -120,6 +128,8 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             for task in running:
                 task.cancel()
             await asyncio.gather(reader, *running, return_exceptions=True)
+        if refusals:
+            await abort(context, refusals[0])
 
     async def _item(
         self, item: pb.BatchGetCreditViewsRequest, bank: str, *, is_repeated_id: bool
@@ -159,11 +169,21 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
 
 def bank_of(context: Context) -> str:
-    """Gives the asking bank: until banks are known by certificate, the value of the metadata key `xinyidai-bank`."""
+    """Gives the asking bank: until banks are known by certificate, the value of the metadata key `xinyidai-bank`.
+
+    Raises InvalidRequestError for two of them, and for a name that may not stand in the trail as it is.
+    """
+    bank = ""
     for key, value in context.invocation_metadata() or ():
         if key == BANK_KEY:
-            return value if isinstance(value, str) else value.decode("ascii", "replace")
-    return "anonymous"
+            if bank:
+                raise InvalidRequestError(BANK_KEY, "is stated more than once in the metadata")
+            if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+                raise InvalidRequestError(BANK_KEY, "has characters other than printable ASCII in the metadata")
+            if not 0 < len(value) <= _LONGEST_BANK:
+                raise InvalidRequestError(BANK_KEY, f"must have 1 to {_LONGEST_BANK} characters in the metadata")
+            bank = value
+    return bank or "anonymous"
 
 
 def _body(query: CreditQuery) -> bytes:

@@ -39,6 +39,10 @@ class PlatformService(platform_service_pb2_grpc.PlatformServiceServicer):
         self, request: pb.ListPlatformsRequest, context: Context
     ) -> pb.ListPlatformsResponse:
         """Lists all platforms, ordered by id."""
+        try:
+            check_annotations(request)
+        except GatewayError as error:
+            await abort(context, error)
         return pb.ListPlatformsResponse(platforms=[self._describe(p) for p in sorted(self._platforms)])
 
     async def GetPlatform(  # noqa: N802  # named by the proto

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
+from gateway.adapters.rpc.unreadable import Unreadable
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import DeadlineError, InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
@@ -20,8 +21,10 @@ _CATEGORIES: Final = frozenset(CATALOGUE.by_category)
 _PURPOSES: Final = frozenset(Purpose.values()) - {0}
 
 
-def check_annotations(request: Message) -> None:
-    """Raises InvalidRequestError for the first broken rule of the proto annotations."""
+def check_annotations(request: Message | Unreadable) -> None:
+    """Raises InvalidRequestError for the first broken rule of the proto annotations, or for bytes that were no message."""
+    if isinstance(request, Unreadable):
+        request.refuse()
     violations = protovalidate.collect_violations(request, fail_fast=True)
     if violations:
         proto = violations[0].proto

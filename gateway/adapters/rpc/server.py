@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,6 +22,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.unreadable import Registry
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.errors import ConfigError
 
@@ -71,9 +72,10 @@ class RpcServer:
         self._health = health_aio.HealthServicer()
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
-        credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, self._server)
-        platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, self._server)
-        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), self._server)
+        registry: Any = Registry(self._server)
+        credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
+        platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, registry)
+        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)

@@ -1,0 +1,406 @@
+"""What a caller can ask wrongly (fault catalogue, C1 to C11, C17, C18, C21), said on the wire by a raw HTTP/2 client.
+
+Where gRPC's library answers before the gateway sees the call, the test asserts what it says; where that is another status
+than one would choose, the row's text says so. No platform is asked in any of them, and a good call goes through afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_SUBJECT
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.rpc.requests import check_annotations, credit_query
+from gateway.domain.errors import RequestError
+from tests.faults.callers_fixtures import (
+    BATCH,
+    GET,
+    STREAM,
+    Rig,
+    body,
+    callers_rig,
+    new_uscc,
+    request,
+)
+from tests.faults.conftest import quiet_settings
+from tests.faults.declared import row
+from tests.faults.h2_client import Heard, caller, message
+from tests.faults.memory import MIB, forget_peak, memory_bytes
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with callers_rig(tmp_path, quiet_settings()) as this:
+        yield this
+
+
+def code(heard: Heard) -> StatusCode | None:
+    """Gives the status that was said."""
+    return next((code for code in StatusCode if code.value[0] == heard.status), None)
+
+
+async def refused(rig: Rig, path: str, content: bytes, expected: StatusCode, **more: Any) -> Heard:
+    """Holds that a call ends with a status, asks no platform, and harms neither its connection nor anybody else."""
+    async with caller(rig.port) as connection:
+        heard = await connection.call(path, content, **more)
+        assert (code(heard), rig.upstream.calls) == (expected, 0), heard.fields
+        assert code(await connection.call(GET, body())) == StatusCode.OK
+    await rig.is_answering()
+    return heard
+
+
+@row("C1", "the deadline is past on arrival", "到达时截止时间已过", "`DEADLINE_EXCEEDED`, no platform asked 未询问平台")
+async def test_C1_a_deadline_past_on_arrival_asks_no_platform(rig: Rig) -> None:
+    await refused(rig, GET, body(), StatusCode.DEADLINE_EXCEEDED, more=[("grpc-timeout", "1n")])
+
+
+@row("C3", "no deadline", "未设截止时间", "the default of 10 s is applied and echoed 采用默认 10 秒并回显")
+async def test_C3_a_call_without_a_deadline_is_given_the_default_which_is_echoed(rig: Rig) -> None:
+    response = await rig.credit.GetCreditView(request())
+
+    assert response.delivery.deadline.seconds == 10
+
+
+@row("C3", "a deadline of 31 years", "截止时间长达 31 年", "cut to 120 s, which is echoed 截为 120 秒并回显")
+async def test_C3_a_deadline_beyond_the_longest_is_cut_and_echoed(rig: Rig) -> None:
+    async with caller(rig.port) as connection:
+        heard = await connection.call(GET, body(), more=[("grpc-timeout", "99999999M")])
+
+    response = pb.GetCreditViewResponse.FromString(bytes(heard.body[5:]))
+    assert (code(heard), response.delivery.deadline.seconds) == (StatusCode.OK, 120)
+
+
+@row(
+    "C4",
+    "the caller resets its call mid-way",
+    "调用方中途取消",
+    "the platform calls are cancelled within 50 ms, trail: cancelled 50 毫秒内取消平台调用，留痕“已取消”",
+)
+async def test_C4_a_reset_call_ends_its_platform_calls_within_50_ms_and_is_written(rig: Rig) -> None:
+    rig.upstream.delay_s = 30.0
+    took_s = []
+    async with caller(rig.port) as connection:
+        for number in (1, 2, 3):
+            stream = await connection.ask(GET, body())
+            await until(lambda: rig.upstream.under_way == 2)
+
+            left = asyncio.get_running_loop().time()
+            await connection.send(connection.reset(stream))
+            await until(lambda: not fetching())
+            took_s.append(asyncio.get_running_loop().time() - left)
+
+            await until(lambda: rig.upstream.under_way == 0)
+            await until(lambda: len(rig.events()) == number)  # noqa: B023  # awaited before the next turn
+
+    assert rig.events() == ["cancelled"] * 3
+    assert min(took_s) < 0.05  # the least: this machine may be busy, a call that lingers always lingers
+
+
+def fetching() -> list[str]:
+    """Gives the tasks in which a platform is being asked."""
+    return [repr(task) for task in asyncio.all_tasks() if ".fetch" in repr(task.get_coro())]
+
+
+async def until(holds: Any, within_s: float = 5.0) -> None:
+    """Waits until something holds; raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+@row("C5", "a request over the size limit", "请求超过大小上限", "`RESOURCE_EXHAUSTED`")
+async def test_C5_a_request_over_the_size_limit_is_refused(rig: Rig) -> None:
+    await refused(rig, GET, message(bytes(MIB + 1)), StatusCode.RESOURCE_EXHAUSTED)
+
+
+@row("C5", "a length prefix of 2 GiB before three bytes", "长度前缀声称 2 GiB", "`RESOURCE_EXHAUSTED`")
+async def test_C5_a_length_that_lies_is_refused_before_anything_is_kept_for_it(rig: Rig) -> None:
+    await refused(rig, GET, b"\0" + (2**31).to_bytes(4, "big") + b"abc", StatusCode.RESOURCE_EXHAUSTED)
+
+
+@row(
+    "C5",
+    "an answer over the client's own limit",
+    "应答超过客户端自身上限",
+    "the client says `RESOURCE_EXHAUSTED`; the trail has the answer 客户端报 `RESOURCE_EXHAUSTED`，留痕已写",
+)
+async def test_C5_an_answer_over_the_clients_limit_harms_the_client_only(rig: Rig) -> None:
+    small = [("grpc.max_receive_message_length", 64), ("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.port}", options=small) as channel:
+        stub: Any = credit_service_pb2_grpc.CreditServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.GetCreditView(request(), timeout=5)
+
+    assert raised.value.code() == StatusCode.RESOURCE_EXHAUSTED
+    assert rig.events() == ["answered"]
+    await rig.is_answering()
+
+
+@row(
+    "C5",
+    "an answer over the server's limit",
+    "应答超过服务端上限",
+    "`RESOURCE_EXHAUSTED`, the server goes on 服务继续",
+)
+async def test_C5_an_answer_over_the_servers_limit_is_refused_and_the_server_goes_on(tmp_path: Path) -> None:
+    settings = quiet_settings()
+    server = settings.gateway.server.model_copy(update={"max_response_bytes": 64})
+    settings = replace(settings, gateway=settings.gateway.model_copy(update={"server": server}))
+    async with callers_rig(tmp_path, settings) as rig, caller(rig.port) as connection:
+        for _ in range(2):
+            assert code(await connection.call(GET, body())) == StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("path", [GET, STREAM, BATCH])
+@row("C6", "bytes that are no message", "不是消息的字节", "`INVALID_ARGUMENT`")
+async def test_C6_bytes_that_are_no_message_are_an_invalid_argument(rig: Rig, path: str) -> None:
+    heard = await refused(rig, path, message(b"\xff\xff\xff\xff"), StatusCode.INVALID_ARGUMENT)
+
+    assert "no message" in heard.fields["grpc-message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["PlatformService/ListPlatforms", "PlatformService/GetPlatform", "CatalogueService/DescribeCatalogue"]
+)
+@row("C6", "the same at the other services", "其他服务同样", "`INVALID_ARGUMENT`")
+async def test_C6_bytes_that_are_no_message_are_refused_by_every_service(rig: Rig, path: str) -> None:
+    await refused(rig, f"/xinyidai.gateway.v1.{path}", message(b"\xff\xff\xff\xff"), StatusCode.INVALID_ARGUMENT)
+
+
+@row(
+    "C6",
+    "300 random and mangled bodies on one connection",
+    "同一连接上三百个随机或残缺报文",
+    "`INVALID_ARGUMENT`, each 逐一",
+)
+async def test_C6_random_and_mangled_bodies_are_refused_one_by_one(rig: Rig) -> None:
+    chance, whole = random.Random(6), request().SerializeToString()
+    async with caller(rig.port) as connection:
+        for number in range(300):
+            content = chance.randbytes(40) if number % 2 else whole[: chance.randrange(len(whole))]
+            heard = await connection.call(GET, message(content))
+            assert code(heard) == StatusCode.INVALID_ARGUMENT, content.hex()
+
+    assert rig.upstream.calls == 0
+    await rig.is_answering()
+
+
+@pytest.mark.long
+@row("C6", "a million mangled requests", "一百万个残缺请求", "refused or read, no crash 拒绝或读取，无崩溃")
+def test_C6_a_million_mangled_requests_are_refused_or_read_and_nothing_crashes() -> None:
+    chance = random.Random(6)
+    whole = request(request_id="r-1", platforms=["ping"], consent_ids=["c-1"]).SerializeToString()
+    ends = dict.fromkeys(("no message", "refused", "read"), 0)
+    for _ in range(1_000_000):
+        content = bytearray(whole)
+        for _ in range(chance.randrange(1, 4)):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        try:
+            asked = pb.GetCreditViewRequest.FromString(bytes(content))
+            check_annotations(asked)
+            credit_query(asked.query, "bank", ("ping", "pong"))
+            ends["read"] += 1
+        except DecodeError:
+            ends["no message"] += 1
+        except RequestError:
+            ends["refused"] += 1
+
+    assert all(ends.values()), ends
+
+
+@row(
+    "C6",
+    "a call that ends without a message, or in the middle of one",
+    "无消息或消息不完整即结束",
+    "gRPC's library answers nothing and starts no handler; the call's deadline ends it gRPC 库不应答也不处理，截止时间结束该调用",
+)
+async def test_C6_a_call_without_a_whole_message_starts_nothing_and_ends_with_its_deadline(rig: Rig) -> None:
+    for content in (b"", body()[:-3]):
+        await refused(rig, GET, content, StatusCode.DEADLINE_EXCEEDED, more=[("grpc-timeout", "100m")])
+        rig.upstream.calls = 0
+
+
+@row("C7", "invalid UTF-8 in a string", "字符串含非法 UTF-8", "`INVALID_ARGUMENT`")
+async def test_C7_invalid_utf8_in_a_string_is_an_invalid_argument(rig: Rig) -> None:
+    await refused(rig, GET, message(b"\x0a\x04\x0a\x02\xff\xfe"), StatusCode.INVALID_ARGUMENT)
+
+
+@row("C8", "an enum number nobody knows", "未知枚举值", "`INVALID_ARGUMENT`, the field is named 指明字段")
+async def test_C8_an_unknown_purpose_or_category_is_refused_by_name(rig: Rig) -> None:
+    purpose, category = request(), request()
+    purpose.query.purpose = 99  # type: ignore[assignment]
+    category.query.categories.append(999)  # type: ignore[arg-type]
+
+    fields = []
+    for asked in (purpose, category):
+        heard = await refused(rig, GET, message(asked.SerializeToString()), StatusCode.INVALID_ARGUMENT)
+        fields.append(heard.fields["grpc-message"].partition(":")[0])
+        rig.upstream.calls = 0
+
+    assert fields == ["purpose", "categories[0]"]
+
+
+@row("C8", "a field nobody knows", "未知字段", "ignored, not counted 忽略，未计数")
+async def test_C8_an_unknown_field_is_ignored(rig: Rig) -> None:
+    unknown = b"\xf2\x7f\x03new"  # field 2046, length-delimited
+    async with caller(rig.port) as connection:
+        heard = await connection.call(GET, message(request().SerializeToString() + unknown))
+
+    assert (code(heard), rig.events()) == (StatusCode.OK, ["answered"])
+    assert b"new" not in heard.body
+
+
+@row(
+    "C9",
+    "a code with a wrong check digit, letter or length",
+    "信用代码校验位、字符或长度有误",
+    "`INVALID_ARGUMENT`, the place is named 指明位置",
+)
+async def test_C9_a_bad_code_is_refused_with_its_place(rig: Rig) -> None:
+    places = {"91310115MA0TERT168": "position 18", "91310115MI0TERT167": "position 10", "9131": "18"}
+
+    for uscc, place in places.items():
+        heard = await refused(rig, GET, body(uscc), StatusCode.INVALID_ARGUMENT)
+        assert place in heard.fields["grpc-message"]
+        rig.upstream.calls = 0
+
+
+@row("C10", "metadata of 20 KB, 2 MB, or 2,000 keys", "元数据 20 KB、2 MB 或两千个键", "`RESOURCE_EXHAUSTED`")
+async def test_C10_metadata_beyond_the_limit_is_refused(rig: Rig) -> None:
+    many = [(f"x-{number}", "a") for number in range(2_000)]
+    for more in ([("x-big", "a" * 20_000)], [("x-big", "a" * 2_000_000)], many):
+        await refused(rig, GET, body(), StatusCode.RESOURCE_EXHAUSTED, more=more)
+        rig.upstream.calls = 0
+
+
+@row("C10", "the bank stated twice, or not in printable ASCII", "银行标识重复或含不可打印字符", "`INVALID_ARGUMENT`")
+async def test_C10_an_ambiguous_or_unprintable_bank_is_refused(rig: Rig) -> None:
+    key = "xinyidai-bank"
+    for path in (GET, STREAM, BATCH):
+        for more in ([(key, "a"), (key, "b")], [(key, "\xff\xfe")], [(key, "a" * 129)]):
+            heard = await refused(rig, path, body(), StatusCode.INVALID_ARGUMENT, more=more)
+            assert key in heard.fields["grpc-message"]
+            rig.upstream.calls = 0
+
+
+@row(
+    "C10",
+    "a binary key that is no base64",
+    "二进制元数据不是 base64",
+    "`INTERNAL`, said by gRPC's library 由 gRPC 库应答",
+)
+async def test_C10_a_binary_key_that_is_no_base64_is_refused(rig: Rig) -> None:
+    await refused(rig, GET, body(), StatusCode.INTERNAL, more=[("x-bin", "!!! no base64 !!!")])
+
+
+@pytest.mark.parametrize("stated", ["soon", "-5S", "5", ""])
+@row("C11", "a timeout that cannot be read", "超时头无法解析", "`INTERNAL`, said by gRPC's library 由 gRPC 库应答")
+async def test_C11_a_timeout_that_cannot_be_read_is_refused(rig: Rig, stated: str) -> None:
+    await refused(rig, GET, body(), StatusCode.INTERNAL, more=[("grpc-timeout", stated)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"without": [":path"]},
+        {"without": [":scheme"]},
+        {"without": [":authority"]},
+        {"without": ["te"]},
+        {"more": [(":method", "GET")]},
+        {"more": [(":method", "PUT")]},
+    ],
+    ids=["no path", "no scheme", "no authority", "no te", "GET", "PUT"],
+)
+@row(
+    "C11",
+    "a request head that lacks what gRPC needs",
+    "请求头缺少 gRPC 必需项",
+    "the stream is reset (`INTERNAL_ERROR`), the connection lives 重置该流，连接保留",
+)
+async def test_C11_an_incomplete_request_head_resets_its_stream_only(rig: Rig, wrong: dict[str, Any]) -> None:
+    async with caller(rig.port) as connection:
+        heard = await connection.call(GET, body(), **wrong)
+        assert (heard.reset, rig.upstream.calls) == (2, 0)
+        assert code(await connection.call(GET, body())) == StatusCode.OK
+    await rig.is_answering()
+
+
+@row(
+    "C11",
+    "a content type other than application/grpc, or none",
+    "内容类型错误或缺失",
+    "answered all the same: gRPC's library does not look at it 照常应答：gRPC 库不检查",
+)
+async def test_C11_the_content_type_is_not_looked_at(rig: Rig) -> None:
+    async with caller(rig.port) as connection:
+        other = await connection.call(GET, body(), more=[("content-type", "text/plain")])
+        none = await connection.call(GET, body(), without=["content-type"])
+
+    assert (code(other), code(none)) == (StatusCode.OK, StatusCode.OK)
+    assert rig.events() == ["answered", "answered"]
+
+
+@row("C17", "a method or version of the service that does not exist", "方法或服务版本不存在", "`UNIMPLEMENTED`")
+async def test_C17_an_unknown_method_or_version_is_unimplemented(rig: Rig) -> None:
+    for path in (GET + "s", GET.replace(".v1.", ".v9."), "nonsense"):
+        await refused(rig, path, body(), StatusCode.UNIMPLEMENTED)
+        rig.upstream.calls = 0
+
+
+@row(
+    "C18",
+    "a compressed request that grows to 64 MiB",
+    "压缩请求膨胀至 64 MiB",
+    "`RESOURCE_EXHAUSTED`, cut at the limit 至上限即止",
+)
+async def test_C18_a_compressed_bomb_is_cut_at_the_limit(rig: Rig) -> None:
+    bomb = message(gzip.compress(bytes(64 * MIB)), is_compressed=True)
+    forget_peak()
+    before = memory_bytes("VmRSS")
+
+    await refused(rig, GET, bomb, StatusCode.RESOURCE_EXHAUSTED, more=[("grpc-encoding", "gzip")])
+
+    assert memory_bytes("VmHWM") - before < 32 * MIB
+
+
+@row(
+    "C18",
+    "compressed garbage, or a compression nobody knows",
+    "压缩数据损坏或压缩方式未知",
+    "`INTERNAL`, said by gRPC's library 由 gRPC 库应答",
+)
+async def test_C18_compressed_garbage_is_refused(rig: Rig) -> None:
+    for encoding in ([("grpc-encoding", "gzip")], [("grpc-encoding", "snappy")], []):
+        await refused(rig, GET, message(b"zzz", is_compressed=True), StatusCode.INTERNAL, more=encoding)
+        rig.upstream.calls = 0
+
+
+@row(
+    "C21",
+    "one request id with two bodies",
+    "同一请求号、不同内容",
+    "`ALREADY_EXISTS`; the first result stays 首次结果保留",
+)
+async def test_C21_a_request_id_keeps_its_first_result_when_it_comes_with_another_body(rig: Rig) -> None:
+    uscc = new_uscc()
+    first = await rig.credit.GetCreditView(request(uscc, request_id="r-1"))
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await rig.credit.GetCreditView(request(uscc, request_id="r-1", categories=[CATEGORY_SUBJECT]))
+    again = await rig.credit.GetCreditView(request(uscc, request_id="r-1"))
+
+    assert raised.value.code() == StatusCode.ALREADY_EXISTS
+    assert (again.delivery.is_repeated, again.delivery.answer_id) == (True, first.delivery.answer_id)
+    assert rig.upstream.calls == 2
