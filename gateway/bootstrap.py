@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from gateway.settings import Settings, resolve_secret
 
 CONNECTORS: Final = "xinyidai.connectors"
 SANDBOXES: Final = "xinyidai.sandboxes"
+_LAST_ENTRIES_S: Final = 5.0
+_LOOK_S: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,10 @@ class Gateway:
     async def aclose(self) -> None:
         """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost."""
         await self.server.stop(self._drain_s)
+        # gRPC gives a call up before its handler has ended: what was cut off still writes that it was.
+        until = time.monotonic() + _LAST_ENTRIES_S
+        while self.queries.under_way and time.monotonic() < until:  # noqa: ASYNC110  # once in a process's life
+            await asyncio.sleep(_LOOK_S)
         await self._stack.aclose()
 
 

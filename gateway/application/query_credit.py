@@ -88,20 +88,35 @@ class CreditQueries:
         self._observer = observer
         self._permit_for = permit_for
         self._new_answer_id = new_answer_id
+        self._under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many queries have begun and not ended: until they have, the trail must stay open."""
+        return self._under_way
 
     async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
         """Gives the view; raises RequestError, UnansweredError or StoreError, each after its entry in the trail."""
-        story = await self._begin(query, admission)
+        self._under_way += 1
         try:
-            await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
-        except asyncio.CancelledError:
-            await self._note_cancelled(story)
-            raise
-        return await self._finish(story)
+            story = await self._begin(query, admission)
+            try:
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
+            except asyncio.CancelledError:
+                await self._note_cancelled(story)
+                raise
+            return await self._finish(story)
+        finally:
+            self._under_way -= 1
 
     async def stream(self, query: CreditQuery, admission: Admission) -> AsyncIterator[Landed | CreditAnswer]:
         """Yields each answer as it lands with the view so far, and last the final answer; raises as `answer` does."""
-        story = await self._begin(query, admission)
+        self._under_way += 1
+        try:
+            story = await self._begin(query, admission)
+        except BaseException:
+            self._under_way -= 1
+            raise
         queue: asyncio.Queue[Reading | None] = asyncio.Queue()
 
         def take(answer: Answer) -> None:
@@ -130,6 +145,7 @@ class CreditQueries:
             raise
         finally:
             asking.cancel()
+            self._under_way -= 1
 
     async def note_repeated(self, query: CreditQuery, answer_id: str) -> None:
         """Writes that an answer given before was given again under the same request id."""

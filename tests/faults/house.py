@@ -97,12 +97,15 @@ class Footprint:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         return Footprint(frozenset(tasks), open_descriptors())
 
-    async def is_settled(self) -> bool:
-        """Whether no more is open than at this footprint, within the time that sockets need to be closed on both sides."""
+    async def is_settled(self, spare: int = 0) -> bool:
+        """Whether no more is open than at this footprint, within the time that sockets need to be closed on both sides.
+
+        `spare` descriptors may be, such as those that gRPC keeps for itself.
+        """
         until = time.monotonic() + _SETTLING_S
         while time.monotonic() < until:
             now = Footprint.taken()
-            if now.tasks <= self.tasks and now.descriptors <= self.descriptors:
+            if now.tasks <= self.tasks and now.descriptors <= self.descriptors + spare:
                 return True
             await asyncio.sleep(0.005)
         return False
