@@ -19,12 +19,7 @@ from connectors.kit.mapping import PayloadMapping
 from connectors.kit.signing import md5_hex
 from connectors.kit.soap import rows_by_table, soap_request, soap_return
 from connectors.kit.values import Unreadable, count
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
-    OUTCOME_AUTH_FAILED,
-    OUTCOME_BAD_ANSWER,
-    OUTCOME_OK,
-    Outcome,
-)
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_OK, Outcome
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.dates import CHINA
@@ -90,11 +85,8 @@ class AnhuiConnector(HttpConnector):
         return await self._http.exchange("POST", self._path, fetch_by, data=body, headers=headers)
 
     def _open(self, reply: Reply) -> tuple[Outcome.ValueType, Mapping[str, Any], int]:
-        if reply.status in (401, 403):
-            raise PlatformError(OUTCOME_AUTH_FAILED, f"http_{reply.status}")
         if reply.status >= 400 or not reply.body:
-            reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
-            raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
+            self._refuse(reply)
         with reading(reply):
             outer = decode_declared(reply.body, self._charset)
             root = read_xml(soap_return(outer, f"{_OPERATION}Return"))

@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from connectors.kit.charset import decode_declared
-from connectors.kit.connector import HttpConnector, reading
+from connectors.kit.connector import HttpConnector, is_json, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply
@@ -168,13 +168,8 @@ class JiangsuConnector(HttpConnector):
         return self._unseal(document, reply), reply
 
     def _read(self, reply: Reply) -> Any:
-        if not reply.body:
-            reason = "empty" if reply.status < 400 else f"http_{reply.status}"
-            raise PlatformError(OUTCOME_BAD_ANSWER, reason)
-        if reply.status >= 400 and not reply.headers.get("Content-Type", "").startswith("application/json"):
-            refused = reply.status in (401, 403)
-            outcome = OUTCOME_AUTH_FAILED if refused else OUTCOME_BAD_ANSWER
-            raise PlatformError(outcome, f"http_{reply.status}", raw_digest=reply.digest)
+        if not reply.body or (reply.status >= 400 and not is_json(reply)):
+            self._refuse(reply)
         with reading(reply):
             return read_json(decode_declared(reply.body, "utf-8"))
 

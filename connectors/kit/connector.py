@@ -9,14 +9,23 @@ import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
+
+from aiohttp import hdrs
 
 from connectors.kit.documents import BadDocument
+from connectors.kit.envelope import read_verdict
 from connectors.kit.http import HttpCaller, Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.payload import PayloadReader
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_TOO_LARGE
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
+    OUTCOME_NO_RECORDS,
+    OUTCOME_NOT_FOUND,
+    OUTCOME_TOO_LARGE,
+)
 from gateway.domain.answer import Answer, answer_of_error
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
@@ -26,6 +35,9 @@ from gateway.domain.statement import sm3
 from gateway.ports import ConnectorSetup
 
 _TOO_LARGE: Final = frozenset({"too_deep", "too_large"})
+_HAS_NOTHING: Final = frozenset({OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
+_DRIFTS_TOLD: Final = 100
+"""How many kinds of unknown keys are told of one answer: whatever a platform invents, answer and log stay small."""
 _CLOCK_APART_S: Final = 900.0
 """How far a platform's clock may be ahead of ours before its data time is of the future."""
 
@@ -40,6 +52,9 @@ class HttpConnector(ABC):
         except LookupError as error:
             raise ValueError(f"manifest.toml: wire.charset: {charset!r} is no charset") from error
         self._charset: str = charset
+        self._statuses = {
+            int(status): read_verdict(meaning) for status, meaning in manifest.dialect.get("status", {}).items()
+        }
         self._platform = manifest.platform
         self._clock = setup.clock
         self._reader = PayloadReader(manifest.platform, mapping)
@@ -68,12 +83,29 @@ class HttpConnector(ABC):
         try:
             answer = await self._ask(query, permit, fetch_by)
         except PlatformError as error:
+            if error.outcome in _HAS_NOTHING:  # a status that the manifest calls so: it was heard, where it covers
+                return self._reader.empty(
+                    error.outcome, permit.categories, fetched_at=self._clock.now(), raw_digest=error.raw_digest
+                )
             return answer_of_error(self._platform.id, error, permit.categories)
         if answer.said.as_of.seconds > self._clock.now().timestamp() + _CLOCK_APART_S:
             # Taken at its word it would win every choice of the newest: an answer from the future has no data time.
             answer.said.ClearField("as_of")
             answer.said.drifts.add(path=self._as_of_path, reason="date.future")
+        if len(answer.said.drifts) > _DRIFTS_TOLD:
+            del answer.said.drifts[_DRIFTS_TOLD:]
+            answer.said.drifts.add(reason="drifts.cut")
         return answer
+
+    def _refuse(self, reply: Reply) -> NoReturn:
+        """Raises what a status without a document means: what the manifest's [wire.status] says, else no good answer."""
+        verdict = self._statuses.get(reply.status)
+        if verdict is not None:
+            raise PlatformError(verdict.outcome, verdict.reason or f"http_{reply.status}", raw_digest=reply.digest)
+        if reply.status < 300:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "empty", detail=f"HTTP {reply.status} without a body")
+        outcome = OUTCOME_AUTH_FAILED if reply.status in (401, 403) else OUTCOME_BAD_ANSWER
+        raise PlatformError(outcome, f"http_{reply.status}", raw_digest=reply.digest)
 
     @abstractmethod
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
@@ -93,3 +125,8 @@ def reading(reply: Reply) -> Iterator[None]:
 def joined_digest(digests: Sequence[bytes]) -> bytes:
     """Gives one digest for an answer of several bodies: the digest itself for one, the digest of digests for more."""
     return digests[0] if len(digests) == 1 else sm3(b"".join(digests))
+
+
+def is_json(reply: Reply) -> bool:
+    """Whether a reply says that it is JSON."""
+    return reply.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/json")

@@ -30,19 +30,15 @@ import aiohttp
 from aiohttp import hdrs
 
 from connectors.kit.charset import decode_declared
-from connectors.kit.connector import HttpConnector, joined_digest, reading
+from connectors.kit.connector import HttpConnector, is_json, joined_digest, reading
 from connectors.kit.documents import read_json
-from connectors.kit.envelope import Verdict, read_envelope, read_verdict
+from connectors.kit.envelope import read_envelope
 from connectors.kit.http import FORM, Reply
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping, dig
 from connectors.kit.signing import hmac_sm3, sorted_parameters
 from connectors.kit.values import Unreadable, count
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
-    OUTCOME_AUTH_FAILED,
-    OUTCOME_BAD_ANSWER,
-    OUTCOME_OK,
-)
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_OK
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
@@ -95,9 +91,6 @@ class RestConnector(HttpConnector):
         self._path: str = wire["path"]
         self._categories: Mapping[str, str] = wire.get("categories", {})
         self._envelope = read_envelope(wire["envelope"])
-        self._statuses: Mapping[int, Verdict] = {
-            int(status): read_verdict(meaning) for status, meaning in wire.get("status", {}).items()
-        }
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
         self._held_forms: dict[tuple[int, ...], bytes] = {}
@@ -176,27 +169,15 @@ class RestConnector(HttpConnector):
         )
 
     def _open(self, reply: Reply) -> tuple[Any, Any]:
-        """Opens the envelope; a status without a readable envelope is decided by the manifest's table of statuses."""
-        if not reply.body and reply.status < 300:
-            raise PlatformError(OUTCOME_BAD_ANSWER, "empty", detail=f"HTTP {reply.status} without a body")
-        if reply.status >= 400:
-            self._refuse_unreadable(reply)
+        """Opens the envelope; a 4xx with an envelope has a code, and the code decides."""
+        if not reply.body or (reply.status >= 400 and not is_json(reply)):
+            self._refuse(reply)
         with reading(reply):
             if self._charset != "utf-8" or reply.body.startswith(b"\xef\xbb\xbf"):
                 document = read_json(decode_declared(reply.body, self._charset))
             else:
                 document = read_json(reply.body)
         return self._envelope.open(document, raw_digest=reply.digest)
-
-    def _refuse_unreadable(self, reply: Reply) -> None:
-        """Raises PlatformError for a 4xx whose body is no JSON; one that is has a code, and the code decides."""
-        if reply.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/json") and reply.body:
-            return
-        verdict = self._statuses.get(reply.status)
-        if verdict is not None:
-            raise PlatformError(verdict.outcome, verdict.reason or f"http_{reply.status}")
-        outcome = OUTCOME_AUTH_FAILED if reply.status in (401, 403) else OUTCOME_BAD_ANSWER
-        raise PlatformError(outcome, f"http_{reply.status}", raw_digest=reply.digest)
 
     def _has_more(self, payload: Any, pages_read: int) -> bool:
         assert self._paging is not None  # asked only for paged platforms

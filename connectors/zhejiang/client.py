@@ -83,11 +83,8 @@ class ZhejiangConnector(HttpConnector):
         return {**form, "appKey": self._key, "requestTime": moment, "sign": sign}
 
     def _open(self, reply: Reply, envelope: Any) -> Any:
-        if reply.status in (401, 403):
-            raise PlatformError(OUTCOME_AUTH_FAILED, f"http_{reply.status}")
         if reply.status >= 400 or not reply.body:
-            reason = "empty" if not reply.body and reply.status < 400 else f"http_{reply.status}"
-            raise PlatformError(OUTCOME_BAD_ANSWER, reason, raw_digest=reply.digest)
+            self._refuse(reply)
         with reading(reply):
             document = read_json(decode_declared(reply.body, "utf-8"))
         return envelope.open(document, raw_digest=reply.digest)[1]

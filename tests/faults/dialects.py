@@ -79,9 +79,11 @@ Change = Callable[[Document], None]
 
 
 class Dialect(ABC):
-    """One platform's wrapping; `data_path` is a part of the path of the call that brings the data."""
+    """One platform's wrapping; the paths are parts of those of the call that asks and of the one that brings the data."""
 
     data_path: ClassVar[str]
+    question_path: ClassVar[str] = ""
+    """Empty where one call asks and brings the data."""
     content_type: ClassVar[str]
     charset: ClassVar[str] = "utf-8"
     names: ClassVar[Names]
@@ -180,6 +182,7 @@ class Jiangsu(Dialect):
     """JSON sealed by SM4 and signed by SM2 inside an envelope of JSON."""
 
     data_path = "/api/v2/query/result"
+    question_path = "/api/v2/query/submit"
     content_type = "application/json"
     names = Names("tyshxydm", "dataTime", "ztmc", "cfwsh", "wfxwlx", "fkje_wy", "cfjdrq", "cflb")
 

@@ -146,20 +146,21 @@ class Case:
 
     def on_data(self, script: Script) -> None:
         """Plays the script for the request that brings the data; token and submission calls go through."""
-        path = self.dialect.data_path
+        self._on(self.dialect.data_path, script)
 
-        async def only_data(exchange: Exchange) -> None:
+    def on_question(self, script: Script) -> None:
+        """Plays the script for the request that asks, be it that the data come by another; token calls go through."""
+        self._on(self.dialect.question_path or self.dialect.data_path, script)
+
+    def _on(self, path: str, script: Script) -> None:
+        async def only_there(exchange: Exchange) -> None:
             await (script if path in exchange.target else forward)(exchange)
 
-        self.proxy.script = only_data
+        self.proxy.script = only_there
 
     def on_token(self, script: Script) -> None:
         """Plays the script for the calls that fetch a token or secret; the others go through."""
-
-        async def only_token(exchange: Exchange) -> None:
-            await (script if "oken" in exchange.target else forward)(exchange)
-
-        self.proxy.script = only_token
+        self._on("oken", script)
 
     def rewrites(self, change: Change) -> None:
         """Has the data's document changed by `change(document)` before it arrives, sealed and signed anew."""
@@ -212,6 +213,10 @@ class Case:
         """Gives the codes of the enterprises on which the platform holds something."""
         world = self.house.sandboxes[self.platform].simulated.world
         return [uscc for uscc in world.enterprises if world.find(self.platform, uscc) is not None]
+
+    def told_categories(self, seen: Seen) -> set[str]:
+        """Gives the outcomes of the platform's categories."""
+        return {view_pb2.Outcome.Name(c.outcome).removeprefix("OUTCOME_") for c in seen.answer.said.categories}
 
     def check(self, seen: Seen) -> None:
         """Asserts the declared outcome and all that must hold in every row."""

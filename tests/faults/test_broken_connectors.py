@@ -131,7 +131,7 @@ async def test_D10_a_connector_that_waits_for_ever_is_cancelled_at_the_limit(cas
 
     breaks(case, fetching)
 
-    seen = await case.ask(0.5)
+    seen = await case.ask(1.5)
 
     case.check(seen)
 
@@ -159,7 +159,7 @@ async def test_D10_a_connector_that_ignores_its_cancellation_is_left_behind(case
 
     breaks(case, fetching)
 
-    seen = await case.ask(0.5)
+    seen = await case.ask(1.5)
 
     over.set()
     case.check(seen)

@@ -12,7 +12,6 @@ import pytest
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.plugin import Plugin
-from connectors.kit.rest import RestConnector
 from gateway.adapters.resilience.breaker import BreakerPolicy, Breaking
 from gateway.bootstrap import Plugins, find_plugins
 from gateway.domain.platform import Platform
@@ -20,8 +19,6 @@ from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from tests.faults.declared import fault
 from tests.faults.house import Case
 from tests.faults.proxy import Exchange, FaultProxy, Original, answering, head, in_place, once
-
-NO_STATUS = "its answers carry their own codes; only a declared REST dialect maps statuses"
 
 
 @fault("U21", "redirect to another host", "重定向到其他主机", "BAD_ANSWER(redirect)")
@@ -72,8 +69,8 @@ async def test_U23_a_retry_after_that_fits_is_waited_for(case: Case) -> None:
 
 @fault(
     "U23",
-    "429, Retry-After beyond the time left",
-    "429，Retry-After 超出剩余时间",
+    "429 where the data are, Retry-After beyond the time left",
+    "取数得到 429，Retry-After 超出剩余时间",
     "RATE_LIMITED(http_429)",
     jiangsu="TIMEOUT(pending)",
 )
@@ -90,14 +87,13 @@ async def test_U23_a_retry_after_beyond_the_time_left_is_told_at_once(case: Case
 
 @fault(
     "U23",
-    "429, Retry-After as an HTTP date",
-    "429，Retry-After 为 HTTP 日期",
+    "429 to the question, Retry-After as an HTTP date",
+    "提问得到 429，Retry-After 为 HTTP 日期",
     "RATE_LIMITED(http_429)",
-    spared={"jiangsu": "a 429 to a poll paces the poller"},
 )
 async def test_U23_a_retry_after_as_a_date_is_understood(case: Case) -> None:
     moment = datetime.now(UTC) + timedelta(seconds=90)
-    case.on_data(answering(429, ("Retry-After", format_datetime(moment, usegmt=True))))
+    case.on_question(answering(429, ("Retry-After", format_datetime(moment, usegmt=True))))
 
     seen = await case.ask()
 
@@ -105,20 +101,24 @@ async def test_U23_a_retry_after_as_a_date_is_understood(case: Case) -> None:
     assert seen.answer.retry_after_s == pytest.approx(90, abs=3)
 
 
-@fault(
-    "U25",
-    "403 used as a rate limit",
-    "以 403 表示限流",
-    "RATE_LIMITED(http_403)",
-    spared=dict.fromkeys(("jiangsu", "zhejiang", "anhui"), NO_STATUS),
-)
+@fault("U25", "403 used as a rate limit", "以 403 表示限流", "RATE_LIMITED(http_403)")
 async def test_U25_a_manifest_may_say_that_403_is_a_rate_limit(case: Case) -> None:
     case.plugins = with_status(case, "403", "RATE_LIMITED")
-    case.on_data(answering(403, ("Content-Type", "text/plain"), body=b"slow down"))
+    case.on_question(answering(403, ("Content-Type", "text/plain"), body=b"slow down"))
 
     seen = await case.ask()
 
     case.check(seen)
+
+
+@fault("U25", "403 that no manifest explains", "清单未声明的 403", "AUTH_FAILED(http_403)")
+async def test_U25_a_403_that_no_manifest_explains_is_a_refusal_of_ours(case: Case) -> None:
+    case.on_data(answering(403, ("Content-Type", "text/plain"), body=b"no"))
+
+    seen = await case.ask()
+
+    case.check(seen)
+    assert seen.answer.attempts == 1
 
 
 @fault("U26", "503 for as long as it is asked", "持续返回 503", "UNREACHABLE(http_503)")
@@ -185,6 +185,17 @@ async def test_U27_a_404_is_no_word_about_the_enterprise(case: Case) -> None:
 
     case.check(seen)
     assert seen.answer.attempts == 1
+
+
+@fault("U27", "404 that the manifest calls unknown there", "清单声明为“查无此企业”的 404", "NOT_FOUND")
+async def test_U27_a_404_is_a_word_about_the_enterprise_if_the_manifest_says_so(case: Case) -> None:
+    case.plugins = with_status(case, "404", "NOT_FOUND")
+    case.on_data(answering(404, ("Content-Type", "text/plain"), body=b"no such enterprise"))
+
+    seen = await case.ask()
+
+    case.check(seen)
+    assert case.told_categories(seen) == {"NOT_FOUND", "NOT_COVERED"}
 
 
 @fault("U27", "405", "405", "BAD_ANSWER(http_405)")
@@ -258,6 +269,20 @@ async def test_U32_no_content_is_no_answer(case: Case) -> None:
     case.check(seen)
 
 
+@fault("U32", "204 that the manifest calls empty", "清单声明为“无记录”的 204", "NO_RECORDS")
+async def test_U32_no_content_says_that_there_is_nothing_if_the_manifest_says_so(case: Case) -> None:
+    async def play(exchange: Exchange) -> None:
+        exchange.write(head(204))
+
+    case.plugins = with_status(case, "204", "NO_RECORDS")
+    case.on_data(play)
+
+    seen = await case.ask()
+
+    case.check(seen)
+    assert case.told_categories(seen) == {"NO_RECORDS", "NOT_COVERED"}
+
+
 @fault("U32", "200 with an empty body", "200 空响应体", "BAD_ANSWER(empty)")
 async def test_U32_an_empty_body_is_no_answer(case: Case) -> None:
     case.on_data(in_place(lambda original: (b"", ())))
@@ -314,13 +339,15 @@ def behind_breaker(case: Case) -> Plugins:
 
 def with_status(case: Case, status: str, outcome: str) -> Plugins:
     """Gives the plugins with a manifest for this platform that declares what a status means."""
-
-    def build(manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> RestConnector:
-        declared = {**manifest.dialect, "status": {status: f"{outcome}:http_{status}"}}
-        return RestConnector(replace(manifest, dialect=declared), mapping, setup)
-
     found = find_plugins(case.house.settings)
-    plugin = Plugin(f"connectors.{case.platform}", build, secrets=("app_key", "app_secret"))
+    shipped = vars(found.connectors[case.platform])
+
+    def build(manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> Connector:
+        declared = {**manifest.dialect, "status": {status: f"{outcome}:http_{status}"}}
+        connector: Connector = shipped["_build"](replace(manifest, dialect=declared), mapping, setup)
+        return connector
+
+    plugin = Plugin(f"connectors.{case.platform}", build, secrets=shipped["_secrets"])
     return replace(found, connectors={**found.connectors, case.platform: plugin})
 
 

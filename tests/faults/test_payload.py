@@ -174,6 +174,21 @@ async def test_P7_a_million_empty_rows_cost_no_more_than_the_cap(case: Case) -> 
     case.check(seen)
 
 
+@fault("P7", "a row with 100,000 unknown fields", "一行含十万个未知字段", "OK")
+async def test_P7_fields_beyond_all_measure_are_told_of_in_part_only(case: Case) -> None:
+    def change(document: Document) -> None:
+        document.penalties[0].update((f"k{number}", "") for number in range(100_000))
+
+    case.rewrites(change)
+
+    seen = await case.ask(20.0)
+
+    case.check(seen)
+    drifts = seen.answer.said.drifts
+    assert (len(drifts), drifts[-1].reason) == (101, "drifts.cut")
+    assert sum(event["event"] == "platform.drift" for event in seen.events) == 101
+
+
 def rewrite_violation(case: Case, value: object) -> None:
     """Has the first penalty's type of violation say something else."""
 

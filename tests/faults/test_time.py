@@ -56,6 +56,17 @@ def test_U4_the_address_that_lives_is_used_without_waiting_for_the_dead_one(simu
     assert seen.answer.attempts == 1
 
 
+@fault("U4", "both of two addresses are dead", "两个地址均不可用", "TIMEOUT(connect)", is_simulated=True)
+def test_U4_addresses_that_are_all_dead_are_given_up_before_the_querys_time(simulated: Simulated) -> None:
+    simulated.address = lambda url: host_of(url, NAME)
+    simulated.names = {NAME: ["127.0.0.8", "127.0.0.9"]}
+    simulated.black_holes = {"127.0.0.8", "127.0.0.9"}
+
+    seen = simulated.ask(60.0)
+
+    simulated.check(seen, within_s=30.0)
+
+
 @fault("U5", "the TLS handshake stalls", "TLS 握手停滞", "TIMEOUT(connect)", is_simulated=True)
 def test_U5_a_handshake_that_stalls_has_a_limit_of_its_own(simulated: Simulated) -> None:
     # The proxy speaks no TLS: it waits for the end of a request's head, and the client for a hello that never comes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -210,6 +211,22 @@ async def test_U9_no_common_cipher_is_a_fault_of_the_configuration(case: Case) -
 
     case.check(seen)
     assert seen.answer.attempts == 1
+
+
+@fault("U9", "no version of TLS in common", "无共同 TLS 版本", "AUTH_FAILED(tls)")
+async def test_U9_no_common_version_is_a_fault_of_the_configuration(case: Case) -> None:
+    def ancient(context: ssl.SSLContext) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+
+    await refused(case, ancient)
+
+    seen = await case.ask()
+
+    case.check(seen)
+    assert (seen.answer.attempts, "version" in seen.answer.detail) == (1, True)
 
 
 @fault("U21", "redirect from https to http", "从 https 重定向到 http", "BAD_ANSWER(redirect)")
