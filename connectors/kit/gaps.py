@@ -6,7 +6,7 @@ the platform never gives, since no line of the mapping reads it, is no gap but p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,31 +17,37 @@ from gateway.domain.catalogue import RecordPlan
 
 def flagging_gaps(mapping: PayloadMapping, document: Mapping[str, Any]) -> PayloadMapping:
     """Gives the compiled mapping with gaps flagged; `document` is the mapping.toml it was compiled from."""
-    types = {name: _flagging(compiled, document[name]) for name, compiled in mapping.types.items()}
+    types = {name: _flagging(compiled, document[name].get("fields", {})) for name, compiled in mapping.types.items()}
     return replace(mapping, types=types, by_category={held.plan.category: held for held in types.values()})
 
 
-def _flagging(compiled: TypeMapping, table: Mapping[str, Any]) -> TypeMapping:
-    mandatory = _mandatory(compiled.plan, table.get("fields", {}))
-    return replace(compiled, setters=(*compiled.setters, _gaps(mandatory))) if mandatory else compiled
+def _flagging(compiled: TypeMapping, fields: Mapping[str, Any]) -> TypeMapping:
+    mandatory = _mandatory(compiled.plan)
+    setters = [  # one for each field of the table, in its order
+        _flagged_if_missing(put, _key(spec)) if target in mandatory and _key(spec) else put
+        for (target, spec), put in zip(fields.items(), compiled.setters, strict=True)
+    ]
+    return replace(compiled, setters=tuple(setters))
 
 
-def _mandatory(plan: RecordPlan, fields: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Gives (field, field that may stand in its place, payload key) of each mandatory value the platform's rows have."""
-    found = []
-    for field in (*plan.key_always, *((plan.key_document,) if plan.key_document is not None else ())):
-        spec = fields.get(field.name, {})
-        table: Mapping[str, Any] = {"from": spec} if isinstance(spec, str) else spec
-        key = table.get("from") or table.get("name") or table.get("code")
-        if key is not None:
-            found.append((field.name, table.get("indefinite", field.name), key))
-    return found
+def _mandatory(plan: RecordPlan) -> set[str]:
+    always = {field.name for field in plan.key_always}
+    return always | ({plan.key_document.name} if plan.key_document is not None else set())
 
 
-def _gaps(mandatory: Sequence[tuple[str, str, str]]) -> Setter:
-    def put(_row: Row, values: dict[str, Any], flagged: Flagged) -> None:
-        for target, instead, key in mandatory:
-            if target not in values and instead not in values and not any(key == told for told, _, _ in flagged):
-                flagged.append((key, "value.missing", None))
+def _key(spec: Any) -> str:
+    """Gives the payload key that a field is read from, the first of several; none for a constant."""
+    if isinstance(spec, str):
+        return spec
+    return str(spec.get("from") or spec.get("name") or spec.get("code") or "")
 
-    return put
+
+def _flagged_if_missing(put: Setter, key: str) -> Setter:
+    def put_or_flag(row: Row, flagged: Flagged) -> bytes:
+        flaws = len(flagged)
+        written = put(row, flagged)
+        if not written and len(flagged) == flaws:
+            flagged.append((key, "value.missing", None))
+        return written
+
+    return put_or_flag

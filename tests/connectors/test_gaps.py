@@ -9,6 +9,7 @@ import pytest
 from connectors.kit.gaps import flagging_gaps
 from connectors.kit.mapping import Drifts, compile_mapping
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import MatchMethod
 
 MAPPING: dict[str, Any] = {
     "penalties": {
@@ -20,8 +21,8 @@ MAPPING: dict[str, Any] = {
 
 def flagged(row: dict[str, Any], mapping: dict[str, Any] = MAPPING) -> list[tuple[str, str]]:
     compiled = flagging_gaps(compile_mapping(mapping), mapping)
-    records = view_pb2.Records()
-    compiled.types["penalties"].add_record(records.penalties, row, "rows", 0, "p", Drifts())
+    said_by: dict[int, bytes] = dict.fromkeys(MatchMethod.values(), b"")
+    records = view_pb2.Records.FromString(b"".join(compiled.types["penalties"].encode([row], said_by, Drifts())))
     return [(drift.path, drift.reason) for drift in records.penalties[0].envelope.drifts]
 
 
