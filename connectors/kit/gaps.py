@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.kit.mapping import PayloadMapping, TypeMapping
-from connectors.kit.setters import Flagged, Row, Setter
+from connectors.kit.setters import Flagged, Put, Row, Setter
 from gateway.domain.catalogue import RecordPlan
 
 
@@ -23,9 +23,9 @@ def flagging_gaps(mapping: PayloadMapping, document: Mapping[str, Any]) -> Paylo
 
 def _flagging(compiled: TypeMapping, fields: Mapping[str, Any]) -> TypeMapping:
     mandatory = _mandatory(compiled.plan)
-    setters = [  # one for each field of the table, in its order
-        _flagged_if_missing(put, _key(spec)) if target in mandatory and _key(spec) else put
-        for (target, spec), put in zip(fields.items(), compiled.setters, strict=True)
+    setters = [  # one for each field of the table, in its order; without keys, one is asked about rows that lack its own too
+        Setter(_flagged_if_missing(setter.put, _key(spec)), ()) if target in mandatory and _key(spec) else setter
+        for (target, spec), setter in zip(fields.items(), compiled.setters, strict=True)
     ]
     return replace(compiled, setters=tuple(setters))
 
@@ -42,7 +42,7 @@ def _key(spec: Any) -> str:
     return str(spec.get("from") or spec.get("name") or spec.get("code") or "")
 
 
-def _flagged_if_missing(put: Setter, key: str) -> Setter:
+def _flagged_if_missing(put: Put, key: str) -> Put:
     def put_or_flag(row: Row, flagged: Flagged) -> bytes:
         flaws = len(flagged)
         written = put(row, flagged)
