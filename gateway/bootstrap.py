@@ -17,7 +17,6 @@ import aiohttp
 
 from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.resilience.chain import resilient
-from gateway.adapters.resilience.retry import RetryPolicy
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
@@ -155,7 +154,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         connectors = {
             name: resilient(
                 connector,
-                RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
+                settings.resilience_of(name).retry.policy(),
                 clock,
             )
             for name, connector in inner.items()
