@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gateway.adapters.resilience.breaker import BreakerPolicy
 from gateway.adapters.resilience.bulkhead import BulkheadPolicy
+from gateway.adapters.resilience.chain import ChainPolicy
 from gateway.adapters.resilience.hedge import HedgePolicy
 from gateway.adapters.resilience.quota import MaintenanceWindow, QuotaPolicy
 from gateway.adapters.resilience.retry import RetryPolicy
@@ -175,6 +176,17 @@ class ResilienceTable(_Table):
     bulkhead: BulkheadTable = BulkheadTable()
     retry: RetryTable = RetryTable()
     hedge: HedgeTable = HedgeTable()
+
+    def policy(self, limits: PlatformLimits) -> ChainPolicy:
+        """Gives what the chain takes; raises ValueError for a limit of the manifest that is none."""
+        return ChainPolicy(
+            cache=self.cache.policy(),
+            quota=self.quota.policy(limits),
+            breaker=self.breaker.policy(),
+            bulkhead=self.bulkhead.policy(),
+            retry=self.retry.policy(),
+            hedge=self.hedge.policy(),
+        )
 
 
 def read_resilience(

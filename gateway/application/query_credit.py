@@ -24,7 +24,7 @@ from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import obstacle
 from gateway.domain.visible import visible
-from gateway.ports import AuditLog, Clock, Connector, QueryObserver
+from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, QueryObserver
 
 _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)
@@ -79,6 +79,7 @@ class CreditQueries:
         *,
         permit_for: Callable[[CreditQuery], Permit],
         new_answer_id: Callable[[datetime], str],
+        kept: KeptAnswers | None = None,
     ) -> None:
         self._connectors = connectors
         self._reader = reader
@@ -88,12 +89,13 @@ class CreditQueries:
         self._observer = observer
         self._permit_for = permit_for
         self._new_answer_id = new_answer_id
+        self._kept = kept
 
     async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
         """Gives the view; raises RequestError, UnansweredError or StoreError, each after its entry in the trail."""
         story = await self._begin(query, admission)
         try:
-            await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
+            await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take, self._kept)
         except asyncio.CancelledError:
             await self._note_cancelled(story)
             raise
@@ -109,7 +111,7 @@ class CreditQueries:
 
         async def ask() -> None:
             try:
-                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take)
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take, self._kept)
             finally:
                 queue.put_nowait(None)
 
@@ -138,8 +140,9 @@ class CreditQueries:
     async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
         story = _Story(query, admission, self._new_answer_id(admission.at), self._reader)
         try:
-            if admission.fetch_by <= self._clock.monotonic():
-                raise DeadlineError("the deadline is past or too short to ask any platform")
+            # Too short to ask is not too short to answer from what is kept; if that does not suffice, the verdict says so.
+            if admission.deadline <= self._clock.monotonic():
+                raise DeadlineError("the deadline is past")
             story.permit = self._permit_for(query)
         except RequestError as error:
             await self._write(story, "refused", reason=error.reason)
@@ -151,6 +154,9 @@ class CreditQueries:
         answers = tuple(reading.answer for reading in readings)
         for answer in answers:
             self._observer.answer_landed(answer)
+        if story.distrusted and self._kept is not None:
+            for platform in story.distrusted:
+                await self._kept.forget(story.query.uscc.value, platform)
         refusal = obstacle(story.query, answers)
         if refusal is not None:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
@@ -185,12 +191,19 @@ class _Story:
         self.admission = admission
         self.answer_id = answer_id
         self.permit = Permit(kind="", categories=())
+        self.distrusted: list[str] = []
         self._reader = reader
         self._readings: dict[str, Reading] = {}
 
     def take(self, answer: Answer) -> Reading:
-        """Reads one answer and keeps it."""
-        reading = self._reader.read(answer, self.query.uscc.value)
+        """Reads one answer and keeps it; one that may not enter the merge is not to be given to the next query either."""
+        try:
+            reading = self._reader.read(answer, self.query.uscc.value)
+        except Exception:
+            self.distrusted.append(answer.platform)
+            raise
+        if reading.answer is not answer:
+            self.distrusted.append(answer.platform)
         self._readings[answer.platform] = reading
         return reading
 

@@ -21,15 +21,28 @@ _OPTIONS = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
 
 
 def query_message(
-    uscc: str, purpose: str, platforms: Sequence[str], categories: Sequence[str]
+    uscc: str,
+    purpose: str,
+    platforms: Sequence[str],
+    categories: Sequence[str],
+    *,
+    oldest_s: float | None = None,
+    is_stale_acceptable: bool = False,
 ) -> credit_service_pb2.CreditQuery:
-    """Gives the query; raises ValueError naming an unknown purpose or category and what is known."""
-    return credit_service_pb2.CreditQuery(
+    """Gives the query; raises ValueError naming an unknown purpose or category and what is known.
+
+    `oldest_s` is the oldest acceptable age of a kept answer: None leaves it to the categories, 0 accepts none.
+    """
+    message = credit_service_pb2.CreditQuery(
         uscc=uscc,
         purpose=Purpose.Value(_known(purpose, "PURPOSE_", Purpose.keys())),
         platforms=platforms,
         categories=[Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories],
+        is_stale_acceptable=is_stale_acceptable,
     )
+    if oldest_s is not None:
+        message.oldest_acceptable_age.FromNanoseconds(round(oldest_s * 1e9))
+    return message
 
 
 def _known(name: str, prefix: str, known: Sequence[str]) -> str:

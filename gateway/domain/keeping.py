@@ -101,7 +101,7 @@ class Keeping:
         """Gives what is to be kept of a platform's answer; None when nothing is: it was not heard whole, or may not be."""
         policy = self._policy
         outcome = answer.said.outcome
-        if not policy.enabled or outcome not in _WHOLE:
+        if not policy.enabled or outcome not in _WHOLE or answer.said.platform != self._platform:
             return None
         lifetimes = [self._lifetimes[category] for category in categories if category in self._lifetimes]
         is_negative = outcome in _NEGATIVE

@@ -14,10 +14,11 @@ from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.delivery import credit_view_response, fill_delivery
 from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
-from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries
+from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
 from gateway.domain.errors import GatewayError, InvalidRequestError
 from gateway.domain.query import CreditQuery
@@ -42,6 +43,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         default_deadline_s: float,
         longest_deadline_s: float,
         batch_concurrency: int,
+        admissions: Admissions,
     ) -> None:
         self._queries = queries
         self._request_ids = request_ids
@@ -50,6 +52,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._batch_concurrency = batch_concurrency
+        self._admissions = admissions
 
     async def GetCreditView(  # noqa: N802  # named by the proto
         self, request: pb.GetCreditViewRequest, context: Context
@@ -57,8 +60,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         """Asks all platforms at once and answers with the merged view."""
         try:
             admission = self._admit(context)
-            check_annotations(request)
-            return await self._view(request.query, bank_of(context), admission)
+            bank = bank_of(context)
+            if not self._admissions.try_enter(bank):
+                await self._admissions.wait(bank, admission.fetch_by)
+            try:
+                check_annotations(request)
+                return await self._view(request.query, bank, admission)
+            finally:
+                self._admissions.leave(bank)
         except Exception as error:
             await abort(context, error)
 
@@ -68,17 +77,16 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         """Sends each platform's answer as it lands, and last the final view."""
         try:
             admission = self._admit(context)
-            check_annotations(request)
-            query = credit_query(request.query, bank_of(context), self._platforms)
-            async for step in self._queries.stream(query, admission):
-                if isinstance(step, CreditAnswer):
-                    final = credit_view_response(step, query, admission)
-                    yield pb.StreamCreditViewResponse(final=final)
-                    continue
-                shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
-                landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
-                fill_delivery(landed.delivery, step.answer, shown, now=admission.at)
-                yield pb.StreamCreditViewResponse(answer_landed=landed)
+            bank = bank_of(context)
+            if not self._admissions.try_enter(bank):
+                await self._admissions.wait(bank, admission.fetch_by)
+            try:
+                check_annotations(request)
+                query = credit_query(request.query, bank, self._platforms)
+                async for step in self._queries.stream(query, admission):
+                    yield _step(step, query, admission)
+            finally:
+                self._admissions.leave(bank)
         except Exception as error:
             await abort(context, error)
 
@@ -132,7 +140,12 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             if is_repeated_id:
                 raise InvalidRequestError("correlation_id", "was used before in this stream")
             check_annotations(item)
-            response.view.CopyFrom(await self._view(item.query, bank, admission, is_batch=True))
+            if not self._admissions.try_enter(bank, is_batch=True):
+                await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
+            try:
+                response.view.CopyFrom(await self._view(item.query, bank, admission, is_batch=True))
+            finally:
+                self._admissions.leave(bank)
         except Exception as error:
             response.error.CopyFrom(_status_for(error))
         return response
@@ -156,6 +169,15 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             longest_s=self._longest_deadline_s,
         )
         return Admission(self._clock.now(), arrived, arrived + allowed_s)
+
+
+def _step(step: Landed | CreditAnswer, query: CreditQuery, admission: Admission) -> pb.StreamCreditViewResponse:
+    if isinstance(step, CreditAnswer):
+        return pb.StreamCreditViewResponse(final=credit_view_response(step, query, admission))
+    shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
+    landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
+    fill_delivery(landed.delivery, step.answer, shown, now=admission.at)
+    return pb.StreamCreditViewResponse(answer_landed=landed)
 
 
 def bank_of(context: Context) -> str:

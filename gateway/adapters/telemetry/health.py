@@ -64,7 +64,7 @@ class PlatformHealth:
         Down and up are judged by the last call alone: an operator hears of each change once.
         """
         said = answer.said
-        outcome = said.outcome
+        outcome = said.outcome if answer.stale_because is None else answer.stale_because
         if outcome in _NOT_CALLS:
             return None
         platform = said.platform
