@@ -55,8 +55,9 @@ class CacheTable(_Table):
 
 
 class QuotaTable(_Table):
-    """How often a platform may be asked here; see `QuotaPolicy`."""
+    """How often a platform may be asked here; see `QuotaPolicy`. Where somebody else keeps count it is not enabled."""
 
+    enabled: bool = True
     calls_per_s: float | None = Field(default=_QUOTA.calls_per_s, gt=0, allow_inf_nan=False)
     calls_per_day: int | None = Field(default=_QUOTA.calls_per_day, ge=0)
     paid_calls_per_day: int | None = Field(default=_QUOTA.paid_calls_per_day, ge=0)
@@ -77,10 +78,12 @@ class QuotaTable(_Table):
 
         Raises ValueError for a maintenance window that is none.
         """
+        if not self.enabled:
+            return QuotaPolicy()
         windows = (*limits.maintenance_windows, *self.maintenance)
         return QuotaPolicy(
             **{
-                **self.model_dump(),
+                **self.model_dump(exclude={"enabled"}),
                 "calls_per_s": _tighter(self.calls_per_s, limits.calls_per_second or None),
                 "calls_per_day": _tighter(self.calls_per_day, limits.calls_per_day or None),
                 "maintenance": tuple(MaintenanceWindow.parse(window) for window in windows),

@@ -77,9 +77,9 @@ class _Bounded(TLRUCache[AnswerKey, KeptAnswer]):
     """
 
     def __init__(self, clock: Clock, most_answers: int, most_bytes: int) -> None:
-        self._least = -(-most_bytes // most_answers)
+        self._least = max(1, most_bytes // most_answers)
         self._by_uscc: dict[str, set[AnswerKey]] = {}
-        super().__init__(most_bytes, _ends_at, timer=clock.monotonic, getsizeof=self._size)
+        super().__init__(self._least * most_answers, _ends_at, timer=clock.monotonic, getsizeof=self._size)
 
     def about(self, uscc: str) -> Collection[AnswerKey]:
         """Gives the keys of what is kept about an enterprise."""
