@@ -18,6 +18,7 @@ import aiohttp
 from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
 from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.platform_service import PlatformService
@@ -201,6 +202,7 @@ async def build_gateway(
                 health,
                 lambda name: getattr(inner[name], "clock_skew_s", None),
             ),
+            AdminService(chains),
             health,
             tuple(connectors),
             ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),

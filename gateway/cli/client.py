@@ -11,6 +11,8 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
 from gateway._pb.xinyidai.gateway.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     credit_service_pb2,
     credit_service_pb2_grpc,
     platform_service_pb2,
@@ -72,6 +74,26 @@ async def list_platforms(address: str) -> Sequence[platform_service_pb2.Platform
             platform_service_pb2.ListPlatformsRequest(), timeout=10
         )
         return response.platforms
+
+
+async def show_platform(address: str, platform: str) -> admin_service_pb2.ShowPlatformResponse:
+    """Asks what is in force around one platform; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        response: admin_service_pb2.ShowPlatformResponse = await stub.ShowPlatform(
+            admin_service_pb2.ShowPlatformRequest(platform=platform), timeout=10
+        )
+        return response
+
+
+async def purge_answers(address: str, uscc: str, platform: str) -> int:
+    """Has the kept answers about an enterprise forgotten and gives their number; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        response: admin_service_pb2.PurgeAnswersResponse = await stub.PurgeAnswers(
+            admin_service_pb2.PurgeAnswersRequest(uscc=uscc, platform=platform), timeout=10
+        )
+        return response.answer_count
 
 
 def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:

@@ -97,6 +97,10 @@ class Chains:
         """Gives a platform's answer if it need not be asked for."""
         return self._at_hand[platform](query, permit, fetch_by)
 
+    def under_way(self, platform: str) -> int:
+        """Gives how many calls of a platform are under way, each for one query or for many."""
+        return self._flights.under_way(platform)
+
     async def forget(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise, and keeps nothing of what is under way; gives how many answers."""
         self._flights.disown((uscc,))

@@ -35,6 +35,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
+    def under_way(self, platform: str) -> int:
+        """Gives how many calls of a platform are under way."""
+        return sum([flight.key[0].platform == platform for flight in self._all])
+
     def joinable(self, key: AnswerKey, *, is_batch: bool) -> Flight | None:
         """Gives a call under way for that answer; a batch query takes an interactive one's too."""
         flight = self._joinable.get((key, False))
