@@ -120,7 +120,7 @@ class Platforms:
         self.began: list[float] = []
         self.asked: list[CreditQuery] = []
         self.cancelled_at: list[float] = []
-        self._act = act
+        self.act = act
 
     @property
     def calls(self) -> int:
@@ -137,7 +137,7 @@ class Platforms:
         except asyncio.CancelledError:
             self.cancelled_at.append(loop.time())
             raise
-        return self._act(number)
+        return self.act(number)
 
 
 def told(outcome: Outcome.ValueType, reason: str = "", retry_after_s: float | None = None) -> Answer:
