@@ -26,6 +26,7 @@ from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.telemetry.call_log import CallLog
@@ -184,6 +185,7 @@ async def build_gateway(
             permit_for=development_permit,
             new_answer_id=new_answer_id,
             kept=chains,
+            views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
         )
         limits = settings.gateway.server
         server = RpcServer(
@@ -202,7 +204,7 @@ async def build_gateway(
                 health,
                 lambda name: getattr(inner[name], "clock_skew_s", None),
             ),
-            AdminService(chains),
+            AdminService(chains, queries.forget),
             health,
             tuple(connectors),
             ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),

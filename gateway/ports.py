@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 import aiohttp
@@ -14,6 +14,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
+from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 
@@ -117,6 +118,22 @@ class KeptAnswers(Protocol):
 
     async def forget(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise; gives how many answers that were."""
+        ...
+
+
+class KeptViews(Protocol):
+    """Whoever keeps the views that were made of kept answers, so that the same question is not merged anew."""
+
+    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> Merged | None:
+        """Gives the view of these very answers, ordered by platform; None where it is not kept."""
+        ...
+
+    def keep(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged) -> None:
+        """Keeps the view of these answers; it must not be changed any more."""
+        ...
+
+    def forget(self, uscc: str) -> None:
+        """Forgets the views of an enterprise."""
         ...
 
 

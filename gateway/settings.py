@@ -87,6 +87,7 @@ class CacheSettings(_Strict):
 
     most_answers: int = Field(default=50_000, ge=1)
     most_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    most_view_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
 
 
 class LogSettings(_Strict):

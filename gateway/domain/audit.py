@@ -117,4 +117,4 @@ def _platform_entry(answer: Answer) -> PlatformEntry:
 
 def record_count(answer: Answer) -> int:
     """Gives the number of records the platform sent."""
-    return sum(category.record_count for category in answer.said.categories)
+    return sum([category.record_count for category in answer.said.categories])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -22,8 +22,10 @@ _log = structlog.get_logger("gateway.admin")
 class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     """Serves the operator."""
 
-    def __init__(self, chains: Chains) -> None:
+    def __init__(self, chains: Chains, forget: Callable[[str, str | None], Awaitable[int]]) -> None:
+        """Takes what forgets an enterprise's kept answers, of one platform or of all, and gives how many they were."""
         self._chains = chains
+        self._forget = forget
 
     async def ShowPlatform(  # noqa: N802  # named by the proto
         self, request: pb.ShowPlatformRequest, context: Context
@@ -48,7 +50,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
             if request.platform:
                 self._require_known(request.platform)
             uscc = Uscc.parse(request.uscc)
-            forgotten = await self._chains.forget(uscc.value, request.platform or None)
+            forgotten = await self._forget(uscc.value, request.platform or None)
             _log.warning("cache.purged", uscc=uscc.value, platform=request.platform or "all", answers=forgotten)
             return pb.PurgeAnswersResponse(answer_count=forgotten)
         except Exception as error:
