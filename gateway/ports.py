@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
@@ -121,15 +121,24 @@ class KeptAnswers(Protocol):
         ...
 
 
+class KeptView(NamedTuple):
+    """A view with its bytes, empty where they are not kept."""
+
+    merged: Merged
+    encoded: bytes = b""
+
+
 class KeptViews(Protocol):
     """Whoever keeps the views that were made of kept answers, so that the same question is not merged anew."""
 
-    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> Merged | None:
+    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> KeptView | None:
         """Gives the view of these very answers, ordered by platform; None where it is not kept."""
         ...
 
-    def keep(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged) -> None:
-        """Keeps the view of these answers; it must not be changed any more."""
+    def keep(
+        self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged
+    ) -> KeptView:
+        """Keeps the view of these answers, which must not be changed any more, and gives it with its bytes."""
         ...
 
     def forget(self, uscc: str) -> None:

@@ -24,7 +24,7 @@ from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible
-from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptViews, QueryObserver
+from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptView, KeptViews, QueryObserver
 
 _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)
@@ -50,11 +50,12 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class CreditAnswer:
-    """A view with what delivery needs: `answers` are ordered by platform id."""
+    """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept."""
 
     answer_id: str
     view: view_pb2.CreditView
     answers: tuple[Answer, ...]
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ class CreditQueries:
     async def _finish(self, story: _Story) -> CreditAnswer:
         query, permit, as_of = story.query, story.permit, china_date(story.admission.at)
         views = self._views if story.is_all_kept else None
-        merged = views.find(query, permit, as_of, story.answers()) if views is not None else None
-        readings = story.in_order() if merged is None else ()
+        kept = views.find(query, permit, as_of, story.answers()) if views is not None else None
+        readings = story.in_order() if kept is None else ()
         answers = story.answers()
         for answer in answers:
             self._observer.answer_landed(answer)
@@ -171,12 +172,12 @@ class CreditQueries:
         if refusal is not None:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
             raise refusal
-        if merged is None:
-            merged = self._merger.merge(readings, query, permit, as_of)
+        if kept is None:
+            kept = KeptView(self._merger.merge(readings, query, permit, as_of))
             if views is not None and not story.distrusted:
-                views.keep(query, permit, as_of, answers, merged)
-        await self._write(story, "answered", answers, merged)
-        return CreditAnswer(story.answer_id, merged.view, answers)
+                kept = views.keep(query, permit, as_of, answers, kept.merged)
+        await self._write(story, "answered", answers, kept.merged)
+        return CreditAnswer(story.answer_id, kept.merged.view, answers, kept.encoded)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()

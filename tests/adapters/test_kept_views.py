@@ -15,6 +15,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
+from gateway.ports import KeptView
 from tests.adapters.simulated import COVERED, DEMO, OTHER, MovedClock, asking, heard, permit
 
 DAY = date(2026, 11, 25)
@@ -31,18 +32,19 @@ def views(clock: MovedClock | None = None, most_bytes: int = MIB) -> LocalKeptVi
 
 def find(
     kept: LocalKeptViews, query: CreditQuery, answers: list[Answer], *, day: date = DAY, by: Permit | None = None
-) -> Merged | None:
+) -> KeptView | None:
     return kept.find(query, by or permit(query), day, answers)
 
 
 def test_the_same_question_about_the_same_answers_has_the_same_view() -> None:
     kept, query, answers, made = views(), asking(), [heard(), heard(platform_id="b")], merged()
 
-    kept.keep(query, permit(query), DAY, answers, made)
+    given = kept.keep(query, permit(query), DAY, answers, made)
 
     aged = [answer._replace(cache_age_s=5.0, latency_s=1.0) for answer in answers]
-    assert find(kept, query, aged) is made
-    assert find(kept, replace(query, bank="two", request_id="r-2"), answers) is made
+    assert given == KeptView(made, made.view.SerializeToString())
+    assert find(kept, query, aged) is given
+    assert find(kept, replace(query, bank="two", request_id="r-2"), answers) is given
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.catalogue_service import CatalogueService
-from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.errors import ConfigError
@@ -77,6 +77,7 @@ class RpcServer:
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, self._server)
+        self._server.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, self._server)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, self._server)
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), self._server)

@@ -18,31 +18,30 @@ from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
-from gateway.ports import Clock
+from gateway.ports import Clock, KeptView
 
 _KEPT_S: Final = 3_600.0
 _MOST_SCOPES: Final = 8  # of one enterprise
-_IN_MEMORY: Final = 7  # times the encoded size; see `answer_cache.py`
+_IN_MEMORY: Final = 8  # times the encoded size, itself included; see `answer_cache.py`
 _AROUND: Final = 1_500
 
 _Scope = tuple[int, tuple[int, ...], tuple[str, ...], str, tuple[int, ...], date]
 
 
-class _KeptView(NamedTuple):
+class _Kept(NamedTuple):
     said: tuple[view_pb2.Answer, ...]
-    merged: Merged
-    size: int
+    view: KeptView
 
 
 class LocalKeptViews:
     """Keeps views in this process, bounded in bytes, by enterprise; fulfils `KeptViews`."""
 
     def __init__(self, clock: Clock, *, most_bytes: int) -> None:
-        self._by_uscc: TTLCache[str, dict[_Scope, _KeptView]] = TTLCache(
+        self._by_uscc: TTLCache[str, dict[_Scope, _Kept]] = TTLCache(
             most_bytes, _KEPT_S, timer=clock.monotonic, getsizeof=_size
         )
 
-    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> Merged | None:
+    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> KeptView | None:
         """Gives the view of these very answers, ordered by platform; None where it is not kept."""
         try:
             kept = self._by_uscc[query.uscc.value][_scope(query, permit, as_of)]
@@ -51,20 +50,23 @@ class LocalKeptViews:
         for answer, said in zip(answers, kept.said, strict=True):
             if answer.said is not said and answer.said != said:
                 return None
-        return kept.merged
+        return kept.view
 
-    def keep(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged) -> None:
-        """Keeps the view of these answers; it must not be changed any more."""
+    def keep(
+        self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged
+    ) -> KeptView:
+        """Keeps the view of these answers, which must not be changed any more, and gives it with its bytes."""
         uscc = query.uscc.value
         views = dict(self._by_uscc.get(uscc, {}))
         if len(views) >= _MOST_SCOPES:
             del views[next(iter(views))]
-        size = merged.view.ByteSize() * _IN_MEMORY + _AROUND
-        views[_scope(query, permit, as_of)] = _KeptView(tuple([answer.said for answer in answers]), merged, size)
+        view = KeptView(merged, merged.view.SerializeToString())
+        views[_scope(query, permit, as_of)] = _Kept(tuple([answer.said for answer in answers]), view)
         try:
             self._by_uscc[uscc] = views
         except ValueError:  # cachetools' word for too large
             self.forget(uscc)
+        return view
 
     def forget(self, uscc: str) -> None:
         """Forgets the views of an enterprise."""
@@ -75,5 +77,5 @@ def _scope(query: CreditQuery, permit: Permit, as_of: date) -> _Scope:
     return query.purpose, query.categories, query.platforms, permit.kind, permit.categories, as_of
 
 
-def _size(views: dict[_Scope, _KeptView]) -> int:
-    return sum([view.size for view in views.values()])
+def _size(views: dict[_Scope, _Kept]) -> int:
+    return sum([len(kept.view.encoded) * _IN_MEMORY + _AROUND for kept in views.values()])
