@@ -215,10 +215,8 @@ async def build_gateway(
     return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
 
 
-def _chains(
-    settings: Settings, connectors: Mapping[str, Connector], clock: SystemClock, observer: CallObserver
-) -> Chains:
-    """Puts the wrappers around the connectors; raises ConfigError with every fault."""
+def _policies(settings: Settings, connectors: Mapping[str, Connector]) -> dict[str, ChainPolicy]:
+    """Gives what each platform's wrappers hold to; raises ConfigError with every fault."""
     policies: dict[str, ChainPolicy] = {}
     faults: list[str] = []
     for name, connector in connectors.items():
@@ -228,6 +226,14 @@ def _chains(
             faults.append(f"connector {name}: manifest.toml: limits: {error}")
     if faults:
         raise ConfigError(faults)
+    return policies
+
+
+def _chains(
+    settings: Settings, connectors: Mapping[str, Connector], clock: SystemClock, observer: CallObserver
+) -> Chains:
+    """Puts the wrappers around the connectors; raises ConfigError with every fault."""
+    policies = _policies(settings, connectors)
     ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
     room = settings.gateway.cache
     cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)
@@ -256,7 +262,7 @@ def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
     async def check() -> list[str]:
         async with aiohttp.ClientSession() as session:
             try:
-                _connect(settings, plugins, session, SystemClock())
+                _policies(settings, _connect(settings, plugins, session, SystemClock()))
             except ConfigError as error:
                 return list(error.faults)
         return []
