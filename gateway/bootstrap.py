@@ -17,14 +17,20 @@ from typing import Any, Final, cast
 import aiohttp
 
 from gateway.adapters.egress import DeclaredHostsConnector
-from gateway.adapters.resilience.chain import resilient
-from gateway.adapters.resilience.retry import RetryPolicy
+from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
+from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.rpc.admin_service import AdminService
+from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
+from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.state.kept_views import LocalKeptViews
+from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.application.query_credit import CreditQueries
@@ -35,7 +41,7 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.merge import Merger
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
+from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
 
 CONNECTORS: Final = "xinyidai.connectors"
@@ -125,8 +131,13 @@ class Gateway:
         await self._stack.aclose()
 
 
-async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Path | None = None) -> Gateway:
-    """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept."""
+async def build_gateway(
+    settings: Settings, plugins: Plugins, *, audit_path: Path | None = None, calls: CallObserver | None = None
+) -> Gateway:
+    """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
+
+    `calls` watches what the wrappers around the connectors do; without it what is rare is logged.
+    """
     clock = SystemClock()
     stack = AsyncExitStack()
     try:
@@ -159,14 +170,9 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         if query_log is not None:
             stack.callback(query_log.flush)
         observer = LogObserver(health, query_log, changed=health_changed)
-        connectors = {
-            name: resilient(
-                connector,
-                RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
-                clock,
-            )
-            for name, connector in inner.items()
-        }
+        chains = _chains(settings, inner, clock, calls or CallLog(clock))
+        stack.push_async_callback(chains.aclose)
+        connectors = chains.doors
         authority_ids = AuthorityIds(settings.authorities)
         merger = Merger(
             CATALOGUE,
@@ -185,6 +191,8 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             observer,
             permit_for=development_permit,
             new_answer_id=new_answer_id,
+            kept=chains,
+            views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
         )
         limits = settings.gateway.server
         server = RpcServer(
@@ -196,12 +204,14 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
+                admissions=Admissions(settings.gateway.admission.policy(), clock),
             ),
             PlatformService(
                 plugins.platforms,
                 health,
                 lambda name: getattr(inner[name], "clock_skew_s", None),
             ),
+            AdminService(chains, queries.forget),
             health,
             tuple(connectors),
             ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),
@@ -210,6 +220,36 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         await stack.aclose()
         raise
     return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
+
+
+def _policies(settings: Settings, connectors: Mapping[str, Connector]) -> dict[str, ChainPolicy]:
+    """Gives what each platform's wrappers hold to; raises ConfigError with every fault."""
+    policies: dict[str, ChainPolicy] = {}
+    faults: list[str] = []
+    for name, connector in connectors.items():
+        try:
+            policies[name] = settings.resilience_of(name).policy(connector.platform.limits)
+        except ValueError as error:
+            faults.append(f"connector {name}: manifest.toml: limits: {error}")
+    if faults:
+        raise ConfigError(faults)
+    return policies
+
+
+def _chains(
+    settings: Settings, connectors: Mapping[str, Connector], clock: SystemClock, observer: CallObserver
+) -> Chains:
+    """Puts the wrappers around the connectors; raises ConfigError with every fault."""
+    policies = _policies(settings, connectors)
+    ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
+    room = settings.gateway.cache
+    cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)
+    flights = Flights()
+    chains = {
+        name: resilient(connector, policies[name], ledger, cache, flights, clock, observer)
+        for name, connector in connectors.items()
+    }
+    return Chains(chains, ledger, cache, flights)
 
 
 def calm_collector() -> None:
@@ -229,7 +269,7 @@ def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
     async def check() -> list[str]:
         async with aiohttp.ClientSession() as session:
             try:
-                _connect(settings, plugins, session, SystemClock())
+                _policies(settings, _connect(settings, plugins, session, SystemClock()))
             except ConfigError as error:
                 return list(error.faults)
         return []

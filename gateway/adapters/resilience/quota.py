@@ -2,7 +2,7 @@
 
     paid for   the call goes on; what was not asked after all (BREAKER_OPEN, SKIPPED further in) is given back
     short      only of this second's calls, by little: it waits inside the time left, one of a few
-    refused    QUOTA_EXHAUSTED, naming what is spent and when asking again can help
+    refused    QUOTA_EXHAUSTED, naming what is spent and when asking again can help; in a window MAINTENANCE(window)
 
 Repeats and hedges pay by `paying`, which goes to `Retrying` and `Hedging`. One attempt of a connector is one call, be it
 that it reads several pages or polls. The ledger stands behind `QuotaStore`, whose methods do not wait: one that replicas
@@ -91,6 +91,12 @@ class MaintenanceWindow:
             raise ValueError(
                 f'{text!r} is no maintenance window; write "22:00-06:00" or "Sat,Sun 22:00-06:00"'
             ) from error
+
+    def __str__(self) -> str:
+        days = (
+            "" if len(self.weekdays) == 7 else ",".join(_WEEKDAYS[day].title() for day in sorted(self.weekdays)) + " "
+        )
+        return f"{days}{self.start:%H:%M}-{self.end:%H:%M}"
 
 
 def _time(text: str) -> time:
@@ -194,6 +200,10 @@ class QuotaStore(Protocol):
         """Gives how many calls the platform's day still has; None where nothing limits the day."""
         ...
 
+    def reset_at(self, platform: str) -> datetime | None:
+        """Gives when the platform's day ends, in China time; None for a platform without a quota."""
+        ...
+
 
 def paying(ledger: QuotaStore, platform: str, observer: CallObserver | None = None) -> Pay:
     """Gives what charges a repeat or a hedge: it pays as any call does."""
@@ -285,13 +295,14 @@ class Metered:
         if self._observer is not None:
             self._observer.quota_refused(self._id, refusal.reason)
             _tell_left(self._ledger, self._id, self._observer)
+        is_resting = refusal.reason == MAINTENANCE
         answer = failed_answer(
             self._id,
-            OUTCOME_QUOTA_EXHAUSTED,
-            refusal.reason,
+            OUTCOME_MAINTENANCE if is_resting else OUTCOME_QUOTA_EXHAUSTED,
+            "window" if is_resting else refusal.reason,
             permit.categories,
             retry_after_s=refusal.retry_after_s,
-            detail=f"resets at {refusal.resets_at.isoformat(timespec='seconds')}",
+            detail=f"{'ends' if is_resting else 'resets'} at {refusal.resets_at.isoformat(timespec='seconds')}",
         )
         return answer._replace(latency_s=waited_s) if waited_s else answer
 

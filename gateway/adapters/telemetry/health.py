@@ -14,6 +14,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_CANCELLED,
     OUTCOME_NOT_CONSENTED,
     OUTCOME_NOT_COVERED,
+    OUTCOME_QUOTA_EXHAUSTED,
     OUTCOME_SKIPPED,
     Outcome,
 )
@@ -23,7 +24,15 @@ from gateway.ports import Clock
 WINDOW_S: Final = 300.0
 _FEWEST: Final = 3
 _BAD_BP: Final = 5_000
-_NOT_CALLS: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED, OUTCOME_SKIPPED, OUTCOME_CANCELLED})
+_NOT_CALLS: Final = frozenset(
+    {
+        OUTCOME_NOT_COVERED,
+        OUTCOME_NOT_CONSENTED,
+        OUTCOME_QUOTA_EXHAUSTED,  # how much may be asked says nothing of how well it answers
+        OUTCOME_SKIPPED,
+        OUTCOME_CANCELLED,
+    }
+)
 
 
 class Health(StrEnum):
@@ -64,7 +73,7 @@ class PlatformHealth:
         Down and up are judged by the last call alone: an operator hears of each change once.
         """
         said = answer.said
-        outcome = said.outcome
+        outcome = said.outcome if answer.stale_because is None else answer.stale_because
         if outcome in _NOT_CALLS:
             return None
         platform = said.platform
