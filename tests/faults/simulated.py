@@ -1,4 +1,4 @@
-"""Rows where time is the point: connectors, retries and fan-out on real sockets, under a loop whose time jumps.
+"""Rows where time is the point: connectors, their wrappers and fan-out on real sockets, under a loop whose time jumps.
 
 The loop is the network's names and distances too: it resolves names as it is told, and a connection to a host that is said
 to be a black hole never comes about.
@@ -20,7 +20,10 @@ from yarl import URL
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.egress import DeclaredHostsConnector
-from gateway.adapters.resilience.retry import Retrying, RetryPolicy
+from gateway.adapters.resilience.chain import ChainPolicy, resilient
+from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.state.answer_cache import LocalAnswerCache
+from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.application.fan_out import fan_out
 from gateway.bootstrap import find_plugins, find_sandboxes
 from gateway.domain.answer import Answer
@@ -166,7 +169,9 @@ class Simulated:
             urls[self.about.platform] = self.address(proxy.url)
             session = aiohttp.ClientSession(connector=DeclaredHostsConnector(urls.values(), limit=0))
             await stack.enter_async_context(session)
-            connectors = _connectors(urls, session)
+            flights = Flights()
+            stack.push_async_callback(flights.aclose)
+            connectors = _connectors(urls, session, flights)
             query, answers, started = question(), list[Answer](), loop.time()
             await fan_out(connectors, query, development_permit(query), started + time_s, answers.append)
             took_s = loop.time() - started
@@ -183,18 +188,17 @@ async def _settled() -> None:
         await asyncio.sleep(0.05)
 
 
-def _connectors(urls: Mapping[str, str], session: aiohttp.ClientSession) -> Mapping[str, Connector]:
+def _connectors(urls: Mapping[str, str], session: aiohttp.ClientSession, flights: Flights) -> Mapping[str, Connector]:
+    """Gives the connectors with the whole chain around them, by its defaults."""
     plugins = find_plugins(load_settings()).connectors
     sandboxes = find_sandboxes(PLATFORMS)
     clock = LoopClock()
-    return {
-        name: Retrying(
-            plugins[name].connect(ConnectorSetup(urls[name], session, clock, sandboxes[name].credentials())),
-            RetryPolicy(),
-            clock,
-        )
+    ledger, cache = QuotaLedger({}, clock), LocalAnswerCache(clock, most_answers=100, most_bytes=10_000_000)
+    bare = {
+        name: plugins[name].connect(ConnectorSetup(urls[name], session, clock, sandboxes[name].credentials()))
         for name in PLATFORMS
     }
+    return {name: resilient(bare[name], ChainPolicy(), ledger, cache, flights, clock).door for name in PLATFORMS}
 
 
 def control_run() -> Mapping[str, view_pb2.Answer]:

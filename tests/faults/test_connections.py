@@ -36,25 +36,6 @@ async def test_U1_a_refused_connection_is_unreachable_at_once(case: Case) -> Non
     assert (seen.answer.attempts, seen.took_s < 1.0) == (3, True)
 
 
-@fault("U11", "the same, through a whole gateway", "同上，经由完整网关", "TIMEOUT(deadline)")
-async def test_U11_the_bytes_that_had_come_are_told_through_every_wrapper(case: Case) -> None:
-    length = 0
-
-    async def stalls(exchange: Exchange) -> None:
-        nonlocal length
-        original = await exchange.original()
-        length = len(original.body)
-        exchange.write(original.wire()[:-20])
-        await exchange.hang()
-
-    case.on_data(stalls)
-
-    seen = await case.ask(0.8)
-
-    case.check(seen)
-    assert seen.answer.detail == f"{length - 20} bytes of the body had come"
-
-
 @fault("U13", "a pooled socket died meanwhile", "连接池中的连接已失效", "OK")
 async def test_U13_a_pooled_socket_that_died_is_not_the_platforms_failure(case: Case) -> None:
     async def closes_when_used_again(exchange: Exchange) -> None:
