@@ -134,6 +134,9 @@ _HELD: Final[Mapping[str, tuple[str, ...]]] = {
     "socialInsurances": (*("1",) * 12, *("3",) * 4, *("13",) * 2),
 }
 
+DISTINCT: Final = 1 + sum(len(held) for held in _HELD.values())
+"""Records of one enterprise once copies are merged: one registration, and those of the other kinds."""
+
 
 def _records(uscc: str) -> dict[str, dict[str, list[Row]]]:
     number = ENTERPRISES.index(uscc)

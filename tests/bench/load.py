@@ -20,7 +20,7 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
     CATEGORY_TAX_PAYMENT,
 )
 from gateway._pb.xinyidai.catalogue.v1.registration_pb2 import Registration
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN, CreditView, QueryScope
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN, CreditView, QueryScope, Records
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import (
     DESCRIPTOR,
     CreditQuery,
@@ -28,7 +28,7 @@ from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import (
     GetCreditViewResponse,
 )
 from tests.bench.child import METHOD
-from tests.bench.fixture import PLAIN, RECORDS, sent_records, truth, twelve
+from tests.bench.fixture import DISTINCT, PLAIN, RECORDS, sent_records, truth, twelve
 from tests.bench.processes import Process
 
 CONCURRENCY = 32
@@ -77,6 +77,14 @@ def _check_peer(uscc: str, content: bytes) -> None:
     _check_twelve(uscc, Registration.FromString(content))
 
 
+def _check_peer_realistic(uscc: str, content: bytes) -> None:
+    records = Records.FromString(content)
+    _check_twelve(uscc, records.registrations[0])
+    found = sum(len(rows) for _, rows in records.ListFields())
+    if found != DISTINCT:
+        raise WrongAnswerError(f"{uscc}: {found} records after merging, not {DISTINCT}")
+
+
 def _whole_view(uscc: str, content: bytes) -> CreditView:
     view = GetCreditViewResponse.FromString(content).view
     outcomes = [answer.outcome for answer in view.answers]
@@ -93,6 +101,8 @@ def _check_plain(uscc: str, content: bytes) -> None:
 def _check_realistic(uscc: str, content: bytes) -> None:
     view = _whole_view(uscc, content)
     _check_twelve(uscc, view.records.registrations[0])
+    if sum(len(records) for _, records in view.records.ListFields()) != DISTINCT:
+        raise WrongAnswerError(f"{uscc}: not {DISTINCT} records after merging")
     provenances = sum(
         len(record.envelope.provenances) for _, records in view.records.ListFields() for record in records
     )
@@ -111,6 +121,7 @@ def _any(_uscc: str, _content: bytes) -> None:
 
 
 PEER = Target(METHOD, _ask_peer, _check_peer)
+PEER_REALISTIC = Target(METHOD, _ask_peer, _check_peer_realistic)
 FLOOR = Target(METHOD, _ask_peer, _any)
 GATEWAY_PLAIN = Target(_VIEW, lambda uscc: _ask_gateway(uscc, [CATEGORY_REGISTRATION]), _check_plain)
 GATEWAY_REALISTIC = Target(_VIEW, lambda uscc: _ask_gateway(uscc, _REALISTIC), _check_realistic)
