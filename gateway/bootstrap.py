@@ -24,8 +24,12 @@ from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
+from gateway.adapters.telemetry.loop_lag import LoopLag
+from gateway.adapters.telemetry.metrics import Metrics
+from gateway.adapters.telemetry.observers import Observers
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
 from gateway.domain.catalogue import CATALOGUE
@@ -151,7 +155,22 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
-        observer = LogObserver(health, query_log, changed=health_changed)
+        metrics = Metrics(
+            plugins.platforms,
+            in_flight=lambda: queries.under_way,
+            calls_per_day={
+                name: platform.limits.calls_per_day
+                for name, platform in plugins.platforms.items()
+                if platform.limits.calls_per_day
+            },
+        )
+        stack.callback(metrics.flush)
+        loop_lag = LoopLag(metrics.loop_lagged)
+        stack.push_async_callback(loop_lag.aclose)
+        observers = Observers(
+            queries=(LogObserver(health, query_log, changed=health_changed), metrics),
+            calls=(CallLog(clock), metrics),
+        )
         connectors = {
             name: resilient(
                 connector,
@@ -175,7 +194,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             merger,
             audit,
             clock,
-            observer,
+            observers,
             permit_for=development_permit,
             new_answer_id=new_answer_id,
         )

@@ -18,7 +18,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
-from gateway.domain.errors import DeadlineError, Reason, RequestError
+from gateway.domain.errors import DeadlineError, Reason, RequestError, StoreError
 from gateway.domain.merge import Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
@@ -88,16 +88,26 @@ class CreditQueries:
         self._observer = observer
         self._permit_for = permit_for
         self._new_answer_id = new_answer_id
+        self._under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many queries are being answered now."""
+        return self._under_way
 
     async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
         """Gives the view; raises RequestError, UnansweredError or StoreError, each after its entry in the trail."""
-        story = await self._begin(query, admission)
+        self._under_way += 1
         try:
-            await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
-        except asyncio.CancelledError:
-            await self._note_cancelled(story)
-            raise
-        return await self._finish(story)
+            story = await self._begin(query, admission)
+            try:
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
+            except asyncio.CancelledError:
+                await self._note_cancelled(story)
+                raise
+            return await self._finish(story)
+        finally:
+            self._under_way -= 1
 
     async def stream(self, query: CreditQuery, admission: Admission) -> AsyncIterator[Landed | CreditAnswer]:
         """Yields each answer as it lands with the view so far, and last the final answer; raises as `answer` does."""
@@ -114,12 +124,13 @@ class CreditQueries:
                 queue.put_nowait(None)
 
         asking = asyncio.create_task(ask())
+        self._under_way += 1
         seen: list[Reading] = []
         try:
             while (reading := await queue.get()) is not None:
                 seen.append(reading)
                 merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
-                await self._audit.append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
+                await self._append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
                 yield Landed(visible(reading, merged.view), merged.view)
             await asking
             yield await self._finish(story)
@@ -129,11 +140,12 @@ class CreditQueries:
             await self._note_cancelled(story)
             raise
         finally:
+            self._under_way -= 1
             asking.cancel()
 
     async def note_repeated(self, query: CreditQuery, answer_id: str) -> None:
         """Writes that an answer given before was given again under the same request id."""
-        await self._audit.append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
+        await self._append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
 
     async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
         story = _Story(query, admission, self._new_answer_id(admission.at), self._reader)
@@ -157,6 +169,7 @@ class CreditQueries:
             raise refusal
         merged = self._merger.merge(readings, story.query, story.permit, china_date(story.admission.at))
         await self._write(story, "answered", answers, merged)
+        self._observer.view_answered(merged.view)
         return CreditAnswer(story.answer_id, merged.view, answers)
 
     async def _note_cancelled(self, story: _Story) -> None:
@@ -173,8 +186,15 @@ class CreditQueries:
         reason: str = "",
     ) -> None:
         entry = story.entry(event, self._clock.now(), answers, merged, reason)
-        await self._audit.append(entry)
+        await self._append(entry)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
+
+    async def _append(self, entry: AuditEntry) -> None:
+        try:
+            await self._audit.append(entry)
+        except StoreError:
+            self._observer.trail_failed()
+            raise
 
 
 class _Story:

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 import msgspec
 import structlog
 
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.answer import Answer
@@ -90,6 +91,7 @@ class LogObserver:
         self._changed = changed
         self._log = structlog.get_logger("gateway")
         self._drifted: set[tuple[str, str]] = set()
+        self._is_trail_down = False
 
     def answer_landed(self, answer: Answer) -> None:
         """Notes health, and logs what is new: down, up, a security event, a drift seen for the first time."""
@@ -112,8 +114,20 @@ class LogObserver:
                 self._drifted.add(key)
                 self._log.warning("platform.drift", platform=said.platform, path=drift.path, reason=drift.reason)
 
+    def view_answered(self, view: view_pb2.CreditView) -> None:
+        """Not logged: its query's line says it."""
+
+    def trail_failed(self) -> None:
+        """Logs the first entry that could not be written."""
+        if not self._is_trail_down:
+            self._is_trail_down = True
+            self._log.error("trail.unavailable", note="nothing is answered until entries can be written")
+
     def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
-        """Logs the query's one line."""
+        """Logs the query's one line, and the first entry that could be written again."""
+        if self._is_trail_down:
+            self._is_trail_down = False
+            self._log.warning("trail.back")
         if entry.stale_copies:
             self._log.warning("merge.stale_copies", answer_id=entry.answer_id, count=entry.stale_copies)
         if self._query_log is not None:
