@@ -30,6 +30,8 @@ from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.adapters.telemetry.loop_lag import LoopLag
 from gateway.adapters.telemetry.metrics import Metrics
 from gateway.adapters.telemetry.observers import Observers
+from gateway.adapters.web.admin import AdminServer
+from gateway.adapters.web.lifecycle import Stage, ails
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
 from gateway.domain.catalogue import CATALOGUE
@@ -105,6 +107,8 @@ class Gateway:
         merger: Merger,
         health: PlatformHealth,
         connectors: Mapping[str, Connector],
+        metrics: Metrics,
+        loop_lag: LoopLag,
         stack: AsyncExitStack,
         drain_s: float,
     ) -> None:
@@ -113,13 +117,32 @@ class Gateway:
         self.merger = merger
         self.health = health
         self.connectors = connectors
+        self.admin_port: int | None = None
+        """Where the admin port listens; None where it does not."""
+        self._stage = Stage.STARTING
+        self._admin = AdminServer(metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=lambda: self._stage)
         self._stack = stack
         self._drain_s = drain_s
 
+    async def start(self, listen: str, *, admin: str | None = None) -> int:
+        """Starts the admin port, where an address is given, then the server; gives the server's port. Raises ConfigError."""
+        if admin is not None:
+            self.admin_port = await self._admin.start(admin)
+        port = await self.server.start(listen)
+        self._stage = Stage.SERVING
+        return port
+
     async def aclose(self) -> None:
-        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost."""
-        await self.server.stop(self._drain_s)
-        await self._stack.aclose()
+        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost.
+
+        The admin port goes last, so that a prober can see the draining and a scraper the last numbers.
+        """
+        self._stage = Stage.DRAINING
+        try:
+            await self.server.stop(self._drain_s)
+            await self._stack.aclose()
+        finally:
+            await self._admin.aclose()
 
 
 async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Path | None = None) -> Gateway:
@@ -221,7 +244,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
     except BaseException:
         await stack.aclose()
         raise
-    return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
+    return Gateway(server, queries, merger, health, connectors, metrics, loop_lag, stack, limits.drain_s)
 
 
 def calm_collector() -> None:

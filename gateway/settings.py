@@ -42,6 +42,21 @@ class ServerSettings(_Strict):
     drain_s: float = Field(default=10.0, ge=0)
 
 
+class AdminSettings(_Strict):
+    """Whether and where /metrics, /healthz and /readyz are served."""
+
+    enabled: bool = True
+    listen: str = "127.0.0.1:9464"
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError("must be an address and a port, such as 127.0.0.1:9464")
+        return value
+
+
 class DeadlineSettings(_Strict):
     """How long a query may take."""
 
@@ -71,6 +86,7 @@ class GatewayFile(_Strict):
     """`gateway.toml`."""
 
     server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
     request_ids: RequestIdSettings = RequestIdSettings()

@@ -20,7 +20,7 @@ from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.client import explain, get_view, list_platforms, query_message
 from gateway.cli.demo import DemoFailedError, demo
 from gateway.cli.render import show
-from gateway.cli.running import World, at_sandboxes, gateway, run, sandboxes, stop_signals
+from gateway.cli.running import World, admin_address, at_sandboxes, gateway, run, sandboxes, stop_signals
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError, StoreError
 from gateway.settings import Settings, load_settings
@@ -40,6 +40,16 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")
+    ),
+]
+Admin = Annotated[
+    str | None,
+    typer.Option(
+        "--admin",
+        help=say(
+            "Address of the admin port (/metrics, /healthz, /readyz) instead of the configured one.",
+            "管理端口（/metrics、/healthz、/readyz）地址，替代配置中的地址。",
+        ),
     ),
 ]
 Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
@@ -74,8 +84,9 @@ def _settings(config: Path | None) -> Settings:
 def serve(
     config: Config = None,
     listen: Annotated[
-        str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址。"))
+        str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址，替代配置中的地址。"))
     ] = None,
+    admin: Admin = None,
 ) -> None:
     """Serves until a signal; exits 2 on faults of the configuration."""
     settings = _settings(config)
@@ -84,11 +95,15 @@ def serve(
     async def main() -> None:
         async with (
             stop_signals() as stopped,
-            gateway(settings, listen=listen or settings.gateway.server.listen) as (_, port),
+            gateway(
+                settings,
+                listen=listen or settings.gateway.server.listen,
+                admin=admin_address(settings, admin),
+            ) as (built, port),
         ):
             log = structlog.get_logger("gateway")
             log.warning("gateway.development_permits", note="every query is permitted; loopback only")
-            log.info("gateway.serving", port=port, platforms=sorted(settings.platforms))
+            log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
             await stopped.wait()
             log.info("gateway.draining", at_most_s=settings.gateway.server.drain_s)
 
@@ -128,11 +143,19 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
         async with (
             stop_signals() as stopped,
             sandboxes(list(settings.platforms), World(enterprises, seed), free_ports=False) as running,
-            gateway(at_sandboxes(settings, running), listen=settings.gateway.server.listen) as (_, port),
+            gateway(
+                at_sandboxes(settings, running),
+                listen=settings.gateway.server.listen,
+                admin=admin_address(settings),
+            ) as (built, port),
         ):
             for name, one in running.items():
                 typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
             typer.echo(f"gateway    127.0.0.1:{port}   xinyidai query 91310115MA0TERT167")
+            if built.admin_port is not None:
+                typer.echo(
+                    f"{say('admin', '管理端口'):10} http://127.0.0.1:{built.admin_port}/metrics  /healthz  /readyz"
+                )
             await stopped.wait()
 
     _run(main())

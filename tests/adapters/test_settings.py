@@ -26,7 +26,7 @@ def test_the_shipped_configuration_is_sound() -> None:
 
 def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(
-        '[server]\nlisten = "127.0.0.1:1"\nlisten_port = 3\n[deadline]\ndefault_s = -1\n'
+        '[server]\nlisten = "127.0.0.1:1"\nlisten_port = 3\n[deadline]\ndefault_s = -1\n[admin]\nlisten = "9464"\n'
     )
     (tmp_path / "platforms.toml").write_text(
         '[shanghai]\nbase_url = "ftp://x"\n[anhui]\nbase_url = "http://127.0.0.1:1"\nsecrets = { access_key = "plain" }\n'
@@ -40,6 +40,7 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     for place in (
         "gateway.toml: server.listen_port",
         "gateway.toml: deadline.default_s",
+        "gateway.toml: admin.listen",
         "platforms.toml: shanghai: base_url",
         "platforms.toml: anhui: secrets",
         "resilience.toml: default: retry.attempts",

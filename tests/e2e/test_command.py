@@ -111,6 +111,8 @@ async def test_D11_sigterm_lets_a_call_under_way_finish_and_loses_no_entry(rig: 
         str(tmp_path),
         "--listen",
         "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
         cwd=tmp_path,
         stderr=asyncio.subprocess.PIPE,
     )
