@@ -19,6 +19,7 @@ from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.resilience.chain import resilient
 from gateway.adapters.resilience.retry import RetryPolicy
 from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_id import new_answer_id
@@ -228,6 +229,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
                 RequestIds(clock, capacity=settings.gateway.request_ids.capacity),
                 connectors,
                 clock,
+                lambda platform: HEALTH[health.verdict(platform)],
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
-from gateway.adapters.rpc.delivery import credit_view_response, fill_delivery
+from gateway.adapters.rpc.delivery import HealthOf, credit_view_response, fill_delivery
 from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries
@@ -38,6 +38,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         request_ids: RequestIds,
         platforms: Collection[str],
         clock: Clock,
+        health_of: HealthOf,
         *,
         default_deadline_s: float,
         longest_deadline_s: float,
@@ -47,6 +48,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._request_ids = request_ids
         self._platforms = tuple(sorted(platforms))
         self._clock = clock
+        self._health_of = health_of
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._batch_concurrency = batch_concurrency
@@ -72,12 +74,13 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             query = credit_query(request.query, bank_of(context), self._platforms)
             async for step in self._queries.stream(query, admission):
                 if isinstance(step, CreditAnswer):
-                    final = credit_view_response(step, query, admission)
+                    final = credit_view_response(step, query, admission, self._health_of)
                     yield pb.StreamCreditViewResponse(final=final)
                     continue
                 shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
                 landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
-                fill_delivery(landed.delivery, step.answer, shown, now=admission.at)
+                health = self._health_of(shown.platform)
+                fill_delivery(landed.delivery, step.answer, shown, now=admission.at, health=health)
                 yield pb.StreamCreditViewResponse(answer_landed=landed)
         except Exception as error:
             await abort(context, error)
@@ -146,7 +149,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         )
         if is_repeated:
             await self._queries.note_repeated(query, answered.answer_id)
-        return credit_view_response(answered, query, admission, is_repeated=is_repeated)
+        return credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
 
     def _admit(self, context: Context) -> Admission:
         arrived = self._clock.monotonic()

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Final, TypeAlias
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PlatformAnswer
-from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, platform_service_pb2
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
+from gateway.domain.health import Health
 from gateway.domain.query import CreditQuery
+
+HEALTH: Final = {
+    health: platform_service_pb2.PlatformHealth.Value(f"PLATFORM_HEALTH_{health.value}") for health in Health
+}
+"""The contract's value for each verdict."""
+
+HealthOf: TypeAlias = Callable[[str], platform_service_pb2.PlatformHealth.ValueType]
+"""What gives a platform's health by its id."""
 
 
 def timestamp(target: timestamp_pb2.Timestamp, moment: datetime) -> None:
@@ -33,6 +44,7 @@ def fill_delivery(
     shown: PlatformAnswer | None,
     *,
     now: datetime | None = None,
+    health: platform_service_pb2.PlatformHealth.ValueType = platform_service_pb2.PLATFORM_HEALTH_UNSPECIFIED,
 ) -> None:
     """Says how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
     said = answer.said
@@ -41,6 +53,8 @@ def fill_delivery(
     message.reason = said.reason
     duration(message.latency, answer.latency_s)
     message.attempts = answer.attempts
+    if health:
+        message.health = health
     if shown is not None:
         message.record_count = sum([category.record_count for category in shown.categories])
     if answer.fetched_at is not None:
@@ -59,6 +73,7 @@ def credit_view_response(
     answered: CreditAnswer,
     query: CreditQuery,
     admission: Admission,
+    health_of: HealthOf,
     *,
     is_repeated: bool = False,
 ) -> credit_service_pb2.GetCreditViewResponse:
@@ -75,5 +90,6 @@ def credit_view_response(
     shown = {entry.platform: entry for entry in answered.view.answers}
     deliveries = delivery.answers
     for answer in answered.answers:
-        fill_delivery(deliveries.add(), answer, shown.get(answer.platform), now=admission.at)
+        platform = answer.platform
+        fill_delivery(deliveries.add(), answer, shown.get(platform), now=admission.at, health=health_of(platform))
     return response
