@@ -31,6 +31,8 @@ from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.adapters.telemetry.loop_lag import LoopLag
 from gateway.adapters.telemetry.metrics import Metrics
 from gateway.adapters.telemetry.observers import Observers
+from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
+from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import Stage, ails
 from gateway.application.query_credit import CreditQueries
@@ -151,6 +153,8 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
     clock = SystemClock()
     stack = AsyncExitStack()
     try:
+        tracing = _tracing(settings)
+        stack.push_async_callback(tracing.aclose)
         audit = FileAuditLog(audit_path or settings.gateway.audit.path)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
@@ -164,6 +168,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             auto_decompress=True,
             trust_env=False,
             headers={"User-Agent": "xinyidai-gateway"},
+            trace_configs=tracing.trace_configs(),
         )
         stack.push_async_callback(session.close)
         inner = _connect(settings, plugins, session, clock)
@@ -196,15 +201,17 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             calls=(CallLog(clock), metrics),
         )
         connectors = {
-            name: resilient(
-                connector,
-                RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
-                clock,
+            name: tracing.around(
+                resilient(
+                    connector,
+                    RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
+                    clock,
+                )
             )
             for name, connector in inner.items()
         }
         authority_ids = AuthorityIds(settings.authorities)
-        merger = Merger(
+        rules = (
             CATALOGUE,
             plugins.platforms,
             authority_ids,
@@ -212,11 +219,12 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             settings.publication,
             settings.divisions,
         )
+        merger = TracedMerger(tracing, *rules) if tracing.is_recording else Merger(*rules)
         queries = CreditQueries(
             connectors,
             Reader(CATALOGUE, authority_ids, plugins.platforms),
             merger,
-            audit,
+            TracedAudit(audit, tracing) if tracing.is_recording else audit,
             clock,
             observers,
             permit_for=development_permit,
@@ -230,6 +238,8 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
                 connectors,
                 clock,
                 lambda platform: HEALTH[health.verdict(platform)],
+                tracing,
+                metrics.error_sent,
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
@@ -247,6 +257,14 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
         await stack.aclose()
         raise
     return Gateway(server, queries, merger, health, connectors, metrics, loop_lag, stack, limits.drain_s)
+
+
+def _tracing(settings: Settings) -> Tracing:
+    stated = settings.gateway.tracing
+    strangers = sorted(stated.told_platforms - settings.platforms.keys())
+    if strangers:
+        raise ConfigError([f"gateway.toml: tracing.told_platforms: {name!r} is no platform" for name in strangers])
+    return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
 
 
 def calm_collector() -> None:

@@ -82,6 +82,21 @@ class LogSettings(_Strict):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TracingSettings(_Strict):
+    """Which calls are recorded and where to; see `TracingPolicy`."""
+
+    endpoint: str = ""
+    share: float = Field(default=0.01, ge=0, le=1)
+    told_platforms: frozenset[str] = frozenset()
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://, or be empty")
+        return value
+
+
 class GatewayFile(_Strict):
     """`gateway.toml`."""
 
@@ -91,6 +106,7 @@ class GatewayFile(_Strict):
     audit: AuditSettings = AuditSettings()
     request_ids: RequestIdSettings = RequestIdSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 class PlatformSettings(_Strict):

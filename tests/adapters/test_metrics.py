@@ -49,6 +49,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_query_latency_seconds": ("event",),
     "xinyidai_queries_in_flight": (),
     "xinyidai_view_completeness_ratio": (),
+    "xinyidai_errors": ("reason",),
     "xinyidai_stale_copies": (),
     "xinyidai_trail_failures": (),
     "xinyidai_loop_lag_seconds": (),
@@ -109,6 +110,7 @@ def everything(metrics: Metrics) -> None:
         metrics.query_ended(entry(event, "" if event == "answered" else Reason.CANCELLED), 0.1)
     metrics.view_answered(CreditView(completeness_bp=10_000, answers=[PlatformAnswer(platform="a", completeness_bp=1)]))
     metrics.trail_failed()
+    metrics.error_sent(Reason.INTERNAL)
     metrics.call_repeated("a")
     metrics.call_hedged("a", won=True)
     metrics.breaker_turned("a", is_open=True)
@@ -224,6 +226,16 @@ def test_a_query_is_counted_by_how_it_ended_and_timed_where_that_means_something
     assert not any("latency" in name and ("refused" in name or "cancelled" in name) for name in shown)
     assert shown["xinyidai_stale_copies_total"] == 2
     assert shown["xinyidai_queries_in_flight"] == 3
+
+
+def test_an_error_is_counted_by_its_reason() -> None:
+    told = Told()
+
+    told.metrics.error_sent(Reason.INVALID_IDENTIFIER)
+
+    shown = told.samples()
+    assert shown["xinyidai_errors_total reason=INVALID_IDENTIFIER"] == 1
+    assert shown["xinyidai_errors_total reason=INTERNAL"] == 0
 
 
 def test_a_view_tells_completeness_agreement_and_age_where_it_has_them() -> None:

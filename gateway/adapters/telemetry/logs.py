@@ -13,6 +13,7 @@ import structlog
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.trace_context import add_trace_id, current_trace_id
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 
@@ -25,6 +26,7 @@ def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
@@ -62,6 +64,7 @@ class QueryLog:
             "timestamp": entry.time,
             "event_kind": entry.event,
             "answer_id": entry.answer_id,
+            "trace_id": current_trace_id(),
             "bank": entry.bank,
             "purpose": entry.purpose,
             "latency_ms": round(latency_s * 1000, 1),

@@ -94,6 +94,7 @@ class Metrics:
         )
         self._latencies = {event: _Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}
         self._completeness = _Spread(families.completeness, _RATIO)
+        self._errors = _Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
         self._stale_copies = _Tally(families.stale_copies)
         self._trail_failures = _Tally(families.trail_failures)
         self._lag = _Spread(families.loop_lag, _LAG_S)
@@ -102,6 +103,7 @@ class Metrics:
             self._queries,
             *self._latencies.values(),
             self._completeness,
+            self._errors,
             self._stale_copies,
             self._trail_failures,
             self._lag,
@@ -150,6 +152,10 @@ class Metrics:
                 numbers.agreement.note(part.agreement_bp / 10_000)
             if part.HasField("age_days"):
                 numbers.data_age.note(part.age_days * _DAY_S)
+
+    def error_sent(self, reason: Reason) -> None:
+        """Counts a call, or an item of a batch, that ended with an error status; refusals of broken requests included."""
+        self._errors[reason].pending += 1
 
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
@@ -344,6 +350,7 @@ class _Families:
         of = "platform"
         self.queries = counter("queries", "Queries by how they ended, and why", "event", "reason")
         self.query_latency = spread("query_latency_seconds", "Time from arrival to answer", _LATENCY_S, "event")
+        self.errors = counter("errors", "Calls and items of batches that ended with an error status", "reason")
         self.in_flight = gauge("queries_in_flight", "Queries under way")
         self.completeness = spread(
             "view_completeness_ratio", "Heard over covered pairs of platform and category", _RATIO

@@ -40,11 +40,11 @@ class Place(NamedTuple):
 
 
 PLACE: Final[ContextVar[Place | None]] = ContextVar("gateway_trace_place", default=None)
-"""The place of the code that asks; None outside of calls and with tracing off."""
+"""The place of the code that asks; None outside of calls."""
 
 
 def current_trace_id() -> str:
-    """Gives the trace id of the call under way, in 32 hexadecimal digits; empty outside of calls and with tracing off."""
+    """Gives the trace id of the call under way, in 32 hexadecimal digits; empty outside of calls."""
     place = PLACE.get()
     return place.trace_id if place is not None else ""
 

@@ -65,7 +65,7 @@ class RecordedSpan(CallSpan):
 
 
 class CallTrace(NamedTuple):
-    """The trace of one incoming call, ended by its `with` block; `trace_id` is empty where tracing is off."""
+    """The trace of one incoming call, ended by its `with` block."""
 
     trace_id: str
     span: CallSpan
@@ -78,9 +78,6 @@ class CallTrace(NamedTuple):
     ) -> None:
         self.span.__exit__(kind, error, traceback)
         PLACE.set(None)
-
-
-UNTRACED: Final = CallTrace("", NO_SPAN)
 
 
 def child_span(
