@@ -170,9 +170,10 @@ def load_settings(folder: Path | None = None) -> Settings:
     faults: list[str] = []
     read = _Files(folder, faults)
     gateway = _model(GatewayFile, read.table("gateway.toml"), "gateway.toml", faults)
+    tables = read.table("platforms.toml")
     platforms = {
         name: model
-        for name, table in read.table("platforms.toml").items()
+        for name, table in tables.items()
         if (model := _model(PlatformSettings, table, f"platforms.toml: {name}", faults)) is not None
     }
     resilience = {
@@ -180,6 +181,9 @@ def load_settings(folder: Path | None = None) -> Settings:
         for name, table in read.table("resilience.toml").items()
         if (held := _model(ResilienceTable, table, f"resilience.toml: {name}", faults)) is not None
     }
+    if gateway is not None:
+        strangers = sorted(gateway.tracing.told_platforms - tables.keys())
+        faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
     publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
     crosswalk = None
     try:

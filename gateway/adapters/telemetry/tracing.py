@@ -14,9 +14,9 @@ began it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from opentelemetry.context import Context
@@ -91,6 +91,7 @@ class Tracing:
     ) -> None:
         """Takes an exporter in place of the one to the policy's endpoint; `random` gives numbers in [0, 1)."""
         self._policy = policy
+        self._share = policy.share
         self._random = random
         self._export: TraceExport | None = None
         self._tracer: Tracer | None = None
@@ -111,7 +112,7 @@ class Tracing:
         """Begins the trace of an incoming call, or goes on with the one in its metadata; to be used as `with` block."""
         tracer = self._tracer
         parent = parent_of(metadata)
-        if tracer is None or not (self._random() < self._policy.share if parent is None else parent.is_sampled):
+        if tracer is None or not (self._random() < self._share if parent is None else parent.is_sampled):
             trace_id = new_trace_id() if parent is None else parent.trace_id
             PLACE.set(Place(trace_id, None))
             return CallTrace(trace_id, NO_SPAN)
@@ -164,11 +165,17 @@ class Traced:
         """The facts about the platform."""
         return self._platform
 
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Gives the inner connector's answer, and records how it came out."""
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Coroutine[Any, Any, Answer]:
+        """Gives the inner connector's answer, and records how it came out.
+
+        Whether to record it is seen before anything is awaited, so that a call that is not recorded has no layer more.
+        """
         place = PLACE.get()
         if place is None or (place.span is None and not self._is_told):
-            return await self._inner.fetch(query, permit, fetch_by)
+            return self._inner.fetch(query, permit, fetch_by)
+        return self._recorded(place, query, permit, fetch_by)
+
+    async def _recorded(self, place: Place, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         PLACE.set(Place(place.trace_id, place.span, self._is_told))
         try:
             with self._tracing.span("platform.fetch", platform=self._platform.id) as span:
