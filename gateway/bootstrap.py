@@ -100,6 +100,18 @@ def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which of how many processes on one port this one is; numbers begin with 1."""
+
+    number: int
+    of: int
+
+    def trail(self, path: Path) -> Path:
+        """Gives this worker's own trail beside the configured one: a file is synced, and taken back, by one writer."""
+        return path.with_name(f"{path.stem}.{self.number}{path.suffix}")
+
+
 class Gateway:
     """A gateway that is up: its queries, its server's parts, and how it ends."""
 
@@ -148,14 +160,21 @@ class Gateway:
             await self._admin.aclose()
 
 
-async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Path | None = None) -> Gateway:
-    """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept."""
+async def build_gateway(
+    settings: Settings, plugins: Plugins, *, audit_path: Path | None = None, worker: Worker | None = None
+) -> Gateway:
+    """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
+
+    A worker shares the port and the platforms' daily quotas with its like, and has a trail of its own.
+    """
+    processes = worker.of if worker is not None else 1
+    audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
     stack = AsyncExitStack()
     try:
         tracing = _tracing(settings)
         stack.push_async_callback(tracing.aclose)
-        audit = FileAuditLog(audit_path or settings.gateway.audit.path)
+        audit = FileAuditLog(worker.trail(audit_path) if worker is not None else audit_path)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(
@@ -188,7 +207,7 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             plugins.platforms,
             in_flight=lambda: queries.under_way,
             calls_per_day={
-                name: platform.limits.calls_per_day
+                name: platform.limits.calls_per_day // processes
                 for name, platform in plugins.platforms.items()
                 if platform.limits.calls_per_day
             },
@@ -251,7 +270,12 @@ async def build_gateway(settings: Settings, plugins: Plugins, *, audit_path: Pat
             ),
             health,
             tuple(connectors),
-            ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),
+            ServerLimits(
+                limits.max_request_bytes,
+                limits.max_response_bytes,
+                limits.max_pending_calls,
+                shares_port=worker is not None,
+            ),
         )
     except BaseException:
         await stack.aclose()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from gateway.bootstrap import Gateway, build_gateway, calm_collector, find_plugins, find_sandboxes
+from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
@@ -94,11 +94,16 @@ async def sandboxes(
 
 @asynccontextmanager
 async def gateway(
-    settings: Settings, *, listen: str, admin: str | None = None, audit_path: Path | None = None
+    settings: Settings,
+    *,
+    listen: str,
+    admin: str | None = None,
+    audit_path: Path | None = None,
+    worker: Worker | None = None,
 ) -> AsyncIterator[tuple[Gateway, int]]:
     """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end."""
     require_loopback(listen)
-    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path)
+    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker)
     calm_collector()
     try:
         yield built, await built.start(listen, admin=admin)

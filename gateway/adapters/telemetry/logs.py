@@ -18,6 +18,8 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 
 _FLUSH_S: Final = 0.25
+_WHOLE_BYTES: Final = 4_096
+"""What a pipe takes in one piece (PIPE_BUF): workers share one, and lines of two must not run into each other."""
 
 
 def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
@@ -77,6 +79,17 @@ class QueryLog:
     def flush(self) -> None:
         """Writes what waits."""
         lines, self._lines = self._lines, []
+        batch: list[bytes] = []
+        size = 0
+        for line in lines:
+            if size + len(line) >= _WHOLE_BYTES:
+                self._write(batch)
+                batch, size = [], 0
+            batch.append(line)
+            size += len(line) + 1
+        self._write(batch)
+
+    def _write(self, lines: list[bytes]) -> None:
         if lines:
             self._stream.write(b"\n".join(lines).decode() + "\n")
             self._stream.flush()
