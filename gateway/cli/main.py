@@ -60,7 +60,7 @@ Admin = Annotated[
         "--admin",
         help=say(
             "Address of the admin port (/metrics, /healthz, /readyz) instead of the configured one.",
-            "管理端口（/metrics、/healthz、/readyz）地址，替代配置中的地址。",
+            "管理端口地址 （/metrics、/healthz、/readyz）， 替代配置中的地址。",
         ),
     ),
 ]
@@ -106,7 +106,7 @@ def serve(
             max=64,
             help=say(
                 "Processes on the one port; each has its own cache, breakers and trail, and its part of the quotas.",
-                "共用同一端口的工作进程数；各进程有各自的缓存、熔断器与留痕文件，并均分调用配额。",
+                "共用同一端口的工作进程数； 各有各的缓存、熔断器与留痕文件， 并均分调用配额。",
             ),
         ),
     ] = 1,

@@ -103,6 +103,15 @@ def test_every_metric_is_on_a_dashboard_or_in_a_rule() -> None:
     assert [name for name in families if name not in text] == []
 
 
+async def test_the_manual_names_every_metric_and_no_other(tmp_path: Path) -> None:
+    manual = (DEPLOY.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"`(xinyidai_\w+)`", manual))
+
+    known = {re.sub(r"_(bucket|sum|count)$", "", name) for name in await exported(tmp_path)}
+    assert named == known
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=[path.name for path in DASHBOARDS])
 def test_a_dashboard_is_one_grafana_can_load(path: Path) -> None:
     board = json.loads(path.read_text(encoding="utf-8"))
