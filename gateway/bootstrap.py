@@ -212,7 +212,6 @@ async def build_gateway(
                 if platform.limits.calls_per_day
             },
         )
-        stack.callback(metrics.flush)
         loop_lag = LoopLag(metrics.loop_lagged)
         stack.push_async_callback(loop_lag.aclose)
         observers = Observers(
@@ -249,6 +248,7 @@ async def build_gateway(
             permit_for=development_permit,
             new_answer_id=new_answer_id,
         )
+        stack.callback(metrics.flush)
         limits = settings.gateway.server
         server = RpcServer(
             CreditService(

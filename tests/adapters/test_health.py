@@ -11,6 +11,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_CANCELLED,
     OUTCOME_NOT_COVERED,
     OUTCOME_OK,
+    OUTCOME_QUOTA_EXHAUSTED,
     OUTCOME_TIMEOUT,
     OUTCOME_UNREACHABLE,
     Outcome,
@@ -70,7 +71,7 @@ def test_down_and_up_are_each_said_once() -> None:
     assert told == [None, False, None, True, None]
 
 
-@pytest.mark.parametrize("outcome", [OUTCOME_CANCELLED, OUTCOME_NOT_COVERED])
+@pytest.mark.parametrize("outcome", [OUTCOME_CANCELLED, OUTCOME_NOT_COVERED, OUTCOME_QUOTA_EXHAUSTED])
 def test_what_was_no_call_says_nothing_of_the_platform(outcome: Outcome.ValueType) -> None:
     health = PlatformHealth(["a"], MovedClock())
 

@@ -13,6 +13,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_CANCELLED,
     OUTCOME_NOT_CONSENTED,
     OUTCOME_NOT_COVERED,
+    OUTCOME_QUOTA_EXHAUSTED,
     OUTCOME_SKIPPED,
     Outcome,
 )
@@ -24,7 +25,15 @@ WINDOW_S: Final = 300.0
 VERDICT_KEPT_S: Final = 1.0
 """How old a verdict may be: every view carries one per platform, and a median over the window costs more than a merge."""
 _MOST_CALLS: Final = 1_000
-_NOT_CALLS: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED, OUTCOME_SKIPPED, OUTCOME_CANCELLED})
+_NOT_CALLS: Final = frozenset(
+    {
+        OUTCOME_NOT_COVERED,
+        OUTCOME_NOT_CONSENTED,
+        OUTCOME_QUOTA_EXHAUSTED,  # how much may be asked says nothing of how well it answers
+        OUTCOME_SKIPPED,
+        OUTCOME_CANCELLED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
