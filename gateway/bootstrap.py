@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,14 +16,19 @@ from typing import Any, Final, cast
 import aiohttp
 
 from gateway.adapters.egress import DeclaredHostsConnector
-from gateway.adapters.resilience.chain import resilient
-from gateway.adapters.resilience.retry import RetryPolicy
+from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
+from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.rpc.admin_service import AdminService
+from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
+from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.state.kept_views import LocalKeptViews
+from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
@@ -43,7 +48,7 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.merge import Merger
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
+from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
 
 CONNECTORS: Final = "xinyidai.connectors"
@@ -165,9 +170,8 @@ async def build_gateway(
 ) -> Gateway:
     """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
 
-    A worker shares the port and the platforms' daily quotas with its like, and has a trail of its own.
+    A worker shares the port with its like, has its part of the platforms' quotas, and a trail of its own.
     """
-    processes = worker.of if worker is not None else 1
     audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
     stack = AsyncExitStack()
@@ -203,13 +207,14 @@ async def build_gateway(
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
+        policies = _policies(settings, inner, processes=worker.of if worker is not None else 1)
         metrics = Metrics(
             plugins.platforms,
             in_flight=lambda: queries.under_way,
             calls_per_day={
-                name: platform.limits.calls_per_day // processes
-                for name, platform in plugins.platforms.items()
-                if platform.limits.calls_per_day
+                name: policy.quota.calls_per_day
+                for name, policy in policies.items()
+                if policy.quota.calls_per_day is not None
             },
         )
         loop_lag = LoopLag(metrics.loop_lagged)
@@ -218,16 +223,9 @@ async def build_gateway(
             queries=(LogObserver(health, query_log, changed=health_changed), metrics),
             calls=(CallLog(clock), metrics),
         )
-        connectors = {
-            name: tracing.around(
-                resilient(
-                    connector,
-                    RetryPolicy(**settings.resilience_of(name).retry.model_dump()),
-                    clock,
-                )
-            )
-            for name, connector in inner.items()
-        }
+        chains = _chains(settings, inner, policies, clock, observers)
+        stack.push_async_callback(chains.aclose)
+        connectors = {name: tracing.around(door) for name, door in chains.doors.items()}
         authority_ids = AuthorityIds(settings.authorities)
         rules = (
             CATALOGUE,
@@ -247,6 +245,8 @@ async def build_gateway(
             observers,
             permit_for=development_permit,
             new_answer_id=new_answer_id,
+            kept=chains,
+            views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
         )
         stack.callback(metrics.flush)
         limits = settings.gateway.server
@@ -262,12 +262,14 @@ async def build_gateway(
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
+                admissions=Admissions(settings.gateway.admission.policy(), clock),
             ),
             PlatformService(
                 plugins.platforms,
                 health,
                 lambda name: getattr(inner[name], "clock_skew_s", None),
             ),
+            AdminService(chains, queries.forget),
             health,
             tuple(connectors),
             ServerLimits(
@@ -286,6 +288,40 @@ async def build_gateway(
 def _tracing(settings: Settings) -> Tracing:
     stated = settings.gateway.tracing
     return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
+
+
+def _policies(settings: Settings, connectors: Mapping[str, Connector], *, processes: int) -> Mapping[str, ChainPolicy]:
+    """Gives what holds for each platform in one of so many processes; raises ConfigError with every fault."""
+    policies: dict[str, ChainPolicy] = {}
+    faults: list[str] = []
+    for name, connector in connectors.items():
+        try:
+            policy = settings.resilience_of(name).policy(connector.platform.limits)
+            policies[name] = replace(policy, quota=policy.quota.shared_by(processes))
+        except ValueError as error:
+            faults.append(f"connector {name}: manifest.toml: limits: {error}")
+    if faults:
+        raise ConfigError(faults)
+    return policies
+
+
+def _chains(
+    settings: Settings,
+    connectors: Mapping[str, Connector],
+    policies: Mapping[str, ChainPolicy],
+    clock: SystemClock,
+    observer: CallObserver,
+) -> Chains:
+    """Puts the wrappers around the connectors."""
+    ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
+    room = settings.gateway.cache
+    cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)
+    flights = Flights()
+    chains = {
+        name: resilient(connector, policies[name], ledger, cache, flights, clock, observer)
+        for name, connector in connectors.items()
+    }
+    return Chains(chains, ledger, cache, flights)
 
 
 def calm_collector() -> None:

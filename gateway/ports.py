@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import date, datetime
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
@@ -14,6 +14,8 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
+from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
+from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 
@@ -78,6 +80,70 @@ class ConnectorPlugin(Protocol):
 
     def connect(self, setup: ConnectorSetup) -> Connector:
         """Builds the connector; raises ValueError with every fault of the deployment's settings."""
+        ...
+
+
+class AnswerCache(Protocol):
+    """Whoever keeps platforms' answers (应答缓存): this process, or what replicas share.
+
+    What is kept stays until it is `kept_s` old, is purged, or room is needed; a missing answer is never an error.
+    """
+
+    def peek(self, key: AnswerKey) -> KeptAnswer | None:
+        """Gives what is kept, as far as that can be told without waiting."""
+        ...
+
+    async def find(self, key: AnswerKey) -> KeptAnswer | None:
+        """Gives what is kept, wherever that is."""
+        ...
+
+    async def keep(self, key: AnswerKey, kept: KeptAnswer) -> None:
+        """Keeps an answer, unless one asked for later is kept already."""
+        ...
+
+    async def purge(self, uscc: str, platform: str | None = None) -> int:
+        """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
+        ...
+
+    async def purge_repaired(self, tombstones: Collection[RepairTombstone]) -> int:
+        """Forgets the answers that may still show what was repaired; gives how many that were."""
+        ...
+
+
+class KeptAnswers(Protocol):
+    """What the use case asks before it asks a platform."""
+
+    def at_hand(self, platform: str, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer | None:
+        """Gives a platform's answer if it is kept, or if there is no time to ask for it; None when it is to be asked."""
+        ...
+
+    async def forget(self, uscc: str, platform: str | None = None) -> int:
+        """Forgets what is kept about an enterprise; gives how many answers that were."""
+        ...
+
+
+class KeptView(NamedTuple):
+    """A view with its bytes, empty where they are not kept."""
+
+    merged: Merged
+    encoded: bytes = b""
+
+
+class KeptViews(Protocol):
+    """Whoever keeps the views that were made of kept answers, so that the same question is not merged anew."""
+
+    def find(self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer]) -> KeptView | None:
+        """Gives the view of these very answers, ordered by platform; None where it is not kept."""
+        ...
+
+    def keep(
+        self, query: CreditQuery, permit: Permit, as_of: date, answers: Sequence[Answer], merged: Merged
+    ) -> KeptView:
+        """Keeps the view of these answers, which must not be changed any more, and gives it with its bytes."""
+        ...
+
+    def forget(self, uscc: str) -> None:
+        """Forgets the views of an enterprise."""
         ...
 
 

@@ -11,17 +11,20 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gateway.adapters.rpc.admission import AdmissionPolicy
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
+from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
 
 _PACKAGED: Final = Path(__file__).parent / "_config"
 _CHECKOUT: Final = Path(__file__).parent.parent / "config"
+_ADMISSION: Final = AdmissionPolicy()
 
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -76,6 +79,32 @@ class RequestIdSettings(_Strict):
     capacity: int = Field(default=2_000, ge=1)
 
 
+class AdmissionSettings(_Strict):
+    """How many queries are let in, and who is sent away; see `AdmissionPolicy`."""
+
+    most_under_way: int = Field(default=_ADMISSION.most_under_way, ge=1)
+    bank_most_under_way: int = Field(default=_ADMISSION.bank_most_under_way, ge=1)
+    most_waiting: int = Field(default=_ADMISSION.most_waiting, ge=0)
+    bank_most_waiting: int = Field(default=_ADMISSION.bank_most_waiting, ge=0)
+    longest_queue_s: float = Field(default=_ADMISSION.longest_queue_s, ge=0)
+    batch_longest_queue_s: float = Field(default=_ADMISSION.batch_longest_queue_s, ge=0)
+    batch_share: float = Field(default=_ADMISSION.batch_share, gt=0, le=1)
+    retry_after_s: float = Field(default=_ADMISSION.retry_after_s, ge=0)
+    weights: Mapping[str, Annotated[int, Field(ge=1)]] = {}
+
+    def policy(self) -> AdmissionPolicy:
+        """Gives what the door takes."""
+        return AdmissionPolicy(**self.model_dump())
+
+
+class CacheSettings(_Strict):
+    """How much the answer cache of one process holds."""
+
+    most_answers: int = Field(default=50_000, ge=1)
+    most_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    most_view_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+
+
 class LogSettings(_Strict):
     """What is logged."""
 
@@ -105,6 +134,8 @@ class GatewayFile(_Strict):
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
     request_ids: RequestIdSettings = RequestIdSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
 
@@ -134,20 +165,6 @@ class PlatformSettings(_Strict):
         return value
 
 
-class RetrySettings(_Strict):
-    """How a platform is asked again; see `RetryPolicy`."""
-
-    attempts: int = Field(default=3, ge=1, le=10)
-    backoff_s: float = Field(default=0.1, ge=0)
-    longest_backoff_s: float = Field(default=2.0, ge=0)
-
-
-class ResilienceTable(_Strict):
-    """What holds for one platform, or for all by default."""
-
-    retry: RetrySettings = Field(default_factory=RetrySettings)
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the composition root needs, checked."""
@@ -162,7 +179,7 @@ class Settings:
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
-        return self.resilience.get(platform) or self.resilience.get("default") or ResilienceTable()
+        return self.resilience.get(platform) or self.resilience.get(DEFAULT) or ResilienceTable()
 
 
 def load_settings(folder: Path | None = None) -> Settings:
@@ -170,19 +187,15 @@ def load_settings(folder: Path | None = None) -> Settings:
     faults: list[str] = []
     read = _Files(folder, faults)
     gateway = _model(GatewayFile, read.table("gateway.toml"), "gateway.toml", faults)
-    tables = read.table("platforms.toml")
+    platform_tables = read.table("platforms.toml")
     platforms = {
         name: model
-        for name, table in tables.items()
+        for name, table in platform_tables.items()
         if (model := _model(PlatformSettings, table, f"platforms.toml: {name}", faults)) is not None
     }
-    resilience = {
-        name: held
-        for name, table in read.table("resilience.toml").items()
-        if (held := _model(ResilienceTable, table, f"resilience.toml: {name}", faults)) is not None
-    }
+    resilience = read_resilience(read.table("resilience.toml"), platform_tables, faults)
     if gateway is not None:
-        strangers = sorted(gateway.tracing.told_platforms - tables.keys())
+        strangers = sorted(gateway.tracing.told_platforms - platform_tables.keys())
         faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
     publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
     crosswalk = None

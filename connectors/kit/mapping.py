@@ -33,17 +33,25 @@ from typing import Any, Final
 
 from connectors.kit.setters import Flagged, Row, Setter, compile_field
 from connectors.kit.values import converter
+from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import Penalty
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
     MATCH_METHOD_CODE,
     MATCH_METHOD_ORG_CODE,
     MATCH_METHOD_REGISTRATION_NUMBER,
+    Provenance,
     RecordEnvelope,
 )
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Drift
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Records
 from gateway.domain.catalogue import CATALOGUE, ENVELOPE, RecordPlan
+from gateway.domain.wire import Encode, delimited
 
 _SHOWN: Final = 64
 _LAYOUTS_KEPT: Final = 1_000
+_ENVELOPE: Final = delimited(Penalty.DESCRIPTOR.fields_by_name[ENVELOPE])  # field 1 of every type
+_PROVENANCE: Final = delimited(RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
+_RECORD_KEY: Final = delimited(Provenance.DESCRIPTOR.fields_by_name["platform_record_key"])
+_DRIFT: Final = delimited(RecordEnvelope.DESCRIPTOR.fields_by_name["drifts"])
 _ENVELOPE_FIELDS: Final = frozenset({"status", "status_on", "publish_start", "publish_end"})
 _ENVELOPE_INDEFINITE: Final = {"publish_end": "publish_is_indefinite"}
 
@@ -89,42 +97,62 @@ class TypeMapping:
     envelope_setters: tuple[Setter, ...]
     personal_keys: frozenset[str]
     layouts: set[tuple[str, ...]]
+    entry: Encode
 
-    def add_record(self, records: Any, row: Row, path: str, number: int, platform: str, drifts: Drifts) -> None:
-        """Adds the record of one row to `records`; what cannot be read is flagged on its envelope."""
-        values: dict[str, Any] = {}
-        flagged: Flagged = []
-        for setter in self.setters:
-            setter(row, values, flagged)
-        envelope = records.add(**values).envelope
-        provenance = envelope.provenances.add(platform=platform, match_method=MATCH_METHOD_CODE)
-        if self.record_key is not None:
-            provenance.platform_record_key = str(row.get(self.record_key) or "")
+    @property
+    def path(self) -> str:
+        """Where the rows stand, as drifts name it."""
+        return ".".join(self.rows_path)
+
+    def encode(self, rows: Sequence[Row], said_by: Mapping[int, bytes], drifts: Drifts) -> list[bytes]:
+        """Gives each row's record as an entry of `Records` on the wire; what cannot be read is flagged in its envelope.
+
+        `said_by` holds the platform's provenance on the wire, by the method of matching.
+        """
+        setters, on_envelope, record_key, layouts = self.setters, self.envelope_setters, self.record_key, self.layouts
+        by_code = said_by[MATCH_METHOD_CODE]
+        entries = []
+        for number, row in enumerate(rows):
+            flagged: Flagged = []
+            content = b"".join([put(row, flagged) for put in setters])
+            provenance = said_by[self._method(row)] if self.subject_keys else by_code
+            if record_key is not None:
+                provenance += _RECORD_KEY(str(row.get(record_key) or "").encode())
+            envelope = _PROVENANCE(provenance)
+            if on_envelope:
+                envelope += b"".join([put(row, flagged) for put in on_envelope])
+            if flagged:
+                envelope += self._drifts(flagged, f"{self.path}[{number}]")
+            layout = tuple(row)
+            if layout not in layouts:
+                self._note_unknown(row, layout, drifts)
+            entries.append(self.entry(_ENVELOPE(envelope) + content))
+        return entries
+
+    def _method(self, row: Row) -> int:
         for key, method in self.subject_keys:
             if row.get(key):
-                provenance.match_method = method
-                break
-        if self.envelope_setters:
-            on_envelope: dict[str, Any] = {}
-            for setter in self.envelope_setters:
-                setter(row, on_envelope, flagged)
-            if on_envelope:
-                envelope.MergeFrom(RecordEnvelope(**on_envelope))
-        for key, reason, raw in flagged:
-            shown = "" if key in self.personal_keys else shorten(raw)
-            envelope.drifts.add(path=f"{path}[{number}].{key}", reason=reason, raw=shown)
-        layout = tuple(row)
-        if layout not in self.layouts:
-            self._note_unknown(row, layout, path, drifts)
+                return method
+        return MATCH_METHOD_CODE
 
-    def _note_unknown(self, row: Row, layout: tuple[str, ...], path: str, drifts: Drifts) -> None:
+    def _drifts(self, flagged: Flagged, where: str) -> bytes:
+        return b"".join(
+            _DRIFT(
+                Drift(
+                    path=f"{where}.{key}", reason=reason, raw="" if key in self.personal_keys else shorten(raw)
+                ).SerializeToString()
+            )
+            for key, reason, raw in flagged
+        )
+
+    def _note_unknown(self, row: Row, layout: tuple[str, ...], drifts: Drifts) -> None:
         """Flags unknown keys; a layout that has none is remembered, so that most rows cost one look-up."""
         unknown = row.keys() - self.known_keys
         if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
             self.layouts.add(layout)
         for key in sorted(unknown):
             # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
-            drifts.add(f"{path}[].{key}", "field.unknown")
+            drifts.add(f"{self.path}[].{key}", "field.unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +259,5 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
         envelope_setters=tuple(on_envelope),
         personal_keys=frozenset(personal),
         layouts=set(),
+        entry=delimited(Records.DESCRIPTOR.fields_by_name[name]),
     )

@@ -36,6 +36,10 @@ class PayloadReader:
     def __init__(self, platform: Platform, mapping: PayloadMapping) -> None:
         self._platform = platform
         self._mapping = mapping
+        self._said_by: dict[int, bytes] = {
+            method: envelope_pb2.Provenance(platform=platform.id, match_method=method).SerializeToString()
+            for method in envelope_pb2.MatchMethod.values()
+        }
 
     def asked(self, permitted: Iterable[int]) -> list[TypeMapping]:
         """Gives the mappings of the permitted categories the platform covers, in ascending order."""
@@ -81,6 +85,7 @@ class PayloadReader:
         as_of = self._as_of(pages, drifts)
         said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
         left = self._platform.limits.max_records
+        records: list[bytes] = []
         for category in categories:
             mapping = self._mapping.by_category.get(category)
             if mapping is None or not self._platform.covers(category):
@@ -98,11 +103,14 @@ class PayloadReader:
             kept = rows[:left]
             left -= len(kept)
             if kept:
-                self._add_records(said.records, mapping, kept, uscc, drifts)
+                self._check_rows(mapping, kept, uscc)
+                records += mapping.encode(kept, self._said_by, drifts)
             outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if kept else OUTCOME_NO_RECORDS
             entry = said.categories.add(category=category, outcome=outcome, record_count=len(kept))
             if cut:
                 entry.reason = "cap"
+        if records:
+            said.records.MergeFromString(b"".join(records))
         if as_of is not None:
             said.as_of.seconds = as_of
         if drifts.found:
@@ -110,18 +118,14 @@ class PayloadReader:
         said.outcome, said.reason = summary_outcome(said.categories)
         return Answer(said=said, fetched_at=fetched_at, attempts=1)
 
-    def _add_records(
-        self, records: view_pb2.Records, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc, drifts: Drifts
-    ) -> None:
-        target = getattr(records, mapping.plan.records_field)
-        path = ".".join(mapping.rows_path)
-        for number, row in enumerate(rows):
-            if not isinstance(row, dict):
+    def _check_rows(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc) -> None:
+        codes = [key for key, method in mapping.subject_keys if method == envelope_pb2.MATCH_METHOD_CODE]
+        for row in rows:
+            if row.__class__ is not dict:
                 raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
-            for key, method in mapping.subject_keys:
-                if method == envelope_pb2.MATCH_METHOD_CODE and row.get(key):
+            for key in codes:
+                if row.get(key):
                     self._check_subject(row[key], uscc)
-            mapping.add_record(target, row, path, number, self._platform.id, drifts)
 
     def _check_subject(self, stated: Any, uscc: Uscc) -> None:
         # A platform that knows the firm by an old number sends no code: such records carry their match method instead.

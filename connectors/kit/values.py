@@ -158,7 +158,8 @@ def _epoch(per_second: int) -> Converter:
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
-_FEN: Final = {"分": 1, "元": 100, "万元": 1_000_000, "亿元": 10_000_000_000}
+FEN: Final[Mapping[str, int]] = {"分": 1, "元": 100, "万元": 1_000_000, "亿元": 10_000_000_000}
+"""How many fen one of each unit is."""
 _CURRENCIES: Final = {
     "人民币": "CNY", "元人民币": "CNY", "元": "CNY", "": "CNY", "美元": "USD", "港元": "HKD", "港币": "HKD",
     "欧元": "EUR", "日元": "JPY",
@@ -215,15 +216,15 @@ def _whole(number: int | Decimal, factor: int, reason: str) -> int:
     return whole
 
 
-_LARGEST: Final = 2**63 // 10**10
+LARGEST_WHOLE: Final = 2**63 // 10**10
 """Whole numbers up to this stay within 64 bits in fen whatever their unit."""
 
 
 def _money(unit: str) -> Converter:
-    factor = _FEN[unit]
+    factor = FEN[unit]
 
     def convert(raw: Any) -> Money | None:
-        if raw.__class__ is int and -_LARGEST < raw < _LARGEST:
+        if raw.__class__ is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
             return Money(minor_units=raw * factor, currency="CNY")
         number = _number(raw)
         if number is None:
@@ -247,7 +248,7 @@ def money_text(raw: Any) -> Money | None:
     currency = _CURRENCIES.get(unit.removeprefix("元") if unit != "元" else unit)
     if currency is None:
         raise Unreadable("money.currency")
-    factor = _FEN[{"万": "万元", "亿": "亿元"}.get(scale or "", "元")]
+    factor = FEN[{"万": "万元", "亿": "亿元"}.get(scale or "", "元")]
     amount = Decimal(number.replace(",", ""))
     return Money(minor_units=_whole(amount, factor, "money.sub_fen"), currency=currency)
 

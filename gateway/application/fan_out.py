@@ -18,7 +18,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.consent import Permit
 from gateway.domain.query import CreditQuery
-from gateway.ports import Connector
+from gateway.ports import Connector, KeptAnswers
 
 _GRACE_S = 0.05
 """How long a cancelled connector may take to tidy up before it is left behind."""
@@ -30,25 +30,31 @@ async def fan_out(
     permit: Permit,
     fetch_by: float,
     landed: Callable[[Answer], object],
+    kept: KeptAnswers | None = None,
 ) -> None:
     """Asks every platform of the query and hands each answer to `landed` as it lands, one per platform.
 
-    Returns when all answers are in, at `fetch_by` at the latest. When the caller is cancelled, so is every call.
+    What `kept` has at hand is not asked for. Returns when all answers are in, at `fetch_by` at the latest. When the caller
+    is cancelled, so is every call.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
     pending: dict[asyncio.Task[Answer], str] = {}
     all_in: asyncio.Future[None] = loop.create_future()
 
+    def land(platform: str, said: Answer | asyncio.Task[Answer]) -> None:
+        try:
+            if not isinstance(said, Answer):
+                said = _answer_of(said, platform, permit.categories, loop.time() - started)
+            landed(said)
+        except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
+            landed(_broken(platform, permit.categories, loop.time() - started, type(error).__name__))
+
     def on_done(task: asyncio.Task[Answer]) -> None:
         platform = pending.pop(task, None)
         if platform is None:  # its time was up: it was answered for already
             return
-        elapsed_s = loop.time() - started
-        try:
-            landed(_answer_of(task, platform, permit.categories, elapsed_s))
-        except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
-            landed(_broken(platform, permit.categories, elapsed_s, type(error).__name__))
+        land(platform, task)
         if not pending and not all_in.done():
             all_in.set_result(None)
 
@@ -59,8 +65,10 @@ async def fan_out(
     for platform in query.platforms:
         connector = connectors[platform]
         spared = _without_asking(connector, permit, query)
+        if spared is None and kept is not None:
+            spared = kept.at_hand(platform, query, permit, fetch_by)
         if spared is not None:
-            landed(spared)
+            land(platform, spared)
             continue
         task = loop.create_task(connector.fetch(query, permit, fetch_by))
         pending[task] = platform

@@ -22,9 +22,9 @@ from gateway.domain.errors import DeadlineError, Reason, RequestError, StoreErro
 from gateway.domain.merge import Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
-from gateway.domain.verdict import obstacle
+from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible
-from gateway.ports import AuditLog, Clock, Connector, QueryObserver
+from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptView, KeptViews, QueryObserver
 
 _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)
@@ -50,11 +50,12 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class CreditAnswer:
-    """A view with what delivery needs: `answers` are ordered by platform id."""
+    """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept."""
 
     answer_id: str
     view: view_pb2.CreditView
     answers: tuple[Answer, ...]
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class CreditQueries:
         *,
         permit_for: Callable[[CreditQuery], Permit],
         new_answer_id: Callable[[datetime], str],
+        kept: KeptAnswers | None = None,
+        views: KeptViews | None = None,
     ) -> None:
         self._connectors = connectors
         self._reader = reader
@@ -88,6 +91,8 @@ class CreditQueries:
         self._observer = observer
         self._permit_for = permit_for
         self._new_answer_id = new_answer_id
+        self._kept = kept
+        self._views = views
         self._under_way = 0
 
     @property
@@ -101,7 +106,7 @@ class CreditQueries:
         try:
             story = await self._begin(query, admission)
             try:
-                await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.take)
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.note, self._kept)
             except asyncio.CancelledError:
                 await self._note_cancelled(story)
                 raise
@@ -119,7 +124,7 @@ class CreditQueries:
 
         async def ask() -> None:
             try:
-                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take)
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take, self._kept)
             finally:
                 queue.put_nowait(None)
 
@@ -147,11 +152,18 @@ class CreditQueries:
         """Writes that an answer given before was given again under the same request id."""
         await self._append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
 
+    async def forget(self, uscc: str, platform: str | None = None) -> int:
+        """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
+        if self._views is not None:
+            self._views.forget(uscc)
+        return await self._kept.forget(uscc, platform) if self._kept is not None else 0
+
     async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
         story = _Story(query, admission, self._new_answer_id(admission.at), self._reader)
         try:
-            if admission.fetch_by <= self._clock.monotonic():
-                raise DeadlineError("the deadline is past or too short to ask any platform")
+            # Too short to ask is not too short to answer from what is kept; if that does not suffice, the verdict says so.
+            if admission.deadline <= self._clock.monotonic():
+                raise DeadlineError("the deadline is past")
             story.permit = self._permit_for(query)
         except RequestError as error:
             await self._write(story, "refused", reason=error.reason)
@@ -159,21 +171,29 @@ class CreditQueries:
         return story
 
     async def _finish(self, story: _Story) -> CreditAnswer:
-        readings = story.in_order()
-        answers = tuple(reading.answer for reading in readings)
+        query, permit, as_of = story.query, story.permit, china_date(story.admission.at)
+        views = self._views if story.is_all_kept else None
+        kept = views.find(query, permit, as_of, story.answers()) if views is not None else None
+        readings = story.in_order() if kept is None else ()
+        answers = story.answers()
         for answer in answers:
             self._observer.answer_landed(answer)
-        refusal = obstacle(story.query, answers)
+        for platform in story.distrusted:
+            await self.forget(query.uscc.value, platform)
+        refusal = obstacle(query, answers)
         if refusal is not None:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
             raise refusal
-        merged = self._merger.merge(readings, story.query, story.permit, china_date(story.admission.at))
-        await self._write(story, "answered", answers, merged)
-        self._observer.view_answered(merged.view)
-        return CreditAnswer(story.answer_id, merged.view, answers)
+        if kept is None:
+            kept = KeptView(self._merger.merge(readings, query, permit, as_of))
+            if views is not None and not story.distrusted:
+                kept = views.keep(query, permit, as_of, answers, kept.merged)
+        await self._write(story, "answered", answers, kept.merged)
+        self._observer.view_answered(kept.merged.view)
+        return CreditAnswer(story.answer_id, kept.merged.view, answers, kept.encoded)
 
     async def _note_cancelled(self, story: _Story) -> None:
-        answers = tuple(reading.answer for reading in story.in_order())
+        answers = story.answers()
         # Shielded: the entry is written though the caller is gone.
         await asyncio.shield(self._write(story, "cancelled", answers, reason=Reason.CANCELLED))
 
@@ -205,17 +225,44 @@ class _Story:
         self.admission = admission
         self.answer_id = answer_id
         self.permit = Permit(kind="", categories=())
+        self.distrusted: list[str] = []
         self._reader = reader
+        self._answers: dict[str, Answer] = {}
         self._readings: dict[str, Reading] = {}
 
+    @property
+    def is_all_kept(self) -> bool:
+        """Whether no platform was asked: what may be known of the enterprise was kept already."""
+        return all(a.cache_age_s is not None or a.outcome in NOTHING_TO_ASK for a in self._answers.values())
+
+    def note(self, answer: Answer) -> None:
+        """Takes one answer, and reads it unless it was kept: then it may be that its view was too."""
+        if answer.cache_age_s is None:
+            self.take(answer)
+        else:
+            self._answers[answer.platform] = answer
+
     def take(self, answer: Answer) -> Reading:
-        """Reads one answer and keeps it."""
-        reading = self._reader.read(answer, self.query.uscc.value)
+        """Takes one answer and reads it; one that may not enter the merge is not to be given to the next query either."""
+        try:
+            reading = self._reader.read(answer, self.query.uscc.value)
+        except Exception:
+            self.distrusted.append(answer.platform)
+            raise
+        if reading.answer is not answer:
+            self.distrusted.append(answer.platform)
+        self._answers[answer.platform] = reading.answer
         self._readings[answer.platform] = reading
         return reading
 
+    def answers(self) -> tuple[Answer, ...]:
+        """Gives all answers so far, ordered by platform id."""
+        return tuple([self._answers[platform] for platform in sorted(self._answers)])
+
     def in_order(self) -> list[Reading]:
-        """Gives all readings so far, ordered by platform id."""
+        """Gives the readings of all answers so far, ordered by platform id."""
+        for platform in self._answers.keys() - self._readings.keys():
+            self.take(self._answers[platform])
         return [self._readings[platform] for platform in sorted(self._readings)]
 
     def entry(

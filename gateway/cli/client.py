@@ -11,6 +11,8 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
 from gateway._pb.xinyidai.gateway.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     credit_service_pb2,
     credit_service_pb2_grpc,
     platform_service_pb2,
@@ -21,15 +23,28 @@ _OPTIONS = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
 
 
 def query_message(
-    uscc: str, purpose: str, platforms: Sequence[str], categories: Sequence[str]
+    uscc: str,
+    purpose: str,
+    platforms: Sequence[str],
+    categories: Sequence[str],
+    *,
+    oldest_s: float | None = None,
+    is_stale_acceptable: bool = False,
 ) -> credit_service_pb2.CreditQuery:
-    """Gives the query; raises ValueError naming an unknown purpose or category and what is known."""
-    return credit_service_pb2.CreditQuery(
+    """Gives the query; raises ValueError naming an unknown purpose or category and what is known.
+
+    `oldest_s` is the oldest acceptable age of a kept answer: None leaves it to the categories, 0 accepts none.
+    """
+    message = credit_service_pb2.CreditQuery(
         uscc=uscc,
         purpose=Purpose.Value(_known(purpose, "PURPOSE_", Purpose.keys())),
         platforms=platforms,
         categories=[Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories],
+        is_stale_acceptable=is_stale_acceptable,
     )
+    if oldest_s is not None:
+        message.oldest_acceptable_age.FromNanoseconds(round(oldest_s * 1e9))
+    return message
 
 
 def _known(name: str, prefix: str, known: Sequence[str]) -> str:
@@ -59,6 +74,26 @@ async def list_platforms(address: str) -> Sequence[platform_service_pb2.Platform
             platform_service_pb2.ListPlatformsRequest(), timeout=10
         )
         return response.platforms
+
+
+async def show_platform(address: str, platform: str) -> admin_service_pb2.ShowPlatformResponse:
+    """Asks what is in force around one platform; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        response: admin_service_pb2.ShowPlatformResponse = await stub.ShowPlatform(
+            admin_service_pb2.ShowPlatformRequest(platform=platform), timeout=10
+        )
+        return response
+
+
+async def purge_answers(address: str, uscc: str, platform: str) -> int:
+    """Has the kept answers about an enterprise forgotten and gives their number; raises grpc.aio.AioRpcError."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        response: admin_service_pb2.PurgeAnswersResponse = await stub.PurgeAnswers(
+            admin_service_pb2.PurgeAnswersRequest(uscc=uscc, platform=platform), timeout=10
+        )
+        return response.answer_count
 
 
 def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:

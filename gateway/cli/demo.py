@@ -54,6 +54,7 @@ async def demo(settings: Settings, console: Console) -> None:
             console.print(Rule(say(f"2. The same question while {_DOWN} is down", f"二、{_DOWN} 平台中断时的同一查询")))
             async with aiohttp.ClientSession() as session:
                 await session.post(f"{platforms[_DOWN].control_url}/faults", json={"kind": "refuse"})
+            query.oldest_acceptable_age.SetInParent()  # zero: what was kept a moment ago would hide that it is down
             partial = await get_view(address, query, 10)
             show(console, partial)
             check_partial(partial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -11,14 +10,13 @@ from typing import Annotated, Any, TypeVar
 import grpc
 import typer
 from google.protobuf import json_format
-from rich.console import Console
-from rich.table import Table
 
-from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import connector_faults, find_plugins
-from gateway.cli.client import explain, get_view, list_platforms, query_message
+from gateway.cli.client import explain, get_view, query_message
 from gateway.cli.demo import DemoFailedError, demo
+from gateway.cli.operator import cache, platforms
+from gateway.cli.options import LOCAL, Address, AsJson, console, fail
 from gateway.cli.render import show
 from gateway.cli.running import (
     World,
@@ -48,6 +46,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(platforms)
+app.add_typer(cache)
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -64,32 +65,17 @@ Admin = Annotated[
         ),
     ),
 ]
-Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
-AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
 Enterprises = Annotated[
     int, typer.Option("--enterprises", min=12, help=say("Simulated enterprises.", "模拟企业数量。"))
 ]
 Seed = Annotated[int, typer.Option("--seed", help=say("Seed of the simulated world.", "模拟数据种子。"))]
-
-_LOCAL = "127.0.0.1:50051"
-
-
-def _console() -> Console:
-    # A pipe has no width of its own; tables need one they can be read at.
-    return Console() if sys.stdout.isatty() else Console(width=118)
-
-
-def _fail(lines: list[str], code: int) -> typer.Exit:
-    for line in lines:
-        typer.echo(line, err=True)
-    return typer.Exit(code)
 
 
 def _settings(config: Path | None) -> Settings:
     try:
         return load_settings(config)
     except ConfigError as error:
-        raise _fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
+        raise fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
 
 
 @app.command(help=say("Serve gRPC until SIGTERM.", "启动 gRPC 服务，直至收到 SIGTERM。"))
@@ -184,52 +170,42 @@ def query(
     platform: Annotated[list[str] | None, typer.Option(help=say("Only these platforms.", "仅限这些平台。"))] = None,
     category: Annotated[list[str] | None, typer.Option(help=say("Only these categories.", "仅限这些类目。"))] = None,
     timeout: Annotated[float, typer.Option(min=0.05, help=say("Deadline in seconds.", "时限（秒）。"))] = 10.0,
-    address: Address = _LOCAL,
+    oldest: Annotated[
+        float | None,
+        typer.Option(
+            "--oldest",
+            min=0,
+            help=say(
+                "Oldest acceptable age of a kept answer, in seconds; 0 asks anew.",
+                "可接受的缓存最长时间（秒）；0 为重新查询。",
+            ),
+        ),
+    ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale",
+            help=say("Of a platform that fails take a kept answer of any age.", "平台查询失败时接受更早的缓存应答。"),
+        ),
+    ] = False,
+    address: Address = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Prints the view; exits 1 when the gateway refuses or cannot answer, 2 for a wrong option."""
     try:
-        message = query_message(uscc, purpose, platform or [], category or [])
+        message = query_message(
+            uscc, purpose, platform or [], category or [], oldest_s=oldest, is_stale_acceptable=stale
+        )
     except ValueError as error:
-        raise _fail([str(error)], 2) from error
+        raise fail([str(error)], 2) from error
     try:
         response = run(get_view(address, message, timeout))
     except grpc.aio.AioRpcError as error:
-        raise _fail(explain(error, address), 1) from error
+        raise fail(explain(error, address), 1) from error
     if as_json:
         typer.echo(json_format.MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
     else:
-        show(_console(), response)
-
-
-@app.command(
-    help=say("Platforms of a running gateway: coverage, limits, health.", "运行中网关的平台：覆盖、限额、健康状况。")
-)
-def platforms(
-    platform: Annotated[str | None, typer.Argument(help=say("Only this one.", "仅此平台。"))] = None,
-    address: Address = _LOCAL,
-    as_json: AsJson = False,
-) -> None:
-    """Prints what the gateway is connected to."""
-    try:
-        found = [p for p in run(list_platforms(address)) if platform in (None, p.platform)]
-    except grpc.aio.AioRpcError as error:
-        raise _fail(explain(error, address), 1) from error
-    if not found:
-        raise _fail([say(f"no platform {platform!r}", f"没有平台 {platform!r}")], 1)
-    if as_json:
-        for one in found:
-            typer.echo(json_format.MessageToJson(one, preserving_proto_field_name=True, ensure_ascii=False))
-        return
-    table = Table(expand=True)
-    for column in ("平台 platform", "名称 title", "接口 dialect", "覆盖 covers", "健康 health"):
-        table.add_column(column, overflow="fold")
-    for one in found:
-        verdict = PlatformHealth.Name(one.health.health).removeprefix("PLATFORM_HEALTH_")
-        table.add_row(
-            one.platform, one.title_zh, one.dialect, str(len(one.coverage)), f"{verdict} ({one.health.call_count})"
-        )
-    _console().print(table)
+        show(console(), response)
 
 
 @app.command("check-config", help=say("Check the configuration, list every fault.", "检查配置，列出所有错误。"))
@@ -239,7 +215,7 @@ def check_config(config: Config = None) -> None:
     plugins = find_plugins(settings)
     faults = connector_faults(settings, plugins)
     if faults:
-        raise _fail([say("The configuration has faults:", "配置有误："), *faults], 2)
+        raise fail([say("The configuration has faults:", "配置有误："), *faults], 2)
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
@@ -254,18 +230,18 @@ def demo_command(config: Config = None) -> None:
     settings = _settings(config)
     configure_logs("error")
     try:
-        _run(demo(settings, _console()))
+        _run(demo(settings, console()))
     except DemoFailedError as error:
-        raise _fail([say(f"The demo failed: {error}", f"演示失败：{error}")], 1) from error
+        raise fail([say(f"The demo failed: {error}", f"演示失败：{error}")], 1) from error
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
     try:
         return run(main)
     except ConfigError as error:
-        raise _fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
+        raise fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
     except StoreError as error:
-        raise _fail([str(error)], 2) from error
+        raise fail([str(error)], 2) from error
     except asyncio.CancelledError:
         raise typer.Exit(130) from None
 

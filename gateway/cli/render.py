@@ -192,13 +192,11 @@ def _answers(view: view_pb2.CreditView, delivery: credit_service_pb2.ViewDeliver
         if answer.reason:
             outcome += f" ({answer.reason})"
         sent = fetched.get(answer.platform)
-        latency = sent.latency.seconds * 1000 + sent.latency.nanos / 1e6 if sent is not None else 0.0
-        attempts = f" ×{sent.attempts}" if sent is not None and sent.attempts > 1 else ""
         covered = sum(c.outcome != view_pb2.OUTCOME_NOT_COVERED for c in answer.categories)
         table.add_row(
             answer.platform,
             outcome,
-            f"{latency:.0f} ms{attempts}",
+            _fetched(sent) if sent is not None else "—",
             str(sum(c.record_count for c in answer.categories)),
             f"{answer.age_days} d" if answer.HasField("age_days") else "—",
             f"{covered}/{len(answer.categories)}",
@@ -206,6 +204,18 @@ def _answers(view: view_pb2.CreditView, delivery: credit_service_pb2.ViewDeliver
             style="" if answer.outcome in HEARD else "red",
         )
     return table
+
+
+def _fetched(sent: credit_service_pb2.AnswerDelivery) -> str:
+    """Gives how an answer was come by: in what time and how many attempts, or for how long it had been kept."""
+    attempts = f" ×{sent.attempts}" if sent.attempts > 1 else ""
+    asked = f"{sent.latency.seconds * 1000 + sent.latency.nanos / 1e6:.0f} ms{attempts}"
+    if not sent.HasField("cache_age"):
+        return asked
+    kept = f"缓存 kept {sent.cache_age.seconds} s"
+    if not sent.stale_because:
+        return kept
+    return f"{asked} {view_pb2.Outcome.Name(sent.stale_because).removeprefix('OUTCOME_')}, {kept}"
 
 
 def _missing(view: view_pb2.CreditView) -> RenderableType:

@@ -19,7 +19,11 @@ _CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, v
 
 
 class PlatformEntry(msgspec.Struct, frozen=True):
-    """How one platform answered; `response_digest` is the SM3 of the raw body in hexadecimal, empty when none came."""
+    """How one platform answered; `response_digest` is the SM3 of the raw body in hexadecimal, empty when none came.
+
+    `cache_age_s` is the age of a kept answer, None when it was fetched for this query or for one beside it; `stale_because`
+    the outcome of the call in whose place it stands, if it does.
+    """
 
     platform: str
     outcome: str
@@ -28,6 +32,8 @@ class PlatformEntry(msgspec.Struct, frozen=True):
     attempts: int
     record_count: int
     response_digest: str
+    cache_age_s: int | None = None
+    stale_because: str = ""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -104,9 +110,11 @@ def _platform_entry(answer: Answer) -> PlatformEntry:
         attempts=answer.attempts,
         record_count=record_count(answer),
         response_digest=said.raw_digest.hex(),
+        cache_age_s=None if answer.cache_age_s is None else int(answer.cache_age_s),
+        stale_because="" if answer.stale_because is None else _OUTCOMES[answer.stale_because],
     )
 
 
 def record_count(answer: Answer) -> int:
     """Gives the number of records the platform sent."""
-    return sum(category.record_count for category in answer.said.categories)
+    return sum([category.record_count for category in answer.said.categories])

@@ -48,6 +48,8 @@ class FieldPlan:
     options: options_pb2.FieldOptions
     is_comparable: bool
     """Whether a difference between platforms is a conflict."""
+    is_plain: bool
+    """Whether its value, set or not, is compared and keyed as it stands."""
 
     def is_set(self, record: Message) -> bool:
         """Whether the record states this field."""
@@ -78,6 +80,8 @@ class RecordPlan:
     additive: tuple[FieldPlan, ...]
     is_adverse: bool
     """Whether records of the type speak against the enterprise, so that repair and publication rules apply."""
+    is_series: bool
+    """Whether records of the type are keyed by period and region and may be summed."""
 
     @property
     def is_public(self) -> bool:
@@ -149,6 +153,7 @@ def _plan(field: FieldDescriptor) -> RecordPlan:
         event=tuple(f for f in fields if f.options.event),
         additive=tuple(f for f in fields if f.options.additive),
         is_adverse=declared.adverse_kind != options_pb2.ADVERSE_KIND_UNSPECIFIED,
+        is_series=declared.combination == options_pb2.COMBINATION_SERIES,
     )
 
 
@@ -168,6 +173,12 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
         enum_names=None if enum is None else MappingProxyType({value.number: value.name for value in enum.values}),
         options=declared,
         is_comparable=not declared.local,
+        is_plain=(
+            message is None
+            and not field.is_repeated
+            and not field.has_presence
+            and declared.key_form == options_pb2.KEY_FORM_UNSPECIFIED
+        ),
     )
 
 

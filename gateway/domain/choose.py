@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -20,6 +21,7 @@ from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Statement
 
 Rank = tuple[int, int, int, int, str, bytes]
+_RANK: Final = itemgetter(0)
 
 _DECIDED_BY = (
     None,  # the authority rule, named by the plan
@@ -61,13 +63,14 @@ class _TypeChooser:
         pairs = [tuple((by_name[field.name], field) for field in group) for group in plan.groups]
         self.groups = tuple(_Group(group, frozenset(descriptor for descriptor, _ in group)) for group in pairs)
         self.fillers = {field.name: _filler(field) for field in plan.fields}
-        self.comparable = frozenset(by_name[field.name] for field in plan.fields if field.is_comparable)
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
         authorities = [field.name for field in plan.fields if field.is_authority]
         self.authority = authorities[0] if authorities else None
         self.has_list_code = any(field.name == "list_code" for field in plan.fields)
+        self.rule = plan.options.authority_rule
+        self.incomparable = tuple(field for field in plan.fields if not field.is_comparable)
 
 
 class _Tally:
@@ -122,40 +125,55 @@ class Chooser:
         self._authority_ids = authority_ids
         self._types = {plan.records_field: _TypeChooser(plan, authority_ids) for plan in catalogue.plans}
 
-    def speaks_first(self, plan: RecordPlan, statement: Statement, home: str | None) -> bool:
-        """Whether the type's authority rule ranks this statement's platform first."""
-        rule = plan.options.authority_rule
-        province = statement.platform.province
-        if rule == options_pb2.AUTHORITY_RULE_HOME_PROVINCE:
-            return province is not None and province == home
-        if rule == options_pb2.AUTHORITY_RULE_NONE:
-            return False
-        kind = self._types[plan.records_field]
-        if kind.has_list_code and statement.record.list_code in statement.platform.lists_kept:
-            return True
-        if province is None or kind.authority is None:
-            return False
-        return self._authority_ids.province(getattr(statement.record, kind.authority)) == province
-
-    def rank(self, plan: RecordPlan, statement: Statement, home: str | None) -> Rank:
-        """Gives the statement's place in the total order; the smallest ranks first."""
-        platform: Platform = statement.platform
-        seconds, nanos = statement.as_of
-        return (
-            0 if self.speaks_first(plan, statement, home) else 1,
-            platform.tier,
-            -seconds,
-            -nanos,
-            platform.id,
-            statement.digest,
-        )
-
     def ranked(
-        self, plan: RecordPlan, group: Sequence[Statement], home: str | None
+        self, plan: RecordPlan, group: Sequence[Statement], home: str | None, *, are_alike: bool
     ) -> tuple[list[Statement], list[Rank]]:
-        """Gives the statements of one record in the total order, with their ranks."""
-        pairs = sorted(((self.rank(plan, s, home), s) for s in group), key=lambda pair: pair[0])
+        """Gives the statements of one record in the total order, with their ranks: the smallest first.
+
+        `are_alike` says that all have the same content.
+        """
+        kind = self._types[plan.records_field]
+        speaks_first = self._speaks_first(kind, group[0].record, home)
+        pairs = []
+        for statement in group:
+            if not are_alike:
+                speaks_first = self._speaks_first(kind, statement.record, home)
+            platform = statement.platform
+            seconds, nanos = statement.as_of
+            is_first = speaks_first(platform)
+            rank = (0 if is_first else 1, platform.tier, -seconds, -nanos, platform.id, statement.digest)
+            pairs.append((rank, statement))
+        pairs.sort(key=_RANK)
         return [s for _, s in pairs], [rank for rank, _ in pairs]
+
+    def _speaks_first(self, kind: _TypeChooser, record: Any, home: str | None) -> Callable[[Platform], bool]:
+        """Gives whether the type's authority rule ranks a platform first that states this record."""
+        rule = kind.rule
+        if rule == options_pb2.AUTHORITY_RULE_NONE:
+            return lambda platform: False
+        if rule == options_pb2.AUTHORITY_RULE_HOME_PROVINCE:
+            province = home
+        else:
+            authority = kind.authority
+            province = self._authority_ids.province(getattr(record, authority)) if authority is not None else None
+        if not kind.has_list_code:
+            return lambda platform: platform.province == province is not None
+        code = record.list_code
+        return lambda platform: code in platform.lists_kept or platform.province == province is not None
+
+    def count_alike(self, plan: RecordPlan, alike: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
+        """Counts copies that say the same to the byte: every comparable field agrees, and nothing need be compared."""
+        first = alike[0].platform
+        if all(s.platform is first for s in alike):
+            return
+        record = alike[0].record
+        fields = len(record.ListFields()) - 1  # less the envelope
+        for field in self._types[plan.records_field].incomparable:
+            fields -= field.is_set(record)
+        for statement in alike:
+            count = agreement[statement.platform.id]
+            count.comparable += fields
+            count.equal += fields
 
     def unite(
         self,
@@ -170,24 +188,22 @@ class Chooser:
         `agreement` is counted up for every field that at least two platforms state.
         """
         kind = self._types[plan.records_field]
-        content = ranked[0].content
-        if all(s.content == content for s in ranked):
-            _count_full_agreement(kind, ranked, agreement)
-            return
         stated = [dict(s.record.ListFields()) for s in ranked]
-        anywhere = frozenset().union(*stated)
+        count = len(stated)
         tally = _Tally(ranked)
         for group in kind.groups:
-            if anywhere.isdisjoint(group.descriptors):
-                continue
-            chosen = next(i for i, fields in enumerate(stated) if not group.descriptors.isdisjoint(fields))
-            for descriptor, field in group.fields:
+            if len(group.fields) == 1:  # most fields: all state it, and alike, or nobody does
+                ((descriptor, field),) = group.fields
                 values = [fields.get(descriptor) for fields in stated]
-                shown = values[chosen]
-                if shown is not None and values.count(shown) == len(values):  # most fields: all state it, and alike
-                    tally.all_equal += field.is_comparable
+                shown = values[0]
+                if values.count(shown) == count:
+                    tally.all_equal += shown is not None and field.is_comparable
                     continue
-                said = [(i, value) for i, value in enumerate(values) if value is not None]
+            chosen = next((i for i, fields in enumerate(stated) if not group.descriptors.isdisjoint(fields)), None)
+            if chosen is None:
+                continue
+            for descriptor, field in group.fields:
+                said = [(i, fields[descriptor]) for i, fields in enumerate(stated) if descriptor in fields]
                 if not said:
                     continue
                 if chosen > 0 and said[0][0] == chosen:
@@ -218,18 +234,6 @@ class Chooser:
             value = values.add()
             value.platform = ranked[i].platform.id
             fill(value.value, stated)
-
-
-def _count_full_agreement(kind: _TypeChooser, ranked: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
-    """Counts copies that say the same to the byte: every comparable field agrees, and nothing need be compared."""
-    first = ranked[0].platform.id
-    if all(s.platform.id == first for s in ranked):
-        return
-    fields = len(kind.comparable.intersection(dict(ranked[0].record.ListFields())))
-    for statement in ranked:
-        count = agreement[statement.platform.id]
-        count.comparable += fields
-        count.equal += fields
 
 
 def _copy(field: FieldPlan, value: Any, record: Message) -> None:

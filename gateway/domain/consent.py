@@ -16,11 +16,16 @@ DEVELOPMENT = "development"
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What a query may ask: `categories` ascending; `refused` are those asked and not permitted."""
+    """What a query may ask: `categories` ascending; `refused` are those asked and not permitted.
+
+    `consents` are what it rests on, each with its version where that is known: what was fetched under one consent, or under
+    an earlier version of it, is not given out under another.
+    """
 
     kind: str
     categories: tuple[int, ...]
     refused: tuple[int, ...] = ()
+    consents: tuple[str, ...] = ()
 
     def scope(self) -> view_pb2.PermitScope:
         """Gives the part of the permit that shapes the view."""
@@ -29,4 +34,4 @@ class Permit:
 
 def development_permit(query: CreditQuery) -> Permit:
     """Permits everything that was asked."""
-    return Permit(kind=DEVELOPMENT, categories=query.categories)
+    return Permit(kind=DEVELOPMENT, categories=query.categories, consents=query.consent_ids)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 from google.type.date_pb2 import Date
@@ -44,10 +45,13 @@ def proto_date(day: date) -> Date:
 
 def last_day(value: Date) -> Day:
     """Gives the latest day a date can mean, as (year, month, day); (0, 0, 0) for an unset one."""
-    if not value.year:
+    year, day = value.year, value.day
+    if day:
+        return (year, value.month, day)
+    if not year:
         return (0, 0, 0)
     month = value.month or 12
-    return (value.year, month, value.day or calendar.monthrange(value.year, month)[1])
+    return (year, month, calendar.monthrange(year, month)[1])
 
 
 def first_day(value: Date) -> Day:
@@ -60,6 +64,7 @@ def day_of(value: date) -> Day:
     return (value.year, value.month, value.day)
 
 
+@lru_cache(maxsize=4096)
 def plus_months(day: Day, months: int) -> Day:
     """Gives the day so many months later, at most the last day of its month."""
     total = day[0] * 12 + day[1] - 1 + months

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1 import (
-    options_pb2,
     registration_pb2,
     view_pb2,
 )
@@ -34,7 +34,10 @@ from gateway.domain.resolve import Resolver, Shown, StaleCopy
 from gateway.domain.series import totals
 from gateway.domain.statement import AuthorityIds, Reading, Statement, sm3
 
-_GONE = frozenset({registration_pb2.REGISTRATION_STATUS_MOVED_OUT, registration_pb2.REGISTRATION_STATUS_DEREGISTERED})
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+_GONE: Final = frozenset(
+    {registration_pb2.REGISTRATION_STATUS_MOVED_OUT, registration_pb2.REGISTRATION_STATUS_DEREGISTERED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Merger:
         self._catalogue = catalogue
         self._platforms = platforms
         self._authority_ids = authority_ids
-        self._resolver = Resolver(Chooser(catalogue, authority_ids), crosswalk, publication)
+        self._resolver = Resolver(Chooser(catalogue, authority_ids), crosswalk)
+        self._publication = publication
         self._divisions = divisions
 
     def merge(self, readings: Sequence[Reading], query: CreditQuery, permit: Permit, as_of: date) -> Merged:
@@ -76,14 +80,14 @@ class Merger:
             schema_version=SCHEMA_VERSION,
         )
         shown = Shown()
-        view.records.SetInParent()
+        publication = self._publication.on(as_of)
         for plan in self._catalogue.plans:
             statements = state.get(plan.records_field)
             if statements:
-                self._resolver.resolve(plan, statements, view.records, query.uscc.value, home, as_of, shown)
-                if plan.options.combination == options_pb2.COMBINATION_SERIES:
-                    records = getattr(view.records, plan.records_field)
+                records = self._resolver.resolve(plan, statements, query.uscc.value, home, publication, shown)
+                if plan.is_series:
                     view.totals.extend(totals(plan, records, self._divisions, as_of))
+        view.records.MergeFromString(b"".join(shown.entries))
         view.conflict_count = shown.conflicts
         self._tell_standing(view, readings, query, permitted, shown, as_of)
         view.view_id = view_id(view)
@@ -141,7 +145,7 @@ class Merger:
                     answer,
                     by_number.get(category),
                     category in permitted,
-                    shown.by_platform.get((platform_id, category), 0),
+                    shown.by_category.get(category, _NONE).get(platform_id, 0),
                 )
                 by_category[category][platform_id] = standings[category] = standing
             entry = view.answers.add()
@@ -220,7 +224,7 @@ def _fill_answer(
         entry.outcome = standing.outcome
         if standing.reason:
             entry.reason = standing.reason
-        count = shown.by_platform.get((platform.id, category))
+        count = shown.by_category.get(category, _NONE).get(platform.id)
         if count:
             entry.record_count = count
         if standing.said is not None and standing.said.HasField("as_of"):

@@ -30,11 +30,16 @@ class CategoryCoverage:
 
 @dataclass(frozen=True, slots=True)
 class PlatformLimits:
-    """Limits of a platform: calls per second and day (0 = none), largest body in bytes, most records of one answer."""
+    """Limits of a platform: calls per second and day (0 = none), largest body in bytes, most records of one answer.
+
+    `is_metered` says that calls are billed, `is_billed_per_bank` that each bank pays for its own: an answer to one is then
+    not given to another.
+    """
 
     calls_per_second: int = 0
     calls_per_day: int = 0
     is_metered: bool = False
+    is_billed_per_bank: bool = False
     max_body_bytes: int = 4 * 1024 * 1024
     max_records: int = 5_000
     maintenance_windows: tuple[str, ...] = ()

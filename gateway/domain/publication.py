@@ -12,8 +12,13 @@ from datetime import date
 from typing import Any
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2
-from gateway.domain.dates import Day, first_day, last_day, plus_months
+from gateway.domain.dates import Day, day_of, first_day, last_day, plus_months
 
+_SEVERITIES = {
+    conduct_pb2.SEVERITY_MINOR: "minor",
+    conduct_pb2.SEVERITY_GENERAL: "general",
+    conduct_pb2.SEVERITY_SERIOUS: "serious",
+}
 _MINOR_KINDS = frozenset({conduct_pb2.PENALTY_KIND_WARNING, conduct_pb2.PENALTY_KIND_CRITICISM})
 
 
@@ -49,19 +54,31 @@ class PublicationTable:
     rules: Sequence[PublicationRule]
     lists: Mapping[str, ListRule]
 
-    def end_of_penalty(self, penalty: Any, as_of: date) -> Day | None:
-        """Gives the last day a penalty may be published under the rule in force, None when no rule holds.
+    def on(self, as_of: date) -> Publication:
+        """Gives what holds on that day; of the rules, the first in force."""
+        rule = next((rule for rule in self.rules if rule.holds(as_of)), None)
+        return Publication(day_of(as_of), rule.max_months if rule is not None else {}, self.lists)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The rules of publication and stay as they hold on one day; `max_months` is empty when no rule is in force."""
+
+    today: Day
+    max_months: Mapping[str, int]
+    lists: Mapping[str, ListRule]
+
+    def end_of_penalty(self, penalty: Any) -> Day | None:
+        """Gives the last day a penalty may be published, None when no rule holds.
 
         The clock starts at the date of the decision. A penalty of warning or criticism only counts as minor when its
         severity is not stated; any other as unclassified.
         """
-        if not penalty.decided_on.year:
+        decided = last_day(penalty.decided_on)
+        if not decided[0]:
             return None
-        for rule in self.rules:
-            if rule.holds(as_of):
-                months = rule.max_months.get(severity_of(penalty))
-                return None if months is None else plus_months(last_day(penalty.decided_on), months)
-        return None
+        months = self.max_months.get(severity_of(penalty))
+        return None if months is None else plus_months(decided, months)
 
     def end_of_stay(self, entry: Any) -> Day | None:
         """Gives the last day of a list entry's ordinary stay, None when the list is unknown or knows none."""
@@ -73,11 +90,7 @@ class PublicationTable:
 
 def severity_of(penalty: Any) -> str:
     """Gives "minor", "general", "serious" or "unclassified" for a penalty."""
-    stated = {
-        conduct_pb2.SEVERITY_MINOR: "minor",
-        conduct_pb2.SEVERITY_GENERAL: "general",
-        conduct_pb2.SEVERITY_SERIOUS: "serious",
-    }.get(penalty.severity)
+    stated = _SEVERITIES.get(penalty.severity)
     if stated is not None:
         return stated
     kinds = set(penalty.kinds)

@@ -1,29 +1,55 @@
 """Resolution: the statements of one type become the records a view shows, hidden ones leaving no hint.
 
-Records stand in the order of their keys. What is counted on the way (shown records per platform, agreement, conflicts, stale
-copies) is counted for shown records only.
+Records stand in the order of their keys, and are put together on the wire: one statement's content is used as it came, and
+becomes a message again with the whole view. What is counted on the way (shown records per platform, agreement, conflicts,
+stale copies) is counted for shown records only.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from functools import lru_cache
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, evaluation_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
+    KEY_STRENGTH_STRONG,
+    KEY_STRENGTH_WEAK,
+    RECORD_STATUS_VALID,
+    RecordStatus,
+)
 from gateway.domain.catalogue import RecordPlan
 from gateway.domain.choose import Agreement, Chooser
-from gateway.domain.crosswalk import Crosswalk, proto_grade
-from gateway.domain.publication import PublicationTable, event_day
+from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, proto_grade
+from gateway.domain.publication import Publication, event_day
 from gateway.domain.standing import HIDDEN, has_run_out, shown_status, stated_status
-from gateway.domain.statement import WEAK, Key, Statement, group_by_key
+from gateway.domain.statement import STRONG, WEAK, Key, Statement, group_by_key
+from gateway.domain.wire import delimited, encoder, take_delimited
 
 _encode_key = msgspec.msgpack.Encoder().encode
+_BY_RECORD_KEY: Final = itemgetter(0)
+
+_IN_RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields
+_ENTRIES: Final = {field.name: delimited(field) for field in _IN_RECORDS}
+_ENVELOPE: Final = delimited(evaluation_pb2.Evaluation.DESCRIPTOR.fields_by_name["envelope"])  # field 1 of every type
+_ON_ENVELOPE: Final = {name: encoder(f) for name, f in envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name.items()}
+_EVALUATION: Final = {name: encoder(f) for name, f in evaluation_pb2.Evaluation.DESCRIPTOR.fields_by_name.items()}
+_DUPLICATES: Final = _ON_ENVELOPE["possible_duplicate_of"]
+_STANDING: Final[Mapping[tuple[int, str], bytes]] = {
+    (status, strength): _ON_ENVELOPE["status"](shown_status(status))
+    + _ON_ENVELOPE["key_strength"](number)
+    + _ON_ENVELOPE["record_key"](bytes(16))[:-16]
+    for status in RecordStatus.values()
+    for strength, number in ((STRONG, KEY_STRENGTH_STRONG), (WEAK, KEY_STRENGTH_WEAK))
+}
+"""By status and strength of key, what the view adds to a record's envelope on the wire, up to the bytes of its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,169 +63,204 @@ class StaleCopy:
 
 @dataclass(slots=True)
 class Shown:
-    """What the resolution of all types counts while it fills the view."""
+    """What the resolution of all types counts while it fills the view; `entries` are its records, on the wire."""
 
-    by_platform: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    entries: list[bytes] = field(default_factory=list)
+    by_category: dict[int, dict[str, int]] = field(default_factory=dict)
     agreement: dict[str, Agreement] = field(default_factory=lambda: defaultdict(Agreement))
     stale: list[StaleCopy] = field(default_factory=list)
     duplicates: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     conflicts: int = 0
 
 
+class _Resolved(NamedTuple):
+    """What the statements of one key came to: the merged record, or the first statement's where all say the same.
+
+    `ranked` are the statements in the total order. On the wire: what the record's envelope holds so far, and its content.
+    """
+
+    ranked: Sequence[Statement]
+    record: Any
+    envelope: bytes
+    content: bytes
+    status: RecordStatus.ValueType
+    stale: tuple[str, ...]
+    agreement: Mapping[str, Agreement]
+    conflicts: int
+
+
+class _Entry(NamedTuple):
+    """One shown record of a type that has weak keys: its key, and its envelope and content on the wire."""
+
+    key: Key
+    record: Any
+    record_key: bytes
+    envelope: bytes
+    content: bytes
+
+
 class Resolver:
     """Resolves types one by one; built once from the choice and the dated tables."""
 
-    def __init__(self, chooser: Chooser, crosswalk: Crosswalk, publication: PublicationTable) -> None:
+    def __init__(self, chooser: Chooser, crosswalk: Crosswalk) -> None:
         self._chooser = chooser
         self._crosswalk = crosswalk
-        self._publication = publication
 
     def resolve(
         self,
         plan: RecordPlan,
         statements: Sequence[Statement],
-        records: view_pb2.Records,
         uscc: str,
         home: str | None,
-        as_of: date,
+        publication: Publication,
         shown: Shown,
-    ) -> None:
-        """Fills one type's records, ordered by record key, straight into the view; a hidden one is taken back."""
-        target = getattr(records, plan.records_field)
+    ) -> Sequence[Any]:
+        """Adds one type's shown records to `shown`, ordered by record key, and gives what they say as messages."""
+        records: list[Any] = []
+        linked: list[_Entry] = []
+        counts: dict[str, int] = defaultdict(int)
+        category, can_run_out = plan.category, bool(plan.expiry) or plan.is_adverse
         is_evaluation = plan.records_field == "evaluations"
-        weak: list[tuple[Key, Any]] = []
-        keys: list[Key] = []
-        groups = sorted((_record_key(uscc, plan, key), key, group) for key, group in group_by_key(statements).items())
+        entry = _ENTRIES[plan.records_field]
+        groups = [(_record_key(uscc, category, key), key, group) for key, group in group_by_key(statements).items()]
+        groups.sort(key=_BY_RECORD_KEY)
+        has_weak = plan.key_document is not None and any(key[0] is WEAK for _, key, _ in groups)
         for record_key, key, group in groups:
-            record = target.add()
-            agreement: dict[str, Agreement] = {}
+            resolved = None
             ranked: Sequence[Statement] = group
             if len(group) == 1:
-                record.CopyFrom(group[0].record)
-                envelope = record.envelope
-                _complete(envelope.provenances[0], group[0])
-                status = envelope.status
+                (statement,) = group
+                record, status, content = statement.record, statement.status, statement.content
+                envelope = statement.provenance + statement.more
             else:
-                agreement = defaultdict(Agreement)
-                ranked, status, stale = self._several(plan, record, group, home, agreement)
-                envelope = record.envelope
-                shown.stale.extend(StaleCopy(p, plan.category, record_key) for p in stale)
-            if status in HIDDEN or has_run_out(plan, record, as_of, self._publication):
-                target.pop()
+                resolved = self._several(plan, group, home)
+                ranked, record, envelope, content, status, *_ = resolved
+                if resolved.stale:
+                    shown.stale.extend([StaleCopy(p, category, record_key) for p in resolved.stale])
+            if status in HIDDEN or (can_run_out and has_run_out(plan, record, publication)):
                 continue
-            is_weak = key[0] is WEAK
-            envelope.status = shown_status(status)
-            envelope.record_key = record_key
-            envelope.key_strength = envelope_pb2.KEY_STRENGTH_WEAK if is_weak else envelope_pb2.KEY_STRENGTH_STRONG
-            if agreement:
-                shown.conflicts += len(envelope.conflicts)
-                for platform_id, count in agreement.items():  # of shown records only: a hidden one leaves no hint
-                    shown.agreement[platform_id].comparable += count.comparable
-                    shown.agreement[platform_id].equal += count.equal
+            if resolved is not None:  # counted for shown records only: a hidden one leaves no hint
+                shown.conflicts += resolved.conflicts
+                for platform_id, count in resolved.agreement.items():
+                    agreement = shown.agreement[platform_id]
+                    agreement.comparable += count.comparable
+                    agreement.equal += count.equal
             for statement in ranked:
-                shown.by_platform[(statement.platform.id, plan.category)] += 1
+                counts[statement.platform.id] += 1
+            envelope += _STANDING[status, key[0]] + record_key
             if is_evaluation:
-                self._grade(record)
-            keys.append(key)
-            if is_weak:
-                weak.append((key, record))
-        if weak and plan.key_document is not None:
-            shown.duplicates[plan.category] = _link_duplicates(plan, keys, target, weak)
+                content += self._grade(record)
+            records.append(record)
+            if has_weak:
+                linked.append(_Entry(key, record, record_key, envelope, content))
+            else:
+                shown.entries.append(entry(_ENVELOPE(envelope) + content))
+        shown.by_category[category] = counts
+        if has_weak:
+            shown.duplicates[category] = _link_duplicates(plan, linked)
+            shown.entries += [entry(_ENVELOPE(e.envelope) + e.content) for e in linked]
+        return records
 
-    def _several(
-        self,
-        plan: RecordPlan,
-        record: Any,
-        group: Sequence[Statement],
-        home: str | None,
-        agreement: Mapping[str, Agreement],
-    ) -> tuple[Sequence[Statement], envelope_pb2.RecordStatus.ValueType, tuple[str, ...]]:
-        ranked, ranks = self._chooser.ranked(plan, group, home)
-        record.CopyFrom(ranked[0].record)
-        self._chooser.unite(plan, record, ranked, ranks, agreement)
-        envelope = record.envelope
-        _complete(envelope.provenances[0], ranked[0])
+    def _several(self, plan: RecordPlan, group: Sequence[Statement], home: str | None) -> _Resolved:
+        content = group[0].content
+        are_alike = all(s.content == content for s in group)
+        ranked, ranks = self._chooser.ranked(plan, group, home, are_alike=are_alike)
+        agreement: dict[str, Agreement] = defaultdict(Agreement)
+        first = ranked[0]
+        more, status = first.more, first.status
+        if are_alike:
+            self._chooser.count_alike(plan, ranked, agreement)
+            if status not in HIDDEN and all(s.more == more for s in ranked) and not (more and _has_drifts(first)):
+                envelope = b"".join([s.provenance for s in ranked]) + more
+                status = status or RECORD_STATUS_VALID
+                return _Resolved(ranked, first.record, envelope, content, status, (), agreement, 0)
+        record = plan.message()
+        record.CopyFrom(first.record)
+        if not are_alike:
+            self._chooser.unite(plan, record, ranked, ranks, agreement)
+        united = record.envelope
+        united.ClearField("provenances")
         for statement in ranked[1:]:
-            other = statement.record.envelope
-            provenance = envelope.provenances.add()
-            provenance.CopyFrom(other.provenances[0])
-            _complete(provenance, statement)
-            if other.drifts:
-                envelope.drifts.extend(other.drifts)
-            if not (envelope.HasField("publish_end") or envelope.publish_is_indefinite):
-                envelope.publish_is_indefinite = other.publish_is_indefinite
-                for name in ("publish_start", "publish_end"):
-                    if other.HasField(name):
-                        getattr(envelope, name).CopyFrom(getattr(other, name))
-        first_count = sum(rank[0] == 0 for rank in ranks)
-        status, stale = stated_status(plan, ranked, first_count)
+            if statement.more:
+                _unite_envelopes(united, statement.record.envelope)
+        status, stale = stated_status(plan, ranked, sum([rank[0] == 0 for rank in ranks]))
         if status not in HIDDEN and plan.is_adverse:
-            _note_status_conflict(envelope, ranked)
-        return ranked, status, stale
+            _note_status_conflict(united, ranked)
+        raw = record.SerializeToString(deterministic=True)
+        start, end = take_delimited(raw, 0)  # the envelope, as field 1 first
+        envelope = b"".join([s.provenance for s in ranked]) + raw[start:end]
+        return _Resolved(ranked, record, envelope, raw[end:], status, stale, agreement, len(united.conflicts))
 
-    def _grade(self, record: Any) -> None:
+    def _grade(self, record: Any) -> bytes:
+        """Gives the canonical grade as fields of an evaluation on the wire."""
         rated_on = record.rated_on
         # A partial date may straddle a change of the scheme: it reads as undated.
         on = date(rated_on.year, rated_on.month, rated_on.day) if rated_on.day else None
-        grade = self._crosswalk.canonical(record.scheme_id, record.raw_grade, on)
-        record.canonical_grade = proto_grade(grade.grade)
-        record.scheme_version = grade.scheme_version
-        record.is_internal_use = grade.internal_use
+        return _grade_fields(self._crosswalk.canonical(record.scheme_id, record.raw_grade, on))
 
 
-def _record_key(uscc: str, plan: RecordPlan, key: Key) -> bytes:
-    return hashlib.sha256(_encode_key((uscc, plan.category, key))).digest()[:16]
+def _has_drifts(statement: Statement) -> bool:
+    return bool(statement.record.envelope.drifts)
 
 
-def _complete(provenance: Any, statement: Statement) -> None:
-    """Adds to a platform's own provenance what the merge knows: digest, status as stated, time of the data."""
-    provenance.digest = statement.digest
-    status = statement.record.envelope.status
-    if status:
-        provenance.status = status
-    seconds, nanos = statement.as_of
-    if seconds:
-        as_of = provenance.as_of
-        as_of.seconds = seconds
-        if nanos:
-            as_of.nanos = nanos
+@lru_cache(maxsize=1024)
+def _grade_fields(grade: CanonicalGrade) -> bytes:
+    # Written even where empty or false: what a platform wrote there is not its to say.
+    return (
+        _EVALUATION["canonical_grade"](proto_grade(grade.grade))
+        + _EVALUATION["scheme_version"](grade.scheme_version)
+        + _EVALUATION["is_internal_use"](grade.internal_use)
+    )
+
+
+def _record_key(uscc: str, category: int, key: Key) -> bytes:
+    return sha256(_encode_key((uscc, category, key))).digest()[:16]
+
+
+def _unite_envelopes(envelope: Any, other: Any) -> None:
+    """Adds to a record's envelope what another copy says beyond its status: drifts, and a publication unknown so far."""
+    if other.drifts:
+        envelope.drifts.extend(other.drifts)
+    if not (envelope.HasField("publish_end") or envelope.publish_is_indefinite):
+        envelope.publish_is_indefinite = other.publish_is_indefinite
+        for name in ("publish_start", "publish_end"):
+            if other.HasField(name):
+                getattr(envelope, name).CopyFrom(getattr(other, name))
 
 
 def _note_status_conflict(envelope: Any, ranked: Sequence[Statement]) -> None:
     """Marks a record that some platform calls repaired or revoked while its recogniser does not."""
-    withdrawn = [s for s in ranked if s.record.envelope.status in HIDDEN]
+    withdrawn = [s for s in ranked if s.status in HIDDEN]
     if not withdrawn:
         return
-    keeper = next(s for s in ranked if s.record.envelope.status not in HIDDEN)
+    keeper = next(s for s in ranked if s.status not in HIDDEN)
     conflict = envelope.conflicts.add(
         field="envelope.status",
         rule=envelope_pb2.CHOICE_RULE_RECOGNISER_PROVINCE,
         chosen_platform=keeper.platform.id,
     )
     for statement in [keeper, *(s for s in ranked if s is not keeper)]:
-        status = statement.record.envelope.status or envelope_pb2.RECORD_STATUS_VALID
+        status = statement.status or envelope_pb2.RECORD_STATUS_VALID
         conflict.values.add(
             platform=statement.platform.id,
             value=envelope_pb2.FieldValue(text=envelope_pb2.RecordStatus.Name(status)),
         )
 
 
-def _link_duplicates(
-    plan: RecordPlan, keys: Sequence[Key], records: Sequence[Any], weak: Sequence[tuple[Key, Any]]
-) -> int:
+def _link_duplicates(plan: RecordPlan, entries: list[_Entry]) -> int:
     """Links weak-keyed records to the strong ones they may repeat: same fixed parts, same day of the event."""
     width = len(plan.key_always)
+    circumstances = [
+        (entry.key[2 : 2 + width], event_day([getattr(entry.record, field.name) for field in plan.event]))
+        for entry in entries
+    ]
     strong: dict[tuple[Any, ...], list[bytes]] = defaultdict(list)
-    for key, record in zip(keys, records, strict=True):
-        if key[0] is not WEAK:
-            strong[(key[2 : 2 + width], _event_day(plan, record))].append(record.envelope.record_key)
+    for entry, alike in zip(entries, circumstances, strict=True):
+        if entry.key[0] is not WEAK:
+            strong[alike].append(entry.record_key)
     linked = 0
-    for key, record in weak:
-        fits = strong.get((key[2 : 2 + width], _event_day(plan, record)), ())
-        record.envelope.possible_duplicate_of.extend(sorted(fits))
-        linked += bool(fits)
+    for place, (entry, alike) in enumerate(zip(entries, circumstances, strict=True)):
+        if entry.key[0] is WEAK and alike in strong:
+            entries[place] = entry._replace(envelope=entry.envelope + _DUPLICATES(sorted(strong[alike])))
+            linked += 1
     return linked
-
-
-def _event_day(plan: RecordPlan, record: Any) -> tuple[int, int, int]:
-    return event_day([getattr(record, field.name) for field in plan.event])

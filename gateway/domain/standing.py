@@ -8,7 +8,6 @@ revoked or expired leaves the view without a hint; copies elsewhere that still s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import ListEntry, Penalty
@@ -22,9 +21,9 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
     RecordStatus,
 )
 from gateway.domain.catalogue import RecordPlan
-from gateway.domain.dates import Day, day_of, first_day, last_day
+from gateway.domain.dates import Day, first_day, last_day
 from gateway.domain.platform import Tier
-from gateway.domain.publication import PublicationTable, event_day
+from gateway.domain.publication import Publication, event_day
 from gateway.domain.statement import Statement
 
 HIDDEN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED, RECORD_STATUS_EXPIRED})
@@ -36,22 +35,20 @@ def stated_status(
 ) -> tuple[RecordStatus.ValueType, tuple[str, ...]]:
     """Gives the status the register holds, and the platforms whose copies are stale.
 
-    `ranked` are the statements of one record in the total order, of which the first `first_count` speak for the recogniser.
+    `ranked` are the statements of one record in the total order, at least two; the first `first_count` speak for the
+    recogniser.
     """
-    if not any(s.record.envelope.status for s in ranked):
+    if not any(s.status for s in ranked):
         return RECORD_STATUS_VALID, ()  # most records: nobody speaks of a status
-    if len(ranked) == 1:
-        status = ranked[0].record.envelope.status
-        return (status or RECORD_STATUS_VALID), ()
     voices = [s for i, s in enumerate(ranked) if i < first_count or s.platform.tier == Tier.CREDIT_CHINA] or list(
         ranked
     )
     last = max(voices, key=lambda s: _event(plan, s))
-    status = last.record.envelope.status or RECORD_STATUS_VALID
+    status = last.status or RECORD_STATUS_VALID
     if status in _WITHDRAWN:
-        stale = {s.platform.id for s in ranked if s.record.envelope.status not in HIDDEN}
+        stale = {s.platform.id for s in ranked if s.status not in HIDDEN}
         return status, tuple(sorted(stale))
-    if any(s.record.envelope.status == RECORD_STATUS_DISPUTED for s in ranked):
+    if any(s.status == RECORD_STATUS_DISPUTED for s in ranked):
         return RECORD_STATUS_DISPUTED, ()
     return (RECORD_STATUS_VALID if status == RECORD_STATUS_EXPIRED else status), ()
 
@@ -63,39 +60,37 @@ def _event(plan: RecordPlan, statement: Statement) -> tuple[Day, int]:
         day = first_day(envelope.status_on)
     else:
         day = event_day([getattr(record, field.name) for field in plan.event])
-    return day, _WITHDRAWN.get(envelope.status, 0)
+    return day, _WITHDRAWN.get(statement.status, 0)
 
 
-def has_run_out(plan: RecordPlan, record: Any, as_of: date, table: PublicationTable) -> bool:
-    """Whether the merged record's validity, stay or publication is over on that day.
+def has_run_out(plan: RecordPlan, record: Any, publication: Publication) -> bool:
+    """Whether the merged record's validity, stay or publication is over on the publication's day.
 
     The last day itself still counts: a record ends at midnight after it, China time.
     """
-    today = day_of(as_of)
+    today = publication.today
     for field in plan.expiry:
         if record.HasField(field.name) and last_day(getattr(record, field.name)) < today:
             return True
     if not plan.is_adverse:
         return False
-    end = publication_end(record, as_of, table)
+    end = publication_end(record, publication)
     return end is not None and end < today
 
 
-def publication_end(record: Any, as_of: date, table: PublicationTable) -> Day | None:
+def publication_end(record: Any, publication: Publication) -> Day | None:
     """Gives the last day of publication: the stated one, or the longest the rules allow, whichever comes first."""
     envelope = record.envelope
-    ends: list[Day] = []
-    if envelope.HasField("publish_end"):
-        ends.append(last_day(envelope.publish_end))
+    stated = last_day(envelope.publish_end) if envelope.HasField("publish_end") else None
     if isinstance(record, Penalty):
-        longest = table.end_of_penalty(record, as_of)
+        longest = publication.end_of_penalty(record)
     elif isinstance(record, ListEntry) and not record.HasField("due_off"):
-        longest = table.end_of_stay(record)
+        longest = publication.end_of_stay(record)
     else:
         longest = None
-    if longest is not None:
-        ends.append(longest)
-    return min(ends, default=None)
+    if stated is None or longest is None:
+        return longest if stated is None else stated
+    return min(stated, longest)
 
 
 def shown_status(status: RecordStatus.ValueType) -> RecordStatus.ValueType:

@@ -10,20 +10,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
-from gateway._pb.xinyidai.catalogue.v1 import authority_pb2
+from gateway._pb.xinyidai.catalogue.v1 import authority_pb2, envelope_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
+from gateway.domain.wire import delimited, encoder, take_delimited
 
 _SM3: Final = hashlib.new("sm3")
 STRONG: Final = "strong"
 WEAK: Final = "weak"
 
 Key = tuple[Any, ...]
+
+_PROVENANCE: Final = envelope_pb2.Provenance.DESCRIPTOR.fields_by_name
+_PROVENANCES: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
+_DIGEST: Final = encoder(_PROVENANCE["digest"])(bytes(32))[:-32]
+_STATUS: Final = encoder(_PROVENANCE["status"])
 
 
 def sm3(content: bytes) -> bytes:
@@ -38,7 +46,9 @@ class Statement:
     """One platform's record: never changed after it was made.
 
     `as_of` is (seconds, nanoseconds) of the platform's data time, (0, 0) when it does not say; `digest` the SM3 of the
-    record's deterministic bytes, `content` those bytes without the envelope; `key[0]` tells strong from weak.
+    record's deterministic bytes; `key[0]` tells strong from weak. Three parts of those bytes, on the wire: `content` is the
+    record without its envelope; `provenance` the envelope's field `provenances`, completed by digest, data time and the
+    status as stated; `more` what else the platform wrote on the envelope, nothing for most records. `status` is as stated.
     """
 
     platform: Platform
@@ -47,6 +57,9 @@ class Statement:
     digest: bytes
     content: bytes
     as_of: tuple[int, int]
+    provenance: bytes
+    more: bytes
+    status: envelope_pb2.RecordStatus.ValueType
 
     @property
     def is_weak(self) -> bool:
@@ -77,12 +90,12 @@ def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[An
     if not plan.key_always and plan.key_document is None:
         only: Key = (STRONG,)
         return lambda record: only
-    always = tuple(_part(field, authority_ids) for field in plan.key_always)
-    weak = tuple(_part(field, authority_ids) for field in plan.key_weak)
+    always = _parts(plan.key_always, authority_ids)
+    weak = _parts(plan.key_weak, authority_ids)
     if plan.key_document is None:
 
         def key_of_parts(record: Any) -> Key | None:
-            parts = [part(record) for part in always]
+            parts = always(record)
             return (STRONG, *parts) if any(parts) else None
 
         return key_of_parts
@@ -90,13 +103,23 @@ def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[An
 
     def key_of_document(record: Any) -> Key | None:
         number = document(record)
-        parts = [part(record) for part in always]
+        parts = always(record)
         if number and all(parts):
             return (STRONG, number, *parts)
-        parts.extend(part(record) for part in weak)
+        parts += weak(record)
         return (WEAK, number, *parts) if number or any(parts) else None
 
     return key_of_document
+
+
+def _parts(fields: Sequence[FieldPlan], authority_ids: AuthorityIds) -> Callable[[Any], tuple[Any, ...]]:
+    if len(fields) > 1 and all(field.is_plain for field in fields):
+        return attrgetter(*(field.name for field in fields))
+    parts = tuple(_part(field, authority_ids) for field in fields)
+    if len(parts) == 1:
+        (only,) = parts
+        return lambda record: (only(record),)
+    return lambda record: tuple([part(record) for part in parts])
 
 
 def _part(field: FieldPlan, authority_ids: AuthorityIds) -> Callable[[Any], Any]:
@@ -130,7 +153,8 @@ class Reader:
         """Gives the answer's statements; an answer that may not enter the merge becomes BAD_ANSWER.
 
         An answer about another enterprise is dropped whole ("wrong_subject"): one foreign record makes all of them
-        doubtful. So is one with a record that states no part of its key ("no_key").
+        doubtful. So is one with a record that states no part of its key ("no_key") or has not exactly one provenance
+        ("provenance").
         """
         said = answer.said
         if not answer.is_heard:
@@ -149,28 +173,58 @@ class Reader:
             name = descriptor.name
             key_of = self._keys[name]
             as_of = as_of_by_category.get(self._plans[name].category, default_as_of)
+            as_of_field = _as_of_field(*as_of)
             found: list[Statement] = []
             for record in rows:
                 key = key_of(record)
                 if key is None:
                     return Reading(_refused(answer, "no_key"), {})
                 raw = record.SerializeToString(deterministic=True)
-                found.append(Statement(platform, record, key, sm3(raw), _content(raw), as_of))
+                parts = _split(raw)
+                if parts is None:
+                    return Reading(_refused(answer, "provenance"), {})
+                provenance, more, content = parts
+                hashing = _SM3.copy()
+                hashing.update(raw)
+                digest = hashing.digest()
+                status = record.envelope.status if more else envelope_pb2.RECORD_STATUS_UNSPECIFIED
+                provenance += _DIGEST + digest + as_of_field
+                if status:
+                    provenance += _STATUS(status)
+                provenance = _PROVENANCES(provenance)
+                found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
             by_field[name] = found
         return Reading(answer, by_field)
 
 
-def _content(raw: bytes) -> bytes:
-    """Gives a record's bytes without its envelope, which as field 1 stands first (wire format: tag 0x0A, length)."""
-    if not raw or raw[0] != 0x0A:
-        return raw
-    length, shift, place = 0, 0, 1
-    while True:
-        byte = raw[place]
-        length |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return raw[place + length :]
+def _split(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Parts a record's deterministic bytes into its provenance, what else its envelope holds, and the rest.
+
+    Field 1 of a record is the envelope and field 1 of that are the provenances, so both stand first. Gives None when there
+    is not exactly one provenance.
+    """
+    if not raw or raw[0] != _FIRST_FIELD:
+        return None
+    start, end = take_delimited(raw, 0)
+    if start == end or raw[start] != _FIRST_FIELD:
+        return None
+    first, after = take_delimited(raw, start)
+    if after < end and raw[after] == _FIRST_FIELD:
+        return None
+    return raw[first:after], raw[after:end], raw[end:]
+
+
+_FIRST_FIELD: Final = 0x0A  # the tag of a length-delimited field of number 1
+
+
+@lru_cache(maxsize=4096)
+def _as_of_field(seconds: int, nanos: int) -> bytes:
+    """Gives the data time as a field of a provenance on the wire, nothing when it is not stated."""
+    if not seconds:
+        return b""
+    provenance = envelope_pb2.Provenance()
+    provenance.as_of.seconds, provenance.as_of.nanos = seconds, nanos
+    return provenance.SerializeToString()
 
 
 def _refused(answer: Answer, reason: str) -> Answer:

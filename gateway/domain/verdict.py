@@ -18,7 +18,8 @@ from gateway.domain.query import CreditQuery
 DEFAULT_RETRY_AFTER_S = 5.0
 DEADLINE_TOO_SHORT: Final = "deadline_too_short"
 """Why a platform was not asked when the time left was too short for one attempt."""
-_NOTHING_TO_ASK: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED})
+NOTHING_TO_ASK: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED})
+"""Outcomes of platforms that were not asked since there was nothing to ask them."""
 
 
 def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError | DeadlineError | None:
@@ -29,7 +30,7 @@ def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError |
     """
     heard = [answer for answer in answers if answer.is_heard]
     unheard = [answer for answer in answers if not answer.is_heard]
-    askable = [answer for answer in unheard if answer.outcome not in _NOTHING_TO_ASK]
+    askable = [answer for answer in unheard if answer.outcome not in NOTHING_TO_ASK]
     if askable and not heard and all(map(_had_no_time, askable)):
         return DeadlineError("the deadline is too short to ask any platform")
     missing = [answer for answer in unheard if answer.platform in query.required]

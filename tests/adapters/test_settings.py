@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters.resilience.quota import MaintenanceWindow
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.domain.errors import ConfigError
+from gateway.domain.platform import PlatformLimits
+from gateway.resilience_settings import QuotaTable
 from gateway.settings import load_settings, resolve_secret
 
 
@@ -32,7 +35,10 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "platforms.toml").write_text(
         '[shanghai]\nbase_url = "ftp://x"\n[anhui]\nbase_url = "http://127.0.0.1:1"\nsecrets = { access_key = "plain" }\n'
     )
-    (tmp_path / "resilience.toml").write_text("[default.retry]\nattempts = 0\n")
+    (tmp_path / "resilience.toml").write_text(
+        "[default.retry]\nattempts = 0\n[default.bulkhead]\nfewest = 9\nfirst = 8\n"
+        '[anhui.hedge]\non = true\n[anhui.quota]\nmaintenance = ["at night"]\n[beijing.retry]\nattempts = 2\n'
+    )
     (tmp_path / "publication.toml").write_text("[[rule]]\nfrom = 2026-01-01\n")
     (tmp_path / "lists.toml").write_text('[list.X]\ntitle_zh = "名单"\n')
 
@@ -47,6 +53,10 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
         "platforms.toml: shanghai: base_url",
         "platforms.toml: anhui: secrets",
         "resilience.toml: default: retry.attempts",
+        "resilience.toml: default: bulkhead: Value error, fewest must be",
+        "resilience.toml: anhui: hedge.on",
+        "resilience.toml: anhui: quota: Value error, 'at night' is no maintenance window",
+        "resilience.toml: beijing: platforms.toml names no such platform",
         "publication.toml: rule[0]: max_months",
         "lists.toml: list.X",
     ):
@@ -57,6 +67,37 @@ def test_a_platform_to_be_told_of_traces_must_be_one(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text('[tracing]\ntold_platforms = ["beijing", "anhui"]\n')
 
     assert faults_of(tmp_path) == ["gateway.toml: tracing.told_platforms: beijing is not in platforms.toml"]
+
+
+def test_the_shipped_files_say_what_the_defaults_are(tmp_path: Path) -> None:
+    (tmp_path / "resilience.toml").touch()
+    (tmp_path / "gateway.toml").touch()
+
+    shipped, bare = load_settings(), load_settings(tmp_path)
+
+    assert (shipped.resilience, shipped.gateway) == (bare.resilience, bare.gateway)
+
+
+def test_a_platforms_table_overrides_the_default_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "resilience.toml").write_text(
+        "[default.retry]\nattempts = 5\nbackoff_s = 0.5\n[default.hedge]\nenabled = false\n[anhui.retry]\nattempts = 1\n"
+    )
+
+    settings = load_settings(tmp_path)
+
+    anhui, shanghai = settings.resilience_of("anhui"), settings.resilience_of("shanghai")
+    assert (anhui.retry.attempts, anhui.retry.backoff_s, anhui.hedge.enabled) == (1, 0.5, False)
+    assert (shanghai.retry.attempts, shanghai.retry.backoff_s, shanghai.hedge.enabled) == (5, 0.5, False)
+
+
+def test_of_the_manifests_limits_and_the_deployments_the_tighter_holds_and_all_maintenance_does() -> None:
+    limits = PlatformLimits(calls_per_second=10, calls_per_day=1_000, maintenance_windows=("00:00-02:00",))
+    table = QuotaTable(calls_per_s=20, calls_per_day=500, bank_calls_per_day=50, maintenance=("Sat 03:00-04:00",))
+
+    policy = table.policy(limits)
+
+    assert (policy.calls_per_s, policy.calls_per_day, policy.bank_calls_per_day) == (10, 500, 50)
+    assert policy.maintenance == (MaintenanceWindow.parse("00:00-02:00"), MaintenanceWindow.parse("Sat 03:00-04:00"))
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:

@@ -159,35 +159,27 @@ def _month_ago(months: int) -> tuple[int, int]:
 def _penalty(number: int, index: int, first: str) -> Row:
     return {
         "id": f"P{number}-{index}", "docNo": f"示环罚〔{_TODAY.year}〕{number}{index}号", **_OFFICE[first],
-        "violation": "超标排放水污染物", "facts": "排放口化学需氧量超过排放标准",
-        "basis": "《中华人民共和国水污染防治法》第八十三条",
-        "kinds": "罚款;警告", "content": f"罚款{20_000 + index}元", "fine": 20_000 + index, "decided": _ago(30 + 20 * index),
-        "severity": "一般", "status": "0",
+        "kinds": "罚款;警告", "fine": 20_000 + index, "decided": _ago(30 + 20 * index), "status": "0",
     }  # fmt: skip
 
 
 def _licence(number: int, index: int, first: str) -> Row:
     return {
-        "id": f"L{number}-{index}", "docNo": f"示许〔2024〕{number}{index}号", "docName": "准予行政许可决定书",
-        **_OFFICE[first], "kind": "普通", "certName": "排污许可证", "certNo": f"XK{number:04d}{index:04d}",
-        "content": "准予许可", "decided": _ago(400 + index), "validFrom": _ago(400 + index), "validTo": _ago(-900),
-        "status": "有效",
+        "id": f"L{number}-{index}", "docNo": f"示许〔2024〕{number}{index}号", **_OFFICE[first], "kind": "普通",
+        "validTo": _ago(-900),
     }  # fmt: skip
 
 
 def _evaluation(number: int, index: int, first: str) -> Row:
     return {
-        "id": f"E{number}-{index}", "scheme": ("纳税信用", "江苏环保信用")[index % 2],
-        "period": str(_TODAY.year - 1 - index),
-        **_OFFICE[first], "grade": ("A", "蓝")[index % 2], "score": "91.5", "published": "是",
-        "rated": _ago(200 + 365 * index),
+        "scheme": ("纳税信用", "江苏环保信用")[index % 2], "period": str(_TODAY.year - 1 - index),
+        "grade": ("A", "蓝")[index % 2], "rated": _ago(200 + 365 * index),
     }  # fmt: skip
 
 
 def _list_entry(number: int, index: int, first: str) -> Row:
     return {
-        "id": f"N{number}-{index}", "list": "长三角区域生态环境领域严重失信名单", "year": _TODAY.year - index,
-        "basis": "区域合作备忘录", "field": "生态环境", "docNo": f"示名单〔{number}〕{index}号", **_OFFICE[first],
+        "list": "长三角区域生态环境领域严重失信名单", "year": _TODAY.year - index, **_OFFICE[first],
         "reason": "环境信用评价最差等级", "listed": _ago(100 + index),
     }  # fmt: skip
 
@@ -195,9 +187,8 @@ def _list_entry(number: int, index: int, first: str) -> Row:
 def _tax(number: int, index: int, first: str) -> Row:
     year, month = _month_ago(1 + index)
     return {
-        "period": f"{year}-{month:02d}", "region": "310000" if first == "bench1" else "320000", "vatDue": 310_000 + number,
-        "vatPaid": 310_000 + number, "incomeTaxDue": 80_000, "incomeTaxPaid": 80_000, "arrears": 0, "lateFee": 0,
-        "nonNormal": "否",
+        "period": f"{year}-{month:02d}", "region": "310000" if first == "bench1" else "320000",
+        "vatDue": 310_000 + number, "vatPaid": 310_000 + number, "arrears": 0,
     }  # fmt: skip
 
 
@@ -205,7 +196,7 @@ def _social(number: int, index: int, first: str) -> Row:
     year, month = _month_ago(1 + index)
     return {
         "period": f"{year}-{month:02d}", "region": "310000" if first == "bench1" else "330000", "insured": 20 + number,
-        "paid": 28_000 + number, "arrears": 0, "monthsUnpaid": 0,
+        "paid": 28_000 + number,
     }  # fmt: skip
 
 

@@ -106,6 +106,43 @@ async def test_platforms_are_listed(rig: Rig) -> None:
     assert (code, json.loads(out)["platform"]) == (0, "jiangsu")
 
 
+async def test_what_is_in_force_around_a_platform_is_shown_wrapper_by_wrapper(rig: Rig) -> None:
+    code, out, _ = await run("platforms", "show", "jiangsu", "--address", rig.address)
+    code_json, out_json, _ = await run("platforms", "show", "jiangsu", "--address", rig.address, "--json")
+    unknown, _, err = await run("platforms", "show", "beijing", "--address", rig.address)
+
+    wrappers = {wrapper["wrapper"]: wrapper for wrapper in json.loads(out_json)["wrappers"]}
+    assert (code, code_json, unknown) == (0, 0, 1)
+    assert list(wrappers) == ["cache", "quota", "breaker", "bulkhead", "retry", "hedge"]
+    assert {"key": "calls_per_s", "value": "20"} in wrappers["quota"]["settings"]  # by its manifest
+    assert (wrappers["hedge"]["is_active"], wrappers["hedge"]["inactive_because"]) == (
+        False,
+        "it is asked by submit and poll",
+    )
+    assert "熔断 breaker" in out
+    assert "no platform 'beijing'" in err
+
+
+async def test_a_purge_forgets_what_is_kept_about_an_enterprise(rig: Rig) -> None:
+    asked = pb.GetCreditViewRequest(query=query())
+    await rig.credit.GetCreditView(asked)
+    calls = {name: platform.simulated.faults.calls for name, platform in rig.platforms.items()}
+
+    one = await run("cache", "purge", DEMO, "--platform", "anhui", "--address", rig.address)
+    rest = await run("cache", "purge", DEMO, "--address", rig.address, language="zh_CN.UTF-8")
+    none = await run("cache", "purge", DEMO, "--address", rig.address)
+    wrong, _, err = await run("cache", "purge", "91310115MA0TERT168", "--address", rig.address)
+    await rig.credit.GetCreditView(asked)
+
+    assert [out for _, out, _ in (one, rest, none)] == [
+        "1 kept answers were forgotten\n",
+        "已清除 3 份缓存应答\n",
+        "0 kept answers were forgotten\n",
+    ]
+    assert (wrong, "position 18" in err) == (1, True)
+    assert all(platform.simulated.faults.calls > calls[name] for name, platform in rig.platforms.items())
+
+
 async def test_D11_sigterm_lets_a_call_under_way_finish_and_loses_no_entry(rig: Rig, tmp_path: Path) -> None:
     platforms = "".join(
         f'[{name}]\nbase_url = "{p.url}"\nsecrets = {{ '

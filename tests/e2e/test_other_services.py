@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -34,8 +35,9 @@ async def test_platforms_tell_coverage_limits_and_that_they_are_simulated(rig: R
 
 async def test_health_of_a_platform_follows_what_it_did(rig: Rig) -> None:
     await rig.platforms["anhui"].set_fault("refuse")
+    asked = query(platforms=["anhui", "shanghai"], oldest_acceptable_age=Duration())
     for _ in range(3):
-        await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query(platforms=["anhui", "shanghai"])))
+        await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=asked))
 
     listed = await platform_service_pb2_grpc.PlatformServiceStub(rig.channel).ListPlatforms(
         platform_pb.ListPlatformsRequest()

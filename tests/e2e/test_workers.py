@@ -177,11 +177,13 @@ async def test_a_killed_worker_is_replaced_and_queries_go_on(rig: Rig, tmp_path:
 async def test_D11_sigterm_drains_every_worker_and_a_prober_can_follow_it(rig: Rig, tmp_path: Path) -> None:
     async with house(rig, tmp_path, workers=2) as built:
         before = await built.get("/readyz")
-        await rig.platforms["shanghai"].set_fault("latency", median_ms=1_500)
+        await rig.platforms["shanghai"].set_fault("latency", median_ms=3_000)
         calls = [asyncio.create_task(built.ask()) for _ in range(8)]
-        while rig.platforms["shanghai"].simulated.faults.calls < 8:
-            await asyncio.sleep(0.01)
 
+        async def all_under_way() -> bool:
+            return await built.sample("xinyidai_queries_in_flight") == 8
+
+        await until(all_under_way)
         built.process.terminate()
         await until(lambda: _is(built.get("/readyz"), 503))
         draining = await built.get("/readyz")

@@ -27,14 +27,15 @@ from tests.faults.simulated import Simulated, control_run, simulated_cases
 
 
 def quiet_settings() -> Settings:
-    """Gives the shipped settings, without a line per query and with back-offs too short to wait for."""
+    """Gives the shipped settings, without a line per query or quotas, and with back-offs too short to wait for."""
     settings = load_settings()
     gateway = settings.gateway.model_copy(
         update={"log": settings.gateway.log.model_copy(update={"level": "error"})},
     )
     table = settings.resilience_of("default")
     retry = table.retry.model_copy(update={"backoff_s": 0.001, "longest_backoff_s": 0.002})
-    resilience = {**settings.resilience, "default": table.model_copy(update={"retry": retry})}
+    quota = table.quota.model_copy(update={"enabled": False})
+    resilience = {**settings.resilience, "default": table.model_copy(update={"retry": retry, "quota": quota})}
     return replace(settings, gateway=gateway, resilience=resilience)
 
 

@@ -92,6 +92,12 @@ class MaintenanceWindow:
                 f'{text!r} is no maintenance window; write "22:00-06:00" or "Sat,Sun 22:00-06:00"'
             ) from error
 
+    def __str__(self) -> str:
+        days = (
+            "" if len(self.weekdays) == 7 else ",".join(_WEEKDAYS[day].title() for day in sorted(self.weekdays)) + " "
+        )
+        return f"{days}{self.start:%H:%M}-{self.end:%H:%M}"
+
 
 def _time(text: str) -> time:
     return time(0) if text == "24:00" else time.fromisoformat(text)
@@ -192,6 +198,10 @@ class QuotaStore(Protocol):
 
     def left(self, platform: str) -> int | None:
         """Gives how many calls the platform's day still has; None where nothing limits the day."""
+        ...
+
+    def reset_at(self, platform: str) -> datetime | None:
+        """Gives when the platform's day ends, in China time; None for a platform without a quota."""
         ...
 
 

@@ -14,6 +14,9 @@ from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
 from gateway.domain.health import Health
 from gateway.domain.query import CreditQuery
+from gateway.domain.wire import delimited
+
+_VIEW: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["view"])
 
 HEALTH: Final = {
     health: platform_service_pb2.PlatformHealth.Value(f"PLATFORM_HEALTH_{health.value}") for health in Health
@@ -78,8 +81,35 @@ def credit_view_response(
     is_repeated: bool = False,
 ) -> credit_service_pb2.GetCreditViewResponse:
     """Gives the response of one answered query."""
-    response = credit_service_pb2.GetCreditViewResponse(view=answered.view)
-    delivery = response.delivery
+    response = credit_service_pb2.GetCreditViewResponse()
+    response.view.CopyFrom(answered.view)
+    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
+    return response
+
+
+def credit_view_bytes(
+    answered: CreditAnswer,
+    query: CreditQuery,
+    admission: Admission,
+    health_of: HealthOf,
+    *,
+    is_repeated: bool = False,
+) -> bytes:
+    """Gives the same response as bytes, the view's own among them: it is neither copied nor, where kept, serialised."""
+    response = credit_service_pb2.GetCreditViewResponse()
+    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
+    return _VIEW(answered.encoded or answered.view.SerializeToString()) + response.SerializeToString()
+
+
+def _fill_view_delivery(
+    delivery: credit_service_pb2.ViewDelivery,
+    answered: CreditAnswer,
+    query: CreditQuery,
+    admission: Admission,
+    health_of: HealthOf,
+    *,
+    is_repeated: bool,
+) -> None:
     delivery.answer_id = answered.answer_id
     delivery.request_id = query.request_id
     timestamp(delivery.admitted_at, admission.at)
@@ -92,4 +122,3 @@ def credit_view_response(
     for answer in answered.answers:
         platform = answer.platform
         fill_delivery(deliveries.add(), answer, shown.get(platform), now=admission.at, health=health_of(platform))
-    return response

@@ -71,6 +71,7 @@ class PlatformService(platform_service_pb2_grpc.PlatformServiceServicer):
                 calls_per_second=platform.limits.calls_per_second,
                 calls_per_day=platform.limits.calls_per_day,
                 is_metered=platform.limits.is_metered,
+                is_billed_per_bank=platform.limits.is_billed_per_bank,
                 max_body_bytes=platform.limits.max_body_bytes,
                 max_records=platform.limits.max_records,
                 maintenance_windows=platform.limits.maintenance_windows,

@@ -12,6 +12,8 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from gateway._pb.xinyidai.gateway.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     catalogue_service_pb2,
     catalogue_service_pb2_grpc,
     credit_service_pb2,
@@ -19,8 +21,9 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
+from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.catalogue_service import CatalogueService
-from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.errors import ConfigError
@@ -28,7 +31,8 @@ from gateway.domain.errors import ConfigError
 CREDIT: Final = credit_service_pb2.DESCRIPTOR.services_by_name["CreditService"].full_name
 PLATFORMS: Final = platform_service_pb2.DESCRIPTOR.services_by_name["PlatformService"].full_name
 CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE)
+ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN)
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -67,6 +71,7 @@ class RpcServer:
         self,
         credit: CreditService,
         platforms: PlatformService,
+        admin: AdminService,
         health: PlatformHealth,
         platform_ids: Collection[str],
         limits: ServerLimits,
@@ -76,7 +81,9 @@ class RpcServer:
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, self._server)
+        self._server.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, self._server)
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, self._server)
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
@@ -100,6 +107,7 @@ class RpcServer:
         await self._health.set(CREDIT, _NOT_SERVING if all_down else _SERVING)
         await self._health.set(PLATFORMS, _SERVING)
         await self._health.set(CATALOGUE, _SERVING)
+        await self._health.set(ADMIN, _SERVING)
         await self._health.set("", _SERVING)
 
     async def stop(self, drain_s: float) -> None:

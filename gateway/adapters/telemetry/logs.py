@@ -111,13 +111,15 @@ class LogObserver:
 
     def answer_landed(self, answer: Answer) -> None:
         """Notes health, and logs what is new: down, up, a security event, a drift seen for the first time."""
-        turned = self._health.note(answer)
         said = answer.said
+        if answer.cache_age_s is not None and answer.stale_because is None:
+            return  # what was kept says nothing of the platform as it is now, and was noted when it came
+        turned = self._health.note(answer)
         if turned is not None:
             self._log.warning(
                 "platform.back" if turned else "platform.unavailable",
                 platform=said.platform,
-                outcome=Outcome.Name(said.outcome),
+                outcome=Outcome.Name(said.outcome if answer.stale_because is None else answer.stale_because),
                 reason=said.reason,
                 detail=answer.detail,
             )

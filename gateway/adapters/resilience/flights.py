@@ -1,0 +1,135 @@
+"""Calls under way that several queries wait for (single flight): owned here, by none of those who wait.
+
+    the first of them   begins the call, in a task of its own
+    each of them        waits with a future of its own: its cancellation, or the end of its time, ends only its wait
+    the last to leave   cancels the call, and waits a moment for its end
+    a purge             disowns the calls about an enterprise: those who wait get the answer, but it is not kept, and
+                        nobody joins any more
+
+All on one event loop: between looking for a call and joining it nothing else runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Final
+
+from gateway.domain.answer import Answer
+from gateway.domain.keeping import AnswerKey
+
+_GRACE_S: Final = 0.04
+"""How long a cancelled call may take to tidy up; less than the fan-out gives the whole."""
+
+FlightKey = tuple[AnswerKey, bool]
+"""What is asked for, and whether by batch queries: an interactive query is not to wait in their lines."""
+
+
+class Flights:
+    """The calls under way of all platforms, those for the same answer newest first."""
+
+    def __init__(self) -> None:
+        self._joinable: dict[FlightKey, Flight] = {}
+        self._all: set[Flight] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def under_way(self, platform: str) -> int:
+        """Gives how many calls of a platform are under way."""
+        return sum([flight.key[0].platform == platform for flight in self._all])
+
+    def joinable(self, key: AnswerKey, *, is_batch: bool) -> Flight | None:
+        """Gives a call under way for that answer; a batch query takes an interactive one's too."""
+        flight = self._joinable.get((key, False))
+        return self._joinable.get((key, True)) if flight is None and is_batch else flight
+
+    def begin(
+        self,
+        key: AnswerKey,
+        call: Callable[[Flight], Coroutine[Any, Any, Answer]],
+        *,
+        bank: str,
+        is_batch: bool,
+        fetch_by: float,
+        now: float,
+    ) -> Flight:
+        """Begins a call in the name of a bank, planned to end by a point in time; later queries join it."""
+        flight = Flight(self, (key, is_batch), bank, fetch_by, now)
+        flight.task = asyncio.get_running_loop().create_task(call(flight))
+        flight.task.add_done_callback(flight.landed)
+        self._joinable[flight.key] = flight
+        self._all.add(flight)
+        return flight
+
+    def disown(self, usccs: Collection[str]) -> None:
+        """Keeps what is under way about the enterprises from being joined and kept."""
+        for flight in self._all:
+            if flight.key[0].uscc in usccs:
+                flight.is_keepable = False
+                self.close_to_others(flight)
+
+    def close_to_others(self, flight: Flight) -> None:
+        """Lets nobody join the call any more."""
+        if self._joinable.get(flight.key) is flight:
+            del self._joinable[flight.key]
+
+    def over(self, flight: Flight) -> None:
+        """Lets go of a call that has ended."""
+        self._all.discard(flight)
+        self.close_to_others(flight)
+
+    async def aclose(self) -> None:
+        """Cancels what is still under way and waits for it."""
+        tasks = [flight.task for flight in self._all]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Flight:
+    """One call under way; `bank` is in whose name, `fetch_by` by when it was planned, `began` since when."""
+
+    __slots__ = ("_flights", "_waiters", "bank", "began", "fetch_by", "is_keepable", "key", "task")
+
+    task: asyncio.Task[Answer]
+
+    def __init__(self, flights: Flights, key: FlightKey, bank: str, fetch_by: float, began: float) -> None:
+        self.key = key
+        self.bank = bank
+        self.fetch_by = fetch_by
+        self.began = began
+        self.is_keepable = True
+        self._flights = flights
+        self._waiters: set[asyncio.Future[Answer]] = set()
+
+    async def wait(self) -> Answer:
+        """Gives the answer, or raises what the call raised; whoever is cancelled here leaves, and the last ends the call."""
+        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if not self._waiters and not self.task.done():
+                await self._end()
+
+    async def _end(self) -> None:
+        self._flights.close_to_others(self)
+        self.task.cancel()
+        await asyncio.wait((self.task,), timeout=_GRACE_S)
+
+    def landed(self, task: asyncio.Task[Answer]) -> None:
+        """Hands the end of the call on to all who wait."""
+        self._flights.over(self)
+        waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        if task.cancelled():
+            for waiter in waiters:
+                waiter.cancel()
+            return
+        error = task.exception()
+        for waiter in waiters:
+            if error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(task.result())

@@ -1,0 +1,28 @@
+"""What several commands share: options, the console, and how a command ends when it fails."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from gateway.cli.words import say
+
+LOCAL: Final = "127.0.0.1:50051"
+
+Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
+AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
+
+
+def console() -> Console:
+    """Gives the terminal, or a page wide enough for tables where there is none: a pipe has no width of its own."""
+    return Console() if sys.stdout.isatty() else Console(width=118)
+
+
+def fail(lines: list[str], code: int) -> typer.Exit:
+    """Prints what went wrong and gives what ends the command."""
+    for line in lines:
+        typer.echo(line, err=True)
+    return typer.Exit(code)

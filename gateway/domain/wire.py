@@ -1,0 +1,114 @@
+"""Fields of a message on the wire (protocol buffers' encoding), as far as records need them.
+
+Records are put together as bytes, and an answer's or a view's are parsed at once, by the library: setting field by field
+from Python costs several times as much. Two properties of the format are used: a field of a later copy of a message adds
+to or overrides that of an earlier one, and fields may stand in any order. So what is written here is valid but not canonical:
+whoever digests it serialises the parsed message.
+
+Source: the encoding page of protocol buffers' documentation (varints, tags, length-delimited fields, packed enums, merging).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+
+Encode = Callable[[Any], bytes]
+"""Gives one field's bytes, its tag included."""
+
+_VARINT: Final = 0
+_DELIMITED: Final = 2
+
+# Two groups of seven bits at a time: most lengths and amounts take one step or two.
+_STEP: Final = 14
+_LAST: Final = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(1 << _STEP)]
+_MORE: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << _STEP)]
+
+
+def varint(number: int) -> bytes:
+    """Gives a whole number of at most 64 bits; a negative one in two's complement."""
+    if 0 <= number < 1 << _STEP:
+        return _LAST[number]
+    if number < 0:
+        number += 1 << 64
+    written = b""
+    while number >> _STEP:
+        written += _MORE[number & (1 << _STEP) - 1]
+        number >>= _STEP
+    return written + _LAST[number]
+
+
+def _tag(field: FieldDescriptor, wire_type: int) -> bytes:
+    return varint(field.number << 3 | wire_type)
+
+
+@cache
+def _short_heads(number: int) -> Sequence[bytes]:
+    tag = varint(number << 3 | _DELIMITED)
+    return [tag + _LAST[length] for length in range(128)]
+
+
+def short_heads(field: FieldDescriptor) -> Sequence[bytes]:
+    """Gives tag and length of a text or message for each length below 128 bytes."""
+    return _short_heads(field.number)
+
+
+def delimited(field: FieldDescriptor) -> Encode:
+    """Gives what writes the bytes of a text or message with tag and length."""
+    tag, heads = _tag(field, _DELIMITED), short_heads(field)
+
+    def encode(content: bytes) -> bytes:
+        length = len(content)
+        return heads[length] + content if length < 128 else tag + varint(length) + content
+
+    return encode
+
+
+def encoder(field: FieldDescriptor) -> Encode:
+    """Gives what writes a value of this field: text, bytes, whole number, claim, enum number, message, or a list of them."""
+    if field.is_repeated:
+        return _repeated(field)
+    if field.message_type is not None:
+        write = delimited(field)
+        return lambda message: write(message.SerializeToString())
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return delimited(field)
+    if field.type == FieldDescriptor.TYPE_STRING:
+        write = delimited(field)
+        return lambda text: write(text.encode())
+    tag = _tag(field, _VARINT)
+    return lambda number: tag + varint(number)
+
+
+def _repeated(field: FieldDescriptor) -> Encode:
+    write = delimited(field)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return lambda values: b"".join(map(write, values))
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return lambda texts: b"".join([write(text.encode()) for text in texts])
+    if field.message_type is not None:
+        return lambda messages: b"".join([write(message.SerializeToString()) for message in messages])
+    return lambda numbers: write(b"".join(map(varint, numbers))) if numbers else b""
+
+
+def take_varint(raw: bytes, place: int) -> tuple[int, int]:
+    """Reads a varint of well-formed bytes; gives the number and the place after it."""
+    number = shift = 0
+    while True:
+        byte = raw[place]
+        number |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return number, place
+
+
+def take_delimited(raw: bytes, place: int) -> tuple[int, int]:
+    """Gives where the content of the length-delimited field at `place` starts and ends; its tag is of one byte."""
+    length = raw[place + 1]
+    if length < 128:
+        return place + 2, place + 2 + length
+    length, start = take_varint(raw, place + 1)
+    return start, start + length
