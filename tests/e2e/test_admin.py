@@ -83,6 +83,19 @@ async def test_real_queries_stand_on_the_page(seen: Seen) -> None:
     assert shown["xinyidai_loop_lag_seconds_count"] >= 0
 
 
+async def test_what_the_wrappers_do_stands_on_the_page_too(seen: Seen) -> None:
+    for _ in range(2):
+        await seen.credit.GetCreditView(pb.GetCreditViewRequest(query=query(platforms=["anhui"])))
+
+    shown = await seen.samples()
+
+    assert shown["xinyidai_platform_cache_requests_total anhui miss"] == 1
+    assert shown["xinyidai_platform_cache_requests_total anhui hit"] == 1
+    assert shown["xinyidai_platform_cache_age_seconds_count anhui"] == 1
+    assert shown["xinyidai_platform_attempts_total anhui"] == 1
+    assert shown["xinyidai_view_completeness_ratio_count"] == 2
+
+
 async def test_a_query_under_way_is_in_flight(seen: Seen) -> None:
     call = seen.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
     while not (shown := await seen.samples())["xinyidai_queries_in_flight"]:
