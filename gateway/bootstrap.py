@@ -225,6 +225,11 @@ async def build_gateway(
         )
         chains = _chains(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)
+        for name, chain in chains.by_platform.items():  # to be seen before they first move
+            metrics.limit_moved(name, chain.bulkhead.limit)
+            left = chains.ledger.left(name)
+            if left is not None:
+                metrics.quota_left(name, left)
         connectors = {name: tracing.around(door) for name, door in chains.doors.items()}
         authority_ids = AuthorityIds(settings.authorities)
         rules = (
@@ -290,8 +295,10 @@ def _tracing(settings: Settings) -> Tracing:
     return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
 
 
-def _policies(settings: Settings, connectors: Mapping[str, Connector], *, processes: int) -> Mapping[str, ChainPolicy]:
-    """Gives what holds for each platform in one of so many processes; raises ConfigError with every fault."""
+def _policies(
+    settings: Settings, connectors: Mapping[str, Connector], *, processes: int = 1
+) -> Mapping[str, ChainPolicy]:
+    """Gives what each platform's wrappers hold to in one of so many processes; raises ConfigError with every fault."""
     policies: dict[str, ChainPolicy] = {}
     faults: list[str] = []
     for name, connector in connectors.items():
@@ -341,7 +348,7 @@ def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
     async def check() -> list[str]:
         async with aiohttp.ClientSession() as session:
             try:
-                _connect(settings, plugins, session, SystemClock())
+                _policies(settings, _connect(settings, plugins, session, SystemClock()))
             except ConfigError as error:
                 return list(error.faults)
         return []

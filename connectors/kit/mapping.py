@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from connectors.kit.setters import Flagged, Row, Setter, compile_field
+from connectors.kit.setters import Flagged, Put, Row, Setter, compile_field
 from connectors.kit.values import converter
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import Penalty
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
@@ -83,9 +83,14 @@ def shorten(raw: Any) -> str:
     return "" if raw is None else str(raw)[:_SHOWN]
 
 
+_Layout = tuple[tuple[Put, ...], tuple[Put, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class TypeMapping:
-    """The compiled mapping of one record type."""
+    """The compiled mapping of one record type; `layouts` keeps what rows with just those keys need, of the record and of
+    its envelope.
+    """
 
     plan: RecordPlan
     rows_path: tuple[str, ...]
@@ -96,7 +101,7 @@ class TypeMapping:
     setters: tuple[Setter, ...]
     envelope_setters: tuple[Setter, ...]
     personal_keys: frozenset[str]
-    layouts: set[tuple[str, ...]]
+    layouts: dict[tuple[str, ...], _Layout]
     entry: Encode
 
     @property
@@ -109,25 +114,39 @@ class TypeMapping:
 
         `said_by` holds the platform's provenance on the wire, by the method of matching.
         """
-        setters, on_envelope, record_key, layouts = self.setters, self.envelope_setters, self.record_key, self.layouts
+        record_key, layouts = self.record_key, self.layouts
         by_code = said_by[MATCH_METHOD_CODE]
         entries = []
         for number, row in enumerate(rows):
+            layout = tuple(row)
+            puts, on_envelope = layouts.get(layout) or self._layout(layout, drifts)
             flagged: Flagged = []
-            content = b"".join([put(row, flagged) for put in setters])
+            content = b"".join([put(row, flagged) for put in puts])
             provenance = said_by[self._method(row)] if self.subject_keys else by_code
             if record_key is not None:
                 provenance += _RECORD_KEY(str(row.get(record_key) or "").encode())
             envelope = _PROVENANCE(provenance)
-            if on_envelope:
-                envelope += b"".join([put(row, flagged) for put in on_envelope])
+            for put in on_envelope:
+                envelope += put(row, flagged)
             if flagged:
                 envelope += self._drifts(flagged, f"{self.path}[{number}]")
-            layout = tuple(row)
-            if layout not in layouts:
-                self._note_unknown(row, layout, drifts)
             entries.append(self.entry(_ENVELOPE(envelope) + content))
         return entries
+
+    def _layout(self, layout: tuple[str, ...], drifts: Drifts) -> _Layout:
+        """Gives what rows of these keys need, and keeps it while there is no unknown key, which is flagged each time."""
+        keys = frozenset(layout)
+        of_record, of_envelope = (
+            tuple(setter.put for setter in setters if not setter.keys or not keys.isdisjoint(setter.keys))
+            for setters in (self.setters, self.envelope_setters)
+        )
+        unknown = keys - self.known_keys
+        for key in sorted(unknown):
+            # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
+            drifts.add(f"{self.path}[].{key}", "field.unknown")
+        if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
+            self.layouts[layout] = (of_record, of_envelope)
+        return of_record, of_envelope
 
     def _method(self, row: Row) -> int:
         for key, method in self.subject_keys:
@@ -144,15 +163,6 @@ class TypeMapping:
             )
             for key, reason, raw in flagged
         )
-
-    def _note_unknown(self, row: Row, layout: tuple[str, ...], drifts: Drifts) -> None:
-        """Flags unknown keys; a layout that has none is remembered, so that most rows cost one look-up."""
-        unknown = row.keys() - self.known_keys
-        if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
-            self.layouts.add(layout)
-        for key in sorted(unknown):
-            # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
-            drifts.add(f"{self.path}[].{key}", "field.unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +240,9 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
         if target == ENVELOPE or target not in plan.message.DESCRIPTOR.fields_by_name:
             faults.append(f"{where}: {plan.message.DESCRIPTOR.name} has no such field")
             continue
-        setter, keys = compile_field(plan.message.DESCRIPTOR, target, spec, where, faults)
-        setters.extend(setter)
+        found = compile_field(plan.message.DESCRIPTOR, target, spec, where, faults)
+        setters += found
+        keys = [key for setter in found for key in setter.keys]
         known.update(keys)
         if plan.field(target).options.personal or plan.field(target).options.data_class == 2:
             personal.update(keys)
@@ -243,9 +254,9 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
             continue
         if isinstance(spec, Mapping) and target in _ENVELOPE_INDEFINITE:
             spec = {"indefinite": _ENVELOPE_INDEFINITE[target], **spec}
-        setter, keys = compile_field(RecordEnvelope.DESCRIPTOR, target, spec, where, faults)
-        on_envelope.extend(setter)
-        known.update(keys)
+        found = compile_field(RecordEnvelope.DESCRIPTOR, target, spec, where, faults)
+        on_envelope += found
+        known.update(key for setter in found for key in setter.keys)
     if "rows" not in table:
         faults.append(f"{name}.rows: is missing; say where the rows stand")
     return TypeMapping(
@@ -258,6 +269,6 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
         setters=tuple(setters),
         envelope_setters=tuple(on_envelope),
         personal_keys=frozenset(personal),
-        layouts=set(),
+        layouts={},
         entry=delimited(Records.DESCRIPTOR.fields_by_name[name]),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from google.type.date_pb2 import Date
 
@@ -23,11 +23,12 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_PARTIAL,
     Outcome,
 )
-from gateway.domain.answer import Answer, summary_outcome
+from gateway.domain.answer import Answer, category_entry, summary_outcome
 from gateway.domain.dates import china_midnight
 from gateway.domain.errors import InvalidIdentifierError, PlatformError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform
+from gateway.domain.wire import delimited
 
 
 class PayloadReader:
@@ -36,6 +37,9 @@ class PayloadReader:
     def __init__(self, platform: Platform, mapping: PayloadMapping) -> None:
         self._platform = platform
         self._mapping = mapping
+        self._covered = {
+            category: mapping for category, mapping in mapping.by_category.items() if platform.covers(category)
+        }
         self._said_by: dict[int, bytes] = {
             method: envelope_pb2.Provenance(platform=platform.id, match_method=method).SerializeToString()
             for method in envelope_pb2.MatchMethod.values()
@@ -43,11 +47,7 @@ class PayloadReader:
 
     def asked(self, permitted: Iterable[int]) -> list[TypeMapping]:
         """Gives the mappings of the permitted categories the platform covers, in ascending order."""
-        return [
-            self._mapping.by_category[category]
-            for category in sorted(permitted)
-            if self._platform.covers(category) and category in self._mapping.by_category
-        ]
+        return [self._covered[category] for category in sorted(permitted) if category in self._covered]
 
     def empty(
         self,
@@ -83,34 +83,29 @@ class PayloadReader:
             self._check_subject(dig(page, self._mapping.subject_path), uscc)
         drifts = Drifts()
         as_of = self._as_of(pages, drifts)
-        said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
         left = self._platform.limits.max_records
+        entries: list[bytes] = []
         records: list[bytes] = []
         for category in categories:
-            mapping = self._mapping.by_category.get(category)
-            if mapping is None or not self._platform.covers(category):
-                said.categories.add(category=category, outcome=OUTCOME_NOT_COVERED)
-                continue
-            rows = _rows(pages, mapping)
-            if rows is None:
-                said.categories.add(
-                    category=category,
-                    outcome=OUTCOME_BAD_ANSWER,
-                    reason="category_missing",
-                )
-                continue
-            cut = is_cut or len(rows) > left
-            kept = rows[:left]
-            left -= len(kept)
-            if kept:
-                self._check_rows(mapping, kept, uscc)
-                records += mapping.encode(kept, self._said_by, drifts)
-            outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if kept else OUTCOME_NO_RECORDS
-            entry = said.categories.add(category=category, outcome=outcome, record_count=len(kept))
-            if cut:
-                entry.reason = "cap"
+            mapping = self._covered.get(category)
+            rows = _rows(pages, mapping) if mapping is not None else None
+            if mapping is None:
+                entries.append(category_entry(category, OUTCOME_NOT_COVERED))
+            elif rows is None:
+                entries.append(category_entry(category, OUTCOME_BAD_ANSWER, "category_missing"))
+            else:
+                cut = is_cut or len(rows) > left
+                kept = rows[:left] if cut else rows
+                left -= len(kept)
+                if kept:
+                    self._check_rows(mapping, kept, uscc)
+                    records += mapping.encode(kept, self._said_by, drifts)
+                outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if kept else OUTCOME_NO_RECORDS
+                entries.append(category_entry(category, outcome, "cap" if cut else "", len(kept)))
+        said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
         if records:
-            said.records.MergeFromString(b"".join(records))
+            entries.append(_RECORDS(b"".join(records)))
+        said.MergeFromString(b"".join(entries))
         if as_of is not None:
             said.as_of.seconds = as_of
         if drifts.found:
@@ -120,10 +115,10 @@ class PayloadReader:
 
     def _check_rows(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc) -> None:
         codes = [key for key, method in mapping.subject_keys if method == envelope_pb2.MATCH_METHOD_CODE]
-        for row in rows:
-            if row.__class__ is not dict:
-                raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
-            for key in codes:
+        if {row.__class__ for row in rows} != {dict}:
+            raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
+        for key in codes:
+            for row in rows:
                 if row.get(key):
                     self._check_subject(row[key], uscc)
 
@@ -155,14 +150,16 @@ class PayloadReader:
 
 
 def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
-    rows: list[Any] = []
-    is_there = False
+    """Gives the rows of all pages, None when no page has a place for them."""
+    rows: list[Any] | None = None
     for page in pages:
         part = dig(page, mapping.rows_path)
         if part is None:
             continue
         if not isinstance(part, list):
             raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="rows are no list")
-        is_there = True
-        rows.extend(part)
-    return rows if is_there else None
+        rows = part if rows is None else rows + part
+    return rows
+
+
+_RECORDS: Final = delimited(view_pb2.Answer.DESCRIPTOR.fields_by_name["records"])

@@ -7,7 +7,7 @@ claims, coded values and public bodies repeat endlessly and say nothing of a per
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.type.date_pb2 import Date
@@ -20,59 +20,64 @@ from gateway.domain.wire import encoder, short_heads, varint
 Row = Mapping[str, Any]
 Flagged = list[tuple[str, str, Any]]
 """(payload key, reason, raw value) of each value that could not be read."""
-Setter = Callable[[Row, Flagged], bytes]
+Put = Callable[[Row, Flagged], bytes]
 """Gives the bytes of what a row says of a field, none where it says nothing."""
+
+
+class Setter(NamedTuple):
+    """What writes one field, and the payload keys it reads; without any it writes a constant."""
+
+    put: Put
+    keys: tuple[str, ...]
+
 
 _KEPT: Final = 10_000
 _LONGEST_KEPT: Final = 64
 
 
-def compile_field(
-    message: Any, target: str, spec: Any, where: str, faults: list[str]
-) -> tuple[list[Setter], list[str]]:
-    """Gives the setters of one field and the payload keys they read."""
+def compile_field(message: Any, target: str, spec: Any, where: str, faults: list[str]) -> list[Setter]:
+    """Gives the setters of one field, none when its line has a fault."""
     if isinstance(spec, str):
         spec = {"from": spec}
     settings = dict(spec)
     kind = settings.pop("as", "text")
-    descriptor = message.fields_by_name[target]
+    field = message.fields_by_name[target]
     try:
         if "constant" in settings:
-            return [_constant(descriptor, settings["constant"])], []
+            return [Setter(_constant(field, settings["constant"]), ())]
         if kind == "authority":
-            keys = [settings[part] for part in ("name", "code") if part in settings]
-            return [_authority(descriptor, settings.get("name"), settings.get("code"))], keys
+            name_key, code_key = settings.get("name", ""), settings.get("code", "")
+            return [Setter(_authority(field, name_key, code_key), tuple(key for key in (name_key, code_key) if key))]
         key = settings.pop("from")
-        put: Setter
-        if kind in ("code", "codes"):
-            raw_sibling = message.fields_by_name.get(f"{target}_raw")
-            codes = _codes(descriptor.enum_type, settings.pop("codes"))
-            if kind == "codes":
-                put = _codes_setter(descriptor, raw_sibling, key, codes, settings.pop("split", ";"))
-            else:
-                put = _code_setter(descriptor, raw_sibling, key, codes)
-            return [_remembered(key, put)], [key]
-        if kind == "names":
-            return [_names_setter(descriptor, key, settings.pop("split", ";"))], [key]
-        if kind == "table":
-            raw_sibling = message.fields_by_name[settings.pop("raw")] if "raw" in settings else None
-            return [_remembered(key, _table_setter(descriptor, raw_sibling, key, settings.pop("codes")))], [key]
-        indefinite = settings.pop("indefinite", None)
-        if indefinite is not None and indefinite not in message.fields_by_name:
-            raise ValueError(f"no field {indefinite!r}")
-        convert = converter(kind, **settings)
-        _check_fit(kind, descriptor)
-        if kind == "text":
-            return [_text(descriptor, key)], [key]
-        put = _plain(descriptor, key, convert, message.fields_by_name.get(indefinite))
-        if kind in ("date", "flag"):
-            return [_remembered(key, put)], [key]
-        if kind == "money":
-            return [_whole_money(descriptor, key, FEN[settings["unit"]], put)], [key]
-        return [put], [key]
+        return [Setter(_put(kind, message, field, key, settings), (key,))]
     except (ValueError, KeyError) as error:
         faults.append(f"{where}: {error}")
-        return [], []
+        return []
+
+
+def _put(kind: str, message: Any, field: FieldDescriptor, key: str, settings: dict[str, Any]) -> Put:
+    if kind in ("code", "codes"):
+        raw_sibling = message.fields_by_name.get(f"{field.name}_raw")
+        codes = _codes(field.enum_type, settings.pop("codes"))
+        if kind == "codes":
+            return _remembered(key, _several_codes(field, raw_sibling, key, codes, settings.pop("split", ";")))
+        return _remembered(key, _code(field, raw_sibling, key, codes))
+    if kind == "names":
+        return _names(field, key, settings.pop("split", ";"))
+    if kind == "table":
+        raw_sibling = message.fields_by_name[settings.pop("raw")] if "raw" in settings else None
+        return _remembered(key, _table(field, raw_sibling, key, settings.pop("codes")))
+    indefinite = settings.pop("indefinite", None)
+    if indefinite is not None and indefinite not in message.fields_by_name:
+        raise ValueError(f"no field {indefinite!r}")
+    convert = converter(kind, **settings)
+    _check_fit(kind, field)
+    if kind == "text":
+        return _text(field, key)
+    put = _plain(field, key, convert, message.fields_by_name.get(indefinite))
+    if kind in ("date", "flag"):
+        return _remembered(key, put)
+    return _whole_money(field, key, FEN[settings["unit"]], put) if kind == "money" else put
 
 
 _FITTING: Final[Mapping[str, frozenset[Any]]] = {
@@ -93,9 +98,7 @@ def _check_fit(kind: str, field: FieldDescriptor) -> None:
         raise ValueError(f"a field of this type cannot be read as {kind!r}")
 
 
-def _plain(
-    field: FieldDescriptor, key: str, convert: Callable[[Any], Any], indefinite: FieldDescriptor | None
-) -> Setter:
+def _plain(field: FieldDescriptor, key: str, convert: Callable[[Any], Any], indefinite: FieldDescriptor | None) -> Put:
     encode = encoder(field)
     is_uint32 = field.type == field.TYPE_UINT32
     without_end = encoder(indefinite)(True) if indefinite is not None else None
@@ -124,7 +127,7 @@ def _plain(
     return put
 
 
-def _text(field: FieldDescriptor, key: str) -> Setter:
+def _text(field: FieldDescriptor, key: str) -> Put:
     heads, encode = short_heads(field), encoder(field)
 
     def put(row: Row, flagged: Flagged) -> bytes:
@@ -147,7 +150,7 @@ def _text(field: FieldDescriptor, key: str) -> Setter:
     return put
 
 
-def _whole_money(field: FieldDescriptor, key: str, factor: int, otherwise: Setter) -> Setter:
+def _whole_money(field: FieldDescriptor, key: str, factor: int, otherwise: Put) -> Put:
     """For amounts sent as whole numbers, as most are: written without a message in between."""
     heads = short_heads(field)
     tag = b"\x08"  # Money.minor_units
@@ -164,7 +167,7 @@ def _whole_money(field: FieldDescriptor, key: str, factor: int, otherwise: Sette
     return put
 
 
-def _remembered(key: str, put: Setter) -> Setter:
+def _remembered(key: str, put: Put) -> Put:
     """Gives a setter that keeps how texts without a flaw were read."""
     seen: dict[str, bytes] = {}
 
@@ -183,7 +186,7 @@ def _remembered(key: str, put: Setter) -> Setter:
     return put_remembered
 
 
-def _constant(field: FieldDescriptor, constant: Any) -> Setter:
+def _constant(field: FieldDescriptor, constant: Any) -> Put:
     value = constant
     if field.enum_type is not None:
         value = _codes(field.enum_type, {"": constant})[""]
@@ -194,20 +197,20 @@ def _constant(field: FieldDescriptor, constant: Any) -> Setter:
     return lambda _row, _flagged: written
 
 
-def _authority(field: FieldDescriptor, name_key: str | None, code_key: str | None) -> Setter:
+def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Put:
     # Public bodies are few and say nothing of a person: what was read once is kept.
     seen: dict[tuple[Any, Any], bytes] = {}
     encode = encoder(field)
 
     def put(row: Row, flagged: Flagged) -> bytes:
-        raw = (row.get(name_key or ""), row.get(code_key or ""))
+        raw = (row.get(name_key), row.get(code_key))
         try:
             return seen[raw]
         except (KeyError, TypeError):  # a TypeError: an unhashable value, which `text` refuses below
             try:
                 name, code = text(raw[0]), text(raw[1])
             except Unreadable as error:
-                flagged.append((name_key or code_key or "", error.reason, None))
+                flagged.append((name_key or code_key, error.reason, None))
                 return b""
         written = encode(Authority(name=name or "", code=code or "")) if name or code else b""
         if len(seen) < _KEPT:
@@ -236,9 +239,7 @@ def _unmapped(enum: Any) -> int:
     return int(enum.values_by_name[_enum_prefix(enum) + "UNMAPPED"].number)
 
 
-def _code_setter(
-    field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, codes: Mapping[str, int]
-) -> Setter:
+def _code(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, codes: Mapping[str, int]) -> Put:
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
     unmapped = _unmapped(field.enum_type)
 
@@ -258,13 +259,13 @@ def _code_setter(
     return put
 
 
-def _codes_setter(
+def _several_codes(
     field: FieldDescriptor,
     raw_sibling: FieldDescriptor | None,
     key: str,
     codes: Mapping[str, int],
     separators: str,
-) -> Setter:
+) -> Put:
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
     unmapped = _unmapped(field.enum_type)
 
@@ -287,14 +288,12 @@ def _encode_raw(field: FieldDescriptor | None) -> Callable[[str], bytes]:
     return encoder(field) if field is not None else lambda _label: b""
 
 
-def _names_setter(field: FieldDescriptor, key: str, separators: str) -> Setter:
+def _names(field: FieldDescriptor, key: str, separators: str) -> Put:
     encode = encoder(field)
     return lambda row, _flagged: encode(split(row.get(key), separators))
 
 
-def _table_setter(
-    field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, table: Mapping[str, str]
-) -> Setter:
+def _table(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, table: Mapping[str, str]) -> Put:
     """For codes that are texts kept as data (list codes, schemes): an unknown one becomes "UNMAPPED"."""
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
@@ -28,6 +29,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     Outcome,
 )
 from gateway.domain.errors import PlatformError
+from gateway.domain.wire import delimited
 
 HEARD: Final = frozenset({OUTCOME_OK, OUTCOME_PARTIAL, OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
 """Outcomes by which a platform was heard; only these may speak of an enterprise's records or of their absence."""
@@ -144,6 +146,34 @@ def failed_answer(
         ],
     )
     return Answer(said=said, retry_after_s=retry_after_s, attempts=attempts, detail=detail)
+
+
+@lru_cache(maxsize=16_384)
+def category_entry(
+    category: int,
+    outcome: Outcome.ValueType,
+    reason: str = "",
+    record_count: int = 0,
+    as_of: tuple[int, int] = (0, 0),
+    missing_years: tuple[int, ...] = (),
+) -> bytes:
+    """Gives one entry of `categories`, of an answer and of a view's answer alike, on the wire; `as_of` as in a statement.
+
+    There are few different ones, and every query needs one per platform and category: they are kept.
+    """
+    entry = view_pb2.CategoryAnswer(
+        category=category,  # type: ignore[arg-type]  # enums are ints at run time
+        outcome=outcome,
+        reason=reason,
+        record_count=record_count,
+        missing_years=missing_years,
+    )
+    if as_of != (0, 0):
+        entry.as_of.seconds, entry.as_of.nanos = as_of
+    return _CATEGORIES(entry.SerializeToString())
+
+
+_CATEGORIES: Final = delimited(view_pb2.Answer.DESCRIPTOR.fields_by_name["categories"])
 
 
 def answer_of_error(platform: str, error: PlatformError, categories: Iterable[int]) -> Answer:

@@ -20,7 +20,7 @@ from gateway._pb.xinyidai.catalogue.v1 import (
     view_pb2,
 )
 from gateway.domain import coverage as cover
-from gateway.domain.answer import HEARD, OUTCOME_RANK
+from gateway.domain.answer import HEARD, OUTCOME_RANK, category_entry
 from gateway.domain.catalogue import SCHEMA_VERSION, Catalogue
 from gateway.domain.choose import Chooser
 from gateway.domain.consent import Permit
@@ -156,19 +156,17 @@ class Merger:
         completeness = cover.basis_points(heard, covered)
         if completeness is not None:
             view.completeness_bp = completeness
-        for category in query.categories:
-            plan = self._catalogue.by_category[category]
-            coverage = view.coverage.add()
-            coverage.category = category  # type: ignore[assignment]  # enums are ints at run time
-            cover.fill_coverage(
-                coverage,
-                by_category[category],
+        coverage = [
+            cover.coverage_of(
+                category,
+                standings,
                 self._platforms,
-                record_count=len(getattr(view.records, plan.records_field)),
+                record_count=shown.record_count.get(category, 0),
+                duplicates=shown.duplicates.get(category, 0),
             )
-            duplicates = shown.duplicates.get(category)
-            if duplicates:
-                coverage.possible_duplicate_count = duplicates
+            for category, standings in by_category.items()
+        ]
+        view.MergeFromString(b"".join(coverage))
 
 
 def joined(answers: Iterable[view_pb2.Answer]) -> dict[str, view_pb2.Answer]:
@@ -217,24 +215,16 @@ def _fill_answer(
             days = days_before(said.as_of.seconds, as_of)
             answer.age_days, answer.is_as_of_in_future = max(days, 0), days < 0
     covered = heard = 0
-    entries = answer.categories
+    entries = []
     for category, standing in standings.items():
-        entry = entries.add()
-        entry.category = category  # type: ignore[assignment]  # enums are ints at run time
-        entry.outcome = standing.outcome
-        if standing.reason:
-            entry.reason = standing.reason
-        count = shown.by_category.get(category, _NONE).get(platform.id)
-        if count:
-            entry.record_count = count
-        if standing.said is not None and standing.said.HasField("as_of"):
-            entry.as_of.CopyFrom(standing.said.as_of)
+        count = shown.by_category.get(category, _NONE).get(platform.id, 0)
         coverage = platform.coverage.get(category)
-        if coverage is not None and coverage.missing_years:
-            entry.missing_years.extend(coverage.missing_years)
+        years = coverage.missing_years if coverage is not None else ()
+        entries.append(category_entry(category, standing.outcome, standing.reason, count, standing.as_of, years))
         if standing.is_covered:
             covered += 1
             heard += standing.outcome in HEARD
+    answer.MergeFromString(b"".join(entries))
     if covered:
         answer.completeness_bp = heard * 10_000 // covered
     agreement = shown.agreement.get(platform.id)

@@ -63,10 +63,14 @@ class StaleCopy:
 
 @dataclass(slots=True)
 class Shown:
-    """What the resolution of all types counts while it fills the view; `entries` are its records, on the wire."""
+    """What the resolution of all types counts while it fills the view; `entries` are its records, on the wire.
+
+    `by_category` counts the shown records that each platform stated, `record_count` the records, by category.
+    """
 
     entries: list[bytes] = field(default_factory=list)
     by_category: dict[int, dict[str, int]] = field(default_factory=dict)
+    record_count: dict[int, int] = field(default_factory=dict)
     agreement: dict[str, Agreement] = field(default_factory=lambda: defaultdict(Agreement))
     stale: list[StaleCopy] = field(default_factory=list)
     duplicates: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -156,6 +160,7 @@ class Resolver:
             else:
                 shown.entries.append(entry(_ENVELOPE(envelope) + content))
         shown.by_category[category] = counts
+        shown.record_count[category] = len(records)
         if has_weak:
             shown.duplicates[category] = _link_duplicates(plan, linked)
             shown.entries += [entry(_ENVELOPE(e.envelope) + e.content) for e in linked]

@@ -13,6 +13,7 @@ import pytest
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BREAKER_OPEN,
+    OUTCOME_MAINTENANCE,
     OUTCOME_OK,
     OUTCOME_PARTIAL,
     OUTCOME_QUOTA_EXHAUSTED,
@@ -235,8 +236,8 @@ def test_during_maintenance_the_platform_is_left_alone_and_kept_answers_are_give
 
     answers, calls, detail = simulated(story())
 
-    assert answers == [(OUTCOME_OK, ""), (OUTCOME_QUOTA_EXHAUSTED, "maintenance")]
-    assert (calls, detail) == (1, "resets at 2026-11-25T14:00:00+08:00")
+    assert answers == [(OUTCOME_OK, ""), (OUTCOME_MAINTENANCE, "window")]
+    assert (calls, detail) == (1, "ends at 2026-11-25T14:00:00+08:00")
 
 
 # The deadline

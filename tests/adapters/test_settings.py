@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway.adapters.resilience.quota import MaintenanceWindow
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.domain.errors import ConfigError
-from gateway.domain.platform import PlatformLimits
+from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.resilience_settings import QuotaTable
 from gateway.settings import load_settings, resolve_secret
 
@@ -98,6 +99,27 @@ def test_of_the_manifests_limits_and_the_deployments_the_tighter_holds_and_all_m
 
     assert (policy.calls_per_s, policy.calls_per_day, policy.bank_calls_per_day) == (10, 500, 50)
     assert policy.maintenance == (MaintenanceWindow.parse("00:00-02:00"), MaintenanceWindow.parse("Sat 03:00-04:00"))
+
+
+def test_a_manifests_maintenance_window_that_is_none_is_named() -> None:
+    settings = load_settings()
+    plugins = find_plugins(settings)
+
+    class Resting:
+        """A connector whose manifest names a window nobody can read."""
+
+        platform = Platform("anhui", "", "", Tier.PROVINCE, limits=PlatformLimits(maintenance_windows=("at night",)))
+
+    class Plugin:
+        def connect(self, setup: object) -> Resting:
+            return Resting()
+
+    broken = replace(plugins, connectors={"anhui": Plugin()})  # type: ignore[dict-item]  # all that is asked of it
+
+    assert connector_faults(settings, broken) == [
+        "connector anhui: manifest.toml: limits: 'at night' is no maintenance window; write \"22:00-06:00\" or "
+        '"Sat,Sun 22:00-06:00"'
+    ]
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:

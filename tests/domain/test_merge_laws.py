@@ -87,6 +87,9 @@ def _is_withdrawn(lost: bytes, before: view_pb2.CreditView, answers: list[Answer
             return True
         if any(s.record.HasField(f.name) and last_day(getattr(s.record, f.name)) < day_of(AS_OF) for f in plan.expiry):
             return True
+        end = last_day(s.record.envelope.publish_end)
+        if plan.is_adverse and (0, 0, 0) < end < day_of(AS_OF):
+            return True
         if name == "penalties":  # the rule of publication may end it by this copy's date or severity
             return True
     return False

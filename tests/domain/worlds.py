@@ -109,6 +109,12 @@ def _copy(plan: RecordPlan, template: Any, platform: str, rng: Random) -> Any:
         envelope.status = rng.choice(_STATUSES)
         if envelope.status in (2, 3) or rng.random() < 0.2:
             _date(envelope.status_on, rng)
+    if rng.random() < 0.1:
+        envelope.drifts.add(path=f"x[{rng.randrange(2)}]", reason="drawn")
+    if rng.random() < 0.1:
+        _date(envelope.publish_end, rng)
+    elif rng.random() < 0.1:
+        envelope.publish_is_indefinite = True
     return record
 
 

@@ -94,6 +94,7 @@ async def test_what_the_wrappers_do_stands_on_the_page_too(seen: Seen) -> None:
     assert shown["xinyidai_platform_cache_age_seconds_count anhui"] == 1
     assert shown["xinyidai_platform_attempts_total anhui"] == 1
     assert shown["xinyidai_view_completeness_ratio_count"] == 2
+    assert shown["xinyidai_platform_call_limit anhui"] >= 1
 
 
 async def test_a_query_under_way_is_in_flight(seen: Seen) -> None:

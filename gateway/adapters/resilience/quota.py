@@ -2,7 +2,7 @@
 
     paid for   the call goes on; what was not asked after all (BREAKER_OPEN, SKIPPED further in) is given back
     short      only of this second's calls, by little: it waits inside the time left, one of a few
-    refused    QUOTA_EXHAUSTED, naming what is spent and when asking again can help
+    refused    QUOTA_EXHAUSTED, naming what is spent and when asking again can help; in a window MAINTENANCE(window)
 
 Repeats and hedges pay by `paying`, which goes to `Retrying` and `Hedging`. One attempt of a connector is one call, be it
 that it reads several pages or polls. The ledger stands behind `QuotaStore`, whose methods do not wait: one that replicas
@@ -295,13 +295,14 @@ class Metered:
         if self._observer is not None:
             self._observer.quota_refused(self._id, refusal.reason)
             _tell_left(self._ledger, self._id, self._observer)
+        is_resting = refusal.reason == MAINTENANCE
         answer = failed_answer(
             self._id,
-            OUTCOME_QUOTA_EXHAUSTED,
-            refusal.reason,
+            OUTCOME_MAINTENANCE if is_resting else OUTCOME_QUOTA_EXHAUSTED,
+            "window" if is_resting else refusal.reason,
             permit.categories,
             retry_after_s=refusal.retry_after_s,
-            detail=f"resets at {refusal.resets_at.isoformat(timespec='seconds')}",
+            detail=f"{'ends' if is_resting else 'resets'} at {refusal.resets_at.isoformat(timespec='seconds')}",
         )
         return answer._replace(latency_s=waited_s) if waited_s else answer
 
