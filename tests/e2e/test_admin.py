@@ -44,6 +44,13 @@ class Seen:
             for sample in family.samples
         }
 
+    async def in_flight(self) -> dict[str, float]:
+        """Gives the numbers once a query is under way."""
+        async with asyncio.timeout(20):
+            while not (shown := await self.samples())["xinyidai_queries_in_flight"]:
+                await asyncio.sleep(0)
+            return shown
+
 
 @pytest.fixture
 async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
@@ -99,8 +106,7 @@ async def test_what_the_wrappers_do_stands_on_the_page_too(seen: Seen) -> None:
 
 async def test_a_query_under_way_is_in_flight(seen: Seen) -> None:
     call = seen.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
-    while not (shown := await seen.samples())["xinyidai_queries_in_flight"]:
-        await asyncio.sleep(0)
+    shown = await seen.in_flight()
 
     await call
 
@@ -111,8 +117,7 @@ async def test_a_query_under_way_is_in_flight(seen: Seen) -> None:
 async def test_D11_a_drain_can_be_followed_from_outside_until_the_last_call_is_done(seen: Seen) -> None:
     before = await seen.get("/readyz")
     call = seen.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
-    while not (await seen.samples())["xinyidai_queries_in_flight"]:
-        await asyncio.sleep(0)
+    await seen.in_flight()
 
     closing = asyncio.create_task(seen.gateway.aclose())
     await asyncio.sleep(0)
