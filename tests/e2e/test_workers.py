@@ -217,6 +217,23 @@ async def test_workers_whose_supervisor_is_killed_drain_and_end_by_themselves(ri
 
 
 @pytest.mark.long
+async def test_D10_a_worker_that_hangs_is_named_by_healthz_until_it_is_back(rig: Rig, tmp_path: Path) -> None:
+    async with house(rig, tmp_path) as built:
+        os.kill(built.pids[2], signal.SIGSTOP)
+        try:
+            await until(lambda: _is(built.get("/healthz"), 503))
+            hanging = await built.get("/healthz")
+            ready = await built.get("/readyz")
+        finally:
+            os.kill(built.pids[2], signal.SIGCONT)
+        await until(lambda: _is(built.get("/healthz"), 200))
+
+    assert hanging[1].startswith("worker 2 has been silent for")
+    assert ready == (200, "ok\n")
+    assert built.process.returncode == 0
+
+
+@pytest.mark.long
 async def test_a_fault_that_every_worker_has_ends_them_all_with_2(tmp_path: Path) -> None:
     (tmp_path / "platforms.toml").write_text(
         '[shanghai]\nbase_url = "http://127.0.0.1:1"\nsecrets = { app_key = "env:NO_SUCH_VARIABLE_HERE" }\n'
