@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,6 +22,7 @@ from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.credit_service import CreditService
+from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_cache import LocalAnswerCache
@@ -33,6 +34,13 @@ from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
+from gateway.adapters.telemetry.loop_lag import LoopLag
+from gateway.adapters.telemetry.metrics import Metrics
+from gateway.adapters.telemetry.observers import Observers
+from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
+from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
+from gateway.adapters.web.admin import AdminServer
+from gateway.adapters.web.lifecycle import Stage, ails
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
 from gateway.domain.catalogue import CATALOGUE
@@ -100,6 +108,18 @@ def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which of how many processes on one port this one is; numbers begin with 1."""
+
+    number: int
+    of: int
+
+    def trail(self, path: Path) -> Path:
+        """Gives this worker's own trail beside the configured one: a file is synced, and taken back, by one writer."""
+        return path.with_name(f"{path.stem}.{self.number}{path.suffix}")
+
+
 class Gateway:
     """A gateway that is up: its queries, its server's parts, and how it ends."""
 
@@ -110,6 +130,8 @@ class Gateway:
         merger: Merger,
         health: PlatformHealth,
         connectors: Mapping[str, Connector],
+        metrics: Metrics,
+        loop_lag: LoopLag,
         stack: AsyncExitStack,
         drain_s: float,
     ) -> None:
@@ -118,30 +140,52 @@ class Gateway:
         self.merger = merger
         self.health = health
         self.connectors = connectors
+        self.admin_port: int | None = None
+        """Where the admin port listens; None where it does not."""
+        self._stage = Stage.STARTING
+        self._admin = AdminServer(metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=lambda: self._stage)
         self._stack = stack
         self._drain_s = drain_s
 
+    async def start(self, listen: str, *, admin: str | None = None) -> int:
+        """Starts the admin port, where an address is given, then the server; gives the server's port. Raises ConfigError."""
+        if admin is not None:
+            self.admin_port = await self._admin.start(admin)
+        port = await self.server.start(listen)
+        self._stage = Stage.SERVING
+        return port
+
     async def aclose(self) -> None:
-        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost."""
-        await self.server.stop(self._drain_s)
-        # gRPC gives a call up before its handler has ended: what was cut off still writes that it was.
-        until = time.monotonic() + _LAST_ENTRIES_S
-        while self.queries.under_way and time.monotonic() < until:  # noqa: ASYNC110  # once in a process's life
-            await asyncio.sleep(_LOOK_S)
-        await self._stack.aclose()
+        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost.
+
+        The admin port goes last, so that a prober can see the draining and a scraper the last numbers.
+        """
+        self._stage = Stage.DRAINING
+        try:
+            await self.server.stop(self._drain_s)
+            # gRPC gives a call up before its handler has ended: what was cut off still writes that it was.
+            until = time.monotonic() + _LAST_ENTRIES_S
+            while self.queries.under_way and time.monotonic() < until:  # noqa: ASYNC110  # once in a process's life
+                await asyncio.sleep(_LOOK_S)
+            await self._stack.aclose()
+        finally:
+            await self._admin.aclose()
 
 
 async def build_gateway(
-    settings: Settings, plugins: Plugins, *, audit_path: Path | None = None, calls: CallObserver | None = None
+    settings: Settings, plugins: Plugins, *, audit_path: Path | None = None, worker: Worker | None = None
 ) -> Gateway:
     """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
 
-    `calls` watches what the wrappers around the connectors do; without it what is rare is logged.
+    A worker shares the port with its like, has its part of the platforms' quotas, and a trail of its own.
     """
+    audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
     stack = AsyncExitStack()
     try:
-        audit = FileAuditLog(audit_path or settings.gateway.audit.path)
+        tracing = _tracing(settings)
+        stack.push_async_callback(tracing.aclose)
+        audit = FileAuditLog(worker.trail(audit_path) if worker is not None else audit_path)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(
@@ -154,6 +198,7 @@ async def build_gateway(
             auto_decompress=True,
             trust_env=False,
             headers={"User-Agent": "xinyidai-gateway"},
+            trace_configs=tracing.trace_configs(),
         )
         stack.push_async_callback(session.close)
         inner = _connect(settings, plugins, session, clock)
@@ -169,12 +214,32 @@ async def build_gateway(
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
-        observer = LogObserver(health, query_log, changed=health_changed)
-        chains = _chains(settings, inner, clock, calls or CallLog(clock))
+        policies = _policies(settings, inner, processes=worker.of if worker is not None else 1)
+        metrics = Metrics(
+            plugins.platforms,
+            in_flight=lambda: queries.under_way,
+            calls_per_day={
+                name: policy.quota.calls_per_day
+                for name, policy in policies.items()
+                if policy.quota.calls_per_day is not None
+            },
+        )
+        loop_lag = LoopLag(metrics.loop_lagged)
+        stack.push_async_callback(loop_lag.aclose)
+        observers = Observers(
+            queries=(LogObserver(health, query_log, changed=health_changed), metrics),
+            calls=(CallLog(clock), metrics),
+        )
+        chains = _chains(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)
-        connectors = chains.doors
+        for name, chain in chains.by_platform.items():  # to be seen before they first move
+            metrics.limit_moved(name, chain.bulkhead.limit)
+            left = chains.ledger.left(name)
+            if left is not None:
+                metrics.quota_left(name, left)
+        connectors = {name: tracing.around(door) for name, door in chains.doors.items()}
         authority_ids = AuthorityIds(settings.authorities)
-        merger = Merger(
+        rules = (
             CATALOGUE,
             plugins.platforms,
             authority_ids,
@@ -182,18 +247,20 @@ async def build_gateway(
             settings.publication,
             settings.divisions,
         )
+        merger = TracedMerger(tracing, *rules) if tracing.is_recording else Merger(*rules)
         queries = CreditQueries(
             connectors,
             Reader(CATALOGUE, authority_ids, plugins.platforms),
             merger,
-            audit,
+            TracedAudit(audit, tracing) if tracing.is_recording else audit,
             clock,
-            observer,
+            observers,
             permit_for=development_permit,
             new_answer_id=new_answer_id,
             kept=chains,
             views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
         )
+        stack.callback(metrics.flush)
         limits = settings.gateway.server
         server = RpcServer(
             CreditService(
@@ -201,6 +268,9 @@ async def build_gateway(
                 RequestIds(clock, capacity=settings.gateway.request_ids.capacity),
                 connectors,
                 clock,
+                lambda platform: HEALTH[health.verdict(platform)],
+                tracing,
+                metrics.error_sent,
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
@@ -214,21 +284,34 @@ async def build_gateway(
             AdminService(chains, queries.forget),
             health,
             tuple(connectors),
-            ServerLimits(limits.max_request_bytes, limits.max_response_bytes, limits.max_pending_calls),
+            ServerLimits(
+                limits.max_request_bytes,
+                limits.max_response_bytes,
+                limits.max_pending_calls,
+                shares_port=worker is not None,
+            ),
         )
     except BaseException:
         await stack.aclose()
         raise
-    return Gateway(server, queries, merger, health, connectors, stack, limits.drain_s)
+    return Gateway(server, queries, merger, health, connectors, metrics, loop_lag, stack, limits.drain_s)
 
 
-def _policies(settings: Settings, connectors: Mapping[str, Connector]) -> dict[str, ChainPolicy]:
-    """Gives what each platform's wrappers hold to; raises ConfigError with every fault."""
+def _tracing(settings: Settings) -> Tracing:
+    stated = settings.gateway.tracing
+    return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
+
+
+def _policies(
+    settings: Settings, connectors: Mapping[str, Connector], *, processes: int = 1
+) -> Mapping[str, ChainPolicy]:
+    """Gives what each platform's wrappers hold to in one of so many processes; raises ConfigError with every fault."""
     policies: dict[str, ChainPolicy] = {}
     faults: list[str] = []
     for name, connector in connectors.items():
         try:
-            policies[name] = settings.resilience_of(name).policy(connector.platform.limits)
+            policy = settings.resilience_of(name).policy(connector.platform.limits)
+            policies[name] = replace(policy, quota=policy.quota.shared_by(processes))
         except ValueError as error:
             faults.append(f"connector {name}: manifest.toml: limits: {error}")
     if faults:
@@ -237,10 +320,13 @@ def _policies(settings: Settings, connectors: Mapping[str, Connector]) -> dict[s
 
 
 def _chains(
-    settings: Settings, connectors: Mapping[str, Connector], clock: SystemClock, observer: CallObserver
+    settings: Settings,
+    connectors: Mapping[str, Connector],
+    policies: Mapping[str, ChainPolicy],
+    clock: SystemClock,
+    observer: CallObserver,
 ) -> Chains:
-    """Puts the wrappers around the connectors; raises ConfigError with every fault."""
-    policies = _policies(settings, connectors)
+    """Puts the wrappers around the connectors."""
     ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
     room = settings.gateway.cache
     cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)

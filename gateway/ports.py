@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
@@ -161,8 +162,16 @@ class QueryObserver(Protocol):
         """One platform's answer landed."""
         ...
 
+    def view_answered(self, view: view_pb2.CreditView) -> None:
+        """A view is about to leave: its entry in the trail is durable."""
+        ...
+
     def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
-        """One query ended, answered or not."""
+        """One query ended, answered or not, and its entry in the trail is durable."""
+        ...
+
+    def trail_failed(self) -> None:
+        """An entry could not be written to the trail, and its query was not answered."""
         ...
 
 

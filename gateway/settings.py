@@ -45,6 +45,21 @@ class ServerSettings(_Strict):
     drain_s: float = Field(default=10.0, ge=0)
 
 
+class AdminSettings(_Strict):
+    """Whether and where /metrics, /healthz and /readyz are served."""
+
+    enabled: bool = True
+    listen: str = "127.0.0.1:9464"
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError("must be an address and a port, such as 127.0.0.1:9464")
+        return value
+
+
 class DeadlineSettings(_Strict):
     """How long a query may take."""
 
@@ -96,16 +111,33 @@ class LogSettings(_Strict):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TracingSettings(_Strict):
+    """Which calls are recorded and where to; see `TracingPolicy`."""
+
+    endpoint: str = ""
+    share: float = Field(default=0.01, ge=0, le=1)
+    told_platforms: frozenset[str] = frozenset()
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://, or be empty")
+        return value
+
+
 class GatewayFile(_Strict):
     """`gateway.toml`."""
 
     server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
     request_ids: RequestIdSettings = RequestIdSettings()
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 class PlatformSettings(_Strict):
@@ -162,6 +194,9 @@ def load_settings(folder: Path | None = None) -> Settings:
         if (model := _model(PlatformSettings, table, f"platforms.toml: {name}", faults)) is not None
     }
     resilience = read_resilience(read.table("resilience.toml"), platform_tables, faults)
+    if gateway is not None:
+        strangers = sorted(gateway.tracing.told_platforms - platform_tables.keys())
+        faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
     publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
     crosswalk = None
     try:

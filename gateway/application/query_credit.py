@@ -18,7 +18,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
-from gateway.domain.errors import DeadlineError, Reason, RequestError
+from gateway.domain.errors import DeadlineError, Reason, RequestError, StoreError
 from gateway.domain.merge import Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
@@ -139,7 +139,7 @@ class CreditQueries:
             while (reading := await queue.get()) is not None:
                 seen.append(reading)
                 merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
-                await self._audit.append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
+                await self._append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
                 yield Landed(visible(reading, merged.view), merged.view)
             await asking
             yield await self._finish(story)
@@ -154,7 +154,7 @@ class CreditQueries:
 
     async def note_repeated(self, query: CreditQuery, answer_id: str) -> None:
         """Writes that an answer given before was given again under the same request id."""
-        await self._audit.append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
+        await self._append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
 
     async def forget(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
@@ -193,6 +193,7 @@ class CreditQueries:
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, kept.merged)
         await self._write(story, "answered", answers, kept.merged)
+        self._observer.view_answered(kept.merged.view)
         return CreditAnswer(story.answer_id, kept.merged.view, answers, kept.encoded)
 
     async def _note_cancelled(self, story: _Story) -> None:
@@ -209,8 +210,15 @@ class CreditQueries:
         reason: str = "",
     ) -> None:
         entry = story.entry(event, self._clock.now(), answers, merged, reason)
-        await self._audit.append(entry)
+        await self._append(entry)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
+
+    async def _append(self, entry: AuditEntry) -> None:
+        try:
+            await self._audit.append(entry)
+        except StoreError:
+            self._observer.trail_failed()
+            raise
 
 
 class _Story:

@@ -108,6 +108,7 @@ def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:
         bad = error_details_pb2.BadRequest()
         outcomes = credit_service_pb2.PlatformOutcomes()
         retry = error_details_pb2.RetryInfo()
+        info = error_details_pb2.ErrorInfo()
         if detail.Unpack(bad):
             lines += [f"  {v.field}: {v.description}" for v in bad.field_violations]
         elif detail.Unpack(outcomes):
@@ -117,4 +118,6 @@ def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:
             ]
         elif detail.Unpack(retry):
             lines.append(f"  ask again in {retry.retry_delay.ToTimedelta().total_seconds():g} s")
+        elif detail.Unpack(info) and info.metadata["trace_id"]:
+            lines.append(f"  trace {info.metadata['trace_id']}")
     return lines

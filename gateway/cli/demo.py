@@ -40,7 +40,10 @@ async def demo(settings: Settings, console: Console) -> None:
         trail = Path(scratch) / "audit.jsonl"
         async with (
             sandboxes(list(settings.platforms), World(), free_ports=True) as platforms,
-            gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (_, port),
+            gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", admin="127.0.0.1:0", audit_path=trail) as (
+                _,
+                port,
+            ),
         ):
             address = f"127.0.0.1:{port}"
             console.print(Rule(say("1. One question, four platforms", "一、一次查询，四个平台")))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import grpc
-import structlog
 import typer
 from google.protobuf import json_format
 
@@ -18,10 +18,22 @@ from gateway.cli.demo import DemoFailedError, demo
 from gateway.cli.operator import cache, platforms
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
 from gateway.cli.render import show
-from gateway.cli.running import World, at_sandboxes, gateway, run, sandboxes, stop_signals
+from gateway.cli.running import (
+    World,
+    admin_address,
+    at_sandboxes,
+    gateway,
+    run,
+    sandboxes,
+    stop_signals,
+)
+from gateway.cli.serving import serve_alone, serve_by_workers
 from gateway.cli.words import say
+from gateway.cli.worker import parse_worker
 from gateway.domain.errors import ConfigError, StoreError
 from gateway.settings import Settings, load_settings
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="xinyidai",
@@ -43,6 +55,16 @@ Config = Annotated[
         "--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")
     ),
 ]
+Admin = Annotated[
+    str | None,
+    typer.Option(
+        "--admin",
+        help=say(
+            "Address of the admin port (/metrics, /healthz, /readyz) instead of the configured one.",
+            "管理端口地址 （/metrics、/healthz、/readyz）， 替代配置中的地址。",
+        ),
+    ),
+]
 Enterprises = Annotated[
     int, typer.Option("--enterprises", min=12, help=say("Simulated enterprises.", "模拟企业数量。"))
 ]
@@ -60,25 +82,32 @@ def _settings(config: Path | None) -> Settings:
 def serve(
     config: Config = None,
     listen: Annotated[
-        str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址。"))
+        str | None, typer.Option(help=say("Address instead of the configured one.", "监听地址，替代配置中的地址。"))
     ] = None,
+    admin: Admin = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help=say(
+                "Processes on the one port; each has its own cache, breakers and trail, and its part of the quotas.",
+                "共用同一端口的工作进程数； 各有各的缓存、熔断器与留痕文件， 并均分调用配额。",
+            ),
+        ),
+    ] = 1,
+    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serves until a signal; exits 2 on faults of the configuration."""
     settings = _settings(config)
     configure_logs(settings.gateway.log.level)
-
-    async def main() -> None:
-        async with (
-            stop_signals() as stopped,
-            gateway(settings, listen=listen or settings.gateway.server.listen) as (_, port),
-        ):
-            log = structlog.get_logger("gateway")
-            log.warning("gateway.development_permits", note="every query is permitted; loopback only")
-            log.info("gateway.serving", port=port, platforms=sorted(settings.platforms))
-            await stopped.wait()
-            log.info("gateway.draining", at_most_s=settings.gateway.server.drain_s)
-
-    _run(main())
+    listen = listen or settings.gateway.server.listen
+    if workers > 1 and worker is None:
+        code = _run(serve_by_workers(settings, config, listen, admin_address(settings, admin), workers))
+        if code:
+            raise typer.Exit(code)
+    else:
+        _run(serve_alone(settings, listen, admin_address(settings, admin), parse_worker(worker) if worker else None))
 
 
 @app.command(help=say("Start the simulated platforms and keep them up.", "启动模拟平台并保持运行。"))
@@ -114,11 +143,19 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
         async with (
             stop_signals() as stopped,
             sandboxes(list(settings.platforms), World(enterprises, seed), free_ports=False) as running,
-            gateway(at_sandboxes(settings, running), listen=settings.gateway.server.listen) as (_, port),
+            gateway(
+                at_sandboxes(settings, running),
+                listen=settings.gateway.server.listen,
+                admin=admin_address(settings),
+            ) as (built, port),
         ):
             for name, one in running.items():
                 typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
             typer.echo(f"gateway    127.0.0.1:{port}   xinyidai query 91310115MA0TERT167")
+            if built.admin_port is not None:
+                typer.echo(
+                    f"{say('admin', '管理端口'):10} http://127.0.0.1:{built.admin_port}/metrics  /healthz  /readyz"
+                )
             await stopped.wait()
 
     _run(main())
@@ -198,9 +235,9 @@ def demo_command(config: Config = None) -> None:
         raise fail([say(f"The demo failed: {error}", f"演示失败：{error}")], 1) from error
 
 
-def _run(main: object) -> None:
+def _run(main: Coroutine[Any, Any, T]) -> T:
     try:
-        run(main)  # type: ignore[arg-type]  # a coroutine
+        return run(main)
     except ConfigError as error:
         raise fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
     except StoreError as error:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from gateway.bootstrap import Gateway, build_gateway, calm_collector, find_plugins, find_sandboxes
+from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
@@ -59,6 +59,12 @@ def require_loopback(listen: str) -> None:
         )
 
 
+def admin_address(settings: Settings, stated: str | None = None) -> str | None:
+    """Gives where the admin port is to listen: as stated on the command line, else as configured; None when it is off."""
+    admin = settings.gateway.admin
+    return stated or (admin.listen if admin.enabled else None)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """How large the simulated world is and how it is drawn."""
@@ -88,14 +94,19 @@ async def sandboxes(
 
 @asynccontextmanager
 async def gateway(
-    settings: Settings, *, listen: str, audit_path: Path | None = None
+    settings: Settings,
+    *,
+    listen: str,
+    admin: str | None = None,
+    audit_path: Path | None = None,
+    worker: Worker | None = None,
 ) -> AsyncIterator[tuple[Gateway, int]]:
-    """Starts a gateway and gives it with its port; drains and closes it at the end."""
+    """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end."""
     require_loopback(listen)
-    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path)
+    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker)
     calm_collector()
     try:
-        yield built, await built.server.start(listen)
+        yield built, await built.start(listen, admin=admin)
     finally:
         await built.aclose()
 

@@ -15,5 +15,8 @@ def is_chinese() -> bool:
 
 
 def say(english: str, chinese: str) -> str:
-    """Gives the text in the locale's language."""
+    """Gives the text in the locale's language.
+
+    In the narrow columns of a command's help a line is broken at spaces only: a long Chinese text has some after its commas.
+    """
     return chinese if is_chinese() else english

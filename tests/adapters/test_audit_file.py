@@ -88,3 +88,40 @@ async def test_a_place_that_cannot_be_written_is_said_at_start(tmp_path: Path) -
 
     with pytest.raises(StoreError, match="cannot be opened"):
         FileAuditLog(tmp_path / "file" / "audit.jsonl")
+
+
+async def test_D2_a_line_that_a_killed_writer_left_torn_is_cut_off_before_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    trail = FileAuditLog(path)
+    await trail.append(entry("whole"))
+    await trail.aclose()
+    with path.open("ab") as file:
+        file.write(b'{"answer_id": "torn' + b"x" * 100_000)
+
+    again = FileAuditLog(path)
+    await again.append(entry("next"))
+    await again.aclose()
+
+    assert [json.loads(line)["answer_id"] for line in path.read_text().splitlines()] == ["whole", "next"]
+
+
+async def test_D2_a_trail_of_nothing_but_a_torn_line_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b'{"answer_id": "torn')
+
+    trail = FileAuditLog(path)
+    await trail.append(entry("first"))
+    await trail.aclose()
+
+    assert [json.loads(line)["answer_id"] for line in path.read_text().splitlines()] == ["first"]
+
+
+async def test_D4_a_trail_has_one_writer_and_the_second_is_told(tmp_path: Path) -> None:
+    trail = FileAuditLog(tmp_path / "audit.jsonl")
+
+    with pytest.raises(StoreError, match="another gateway writes it"):
+        FileAuditLog(tmp_path / "audit.jsonl")
+
+    await trail.aclose()
+    again = FileAuditLog(tmp_path / "audit.jsonl")
+    await again.aclose()

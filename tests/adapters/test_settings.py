@@ -30,7 +30,8 @@ def test_the_shipped_configuration_is_sound() -> None:
 
 def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(
-        '[server]\nlisten = "127.0.0.1:1"\nlisten_port = 3\n[deadline]\ndefault_s = -1\n'
+        '[server]\nlisten = "127.0.0.1:1"\nlisten_port = 3\n[deadline]\ndefault_s = -1\n[admin]\nlisten = "9464"\n'
+        '[tracing]\nendpoint = "collector:4318"\nshare = 2\n'
     )
     (tmp_path / "platforms.toml").write_text(
         '[shanghai]\nbase_url = "ftp://x"\n[anhui]\nbase_url = "http://127.0.0.1:1"\nsecrets = { access_key = "plain" }\n'
@@ -47,6 +48,9 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     for place in (
         "gateway.toml: server.listen_port",
         "gateway.toml: deadline.default_s",
+        "gateway.toml: admin.listen",
+        "gateway.toml: tracing.endpoint",
+        "gateway.toml: tracing.share",
         "platforms.toml: shanghai: base_url",
         "platforms.toml: anhui: secrets",
         "resilience.toml: default: retry.attempts",
@@ -58,6 +62,12 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
         "lists.toml: list.X",
     ):
         assert place in found
+
+
+def test_a_platform_to_be_told_of_traces_must_be_one(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('[tracing]\ntold_platforms = ["beijing", "anhui"]\n')
+
+    assert faults_of(tmp_path) == ["gateway.toml: tracing.told_platforms: beijing is not in platforms.toml"]
 
 
 def test_the_shipped_files_say_what_the_defaults_are(tmp_path: Path) -> None:

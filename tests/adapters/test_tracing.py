@@ -284,7 +284,7 @@ async def test_calls_that_are_not_recorded_have_trace_ids_of_their_own(exporter:
     assert len(trace_ids) == 100
 
 
-async def test_without_a_collector_tracing_is_off_and_changes_nothing() -> None:
+async def test_without_a_collector_calls_have_their_trace_ids_and_nothing_is_recorded() -> None:
     tracing = Tracing(TracingPolicy(endpoint=None, share=1.0))
     connector = Told()
 
@@ -293,9 +293,9 @@ async def test_without_a_collector_tracing_is_off_and_changes_nothing() -> None:
 
     assert tracing.around(connector) is connector
     assert tracing.trace_configs() == []
-    assert tracing.begin(CALL, SAMPLED) is tracing.begin(CALL, ())
+    assert not tracing.is_recording
     assert tracing.span("merge") is tracing.span("audit")
-    assert (trace_id, connector.asked_in) == ("", [""])
+    assert (trace_id, connector.asked_in) == (TRACE, [TRACE])
 
 
 async def test_the_sdk_s_own_switch_turns_it_off(
@@ -307,7 +307,7 @@ async def test_the_sdk_s_own_switch_turns_it_off(
     trace_id = await view(tracing, Told(), SAMPLED)
     await tracing.aclose()
 
-    assert (trace_id, exporter.get_finished_spans()) == ("", ())
+    assert (trace_id, exporter.get_finished_spans()) == (TRACE, ())
 
 
 @pytest.mark.parametrize("policy", [{"share": -0.1}, {"share": 1.1}, {"endpoint": "collector:4318"}])

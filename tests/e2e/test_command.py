@@ -38,6 +38,16 @@ async def test_help_speaks_the_locales_language(language: str, word: str) -> Non
     assert (code, word in out) == (0, True)
 
 
+@pytest.mark.parametrize(("language", "word"), [("C.UTF-8", "the quotas."), ("zh_CN.UTF-8", "并均分调用配额。")])
+async def test_help_of_serve_is_told_to_the_end_in_both_languages(language: str, word: str) -> None:
+    code, out, _ = await run("serve", "--help", language=language)
+
+    assert code == 0
+    assert word in out
+    assert "…" not in out
+    assert "--worker " not in out
+
+
 async def test_broken_configuration_is_listed_and_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text("[server]\nlisten_port = 3\n[deadline]\ndefault_s = -1\n")
 
@@ -147,6 +157,8 @@ async def test_D11_sigterm_lets_a_call_under_way_finish_and_loses_no_entry(rig: 
         "--config",
         str(tmp_path),
         "--listen",
+        "127.0.0.1:0",
+        "--admin",
         "127.0.0.1:0",
         cwd=tmp_path,
         stderr=asyncio.subprocess.PIPE,

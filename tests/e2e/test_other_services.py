@@ -10,12 +10,13 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_UNREACHABLE
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, OUTCOME_UNREACHABLE
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2 as catalogue_pb
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2_grpc, platform_service_pb2_grpc
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as platform_pb
 from gateway.adapters.rpc.server import CREDIT
+from gateway.domain.answer import failed_answer
 from gateway.domain.catalogue import CATALOGUE
 from tests.e2e.conftest import Rig, query
 
@@ -83,3 +84,23 @@ async def test_reflection_lists_the_services(rig: Rig) -> None:
 
     names = {service.name for service in answers[0].list_services_response.service}
     assert {CREDIT, "grpc.health.v1.Health", "xinyidai.gateway.v1.PlatformService"} <= names
+
+
+async def test_each_view_s_delivery_says_how_its_platforms_have_been(rig: Rig) -> None:
+    for _ in range(3):
+        rig.gateway.health.note(failed_answer("anhui", OUTCOME_UNREACHABLE, "connect", (), attempts=1))
+        rig.gateway.health.note(failed_answer("shanghai", OUTCOME_OK, "", (), attempts=1))
+
+    response = await rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query()))
+    steps = [step async for step in rig.credit.StreamCreditView(pb.StreamCreditViewRequest(query=query()))]
+
+    health = {answer.platform: answer.health for answer in response.delivery.answers}
+    assert health == {
+        "anhui": platform_pb.PLATFORM_HEALTH_BAD,
+        "jiangsu": platform_pb.PLATFORM_HEALTH_UNSURE,
+        "shanghai": platform_pb.PLATFORM_HEALTH_GOOD,
+        "zhejiang": platform_pb.PLATFORM_HEALTH_UNSURE,
+    }
+    landed = [step.answer_landed.delivery for step in steps if step.HasField("answer_landed")]
+    assert {delivery.platform: delivery.health for delivery in landed} == health
+    assert {answer.platform: answer.health for answer in steps[-1].final.delivery.answers} == health

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -15,12 +15,14 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.rpc.admission import Admissions
-from gateway.adapters.rpc.delivery import credit_view_bytes, credit_view_response, fill_delivery
+from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
 from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
+from gateway.adapters.telemetry.trace_context import Metadata
+from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
-from gateway.domain.errors import GatewayError, InvalidRequestError
+from gateway.domain.errors import GatewayError, InvalidRequestError, Reason
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock
 
@@ -40,6 +42,9 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         request_ids: RequestIds,
         platforms: Collection[str],
         clock: Clock,
+        health_of: HealthOf,
+        tracing: Tracing,
+        error_sent: Callable[[Reason], None],
         *,
         default_deadline_s: float,
         longest_deadline_s: float,
@@ -50,6 +55,9 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._request_ids = request_ids
         self._platforms = tuple(sorted(platforms))
         self._clock = clock
+        self._health_of = health_of
+        self._tracing = tracing
+        self._error_sent = error_sent
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._batch_concurrency = batch_concurrency
@@ -59,38 +67,45 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self, request: pb.GetCreditViewRequest, context: Context
     ) -> bytes:
         """Asks all platforms at once and answers with the merged view, serialised: see `methods_in_bytes`."""
+        trace = self._tracing.begin("CreditService/GetCreditView", context.invocation_metadata())
         try:
-            admission = self._admit(context)
-            bank = bank_of(context)
-            if not self._admissions.try_enter(bank):
-                await self._admissions.wait(bank, admission.fetch_by)
-            try:
-                check_annotations(request)
-                answered, query, is_repeated = await self._answered(request.query, bank, admission)
-                return credit_view_bytes(answered, query, admission, is_repeated=is_repeated)
-            finally:
-                self._admissions.leave(bank)
+            with trace:
+                admission = self._admit(context)
+                bank = bank_of(context)
+                if not self._admissions.try_enter(bank):
+                    await self._admissions.wait(bank, admission.fetch_by)
+                try:
+                    check_annotations(request)
+                    answered, query, is_repeated = await self._answered(request.query, bank, admission)
+                    trace.span.note(answer_id=answered.answer_id)
+                    return credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
+                finally:
+                    self._admissions.leave(bank)
         except Exception as error:
-            await abort(context, error)
+            await self._abort(context, error, trace.trace_id)
 
     async def StreamCreditView(  # noqa: N802  # named by the proto
         self, request: pb.StreamCreditViewRequest, context: Context
     ) -> AsyncIterator[pb.StreamCreditViewResponse]:
         """Sends each platform's answer as it lands, and last the final view."""
+        trace = self._tracing.begin("CreditService/StreamCreditView", context.invocation_metadata())
         try:
-            admission = self._admit(context)
-            bank = bank_of(context)
-            if not self._admissions.try_enter(bank):
-                await self._admissions.wait(bank, admission.fetch_by)
-            try:
-                check_annotations(request)
-                query = credit_query(request.query, bank, self._platforms)
-                async for step in self._queries.stream(query, admission):
-                    yield _step(step, query, admission)
-            finally:
-                self._admissions.leave(bank)
+            with trace:
+                admission = self._admit(context)
+                bank = bank_of(context)
+                if not self._admissions.try_enter(bank):
+                    await self._admissions.wait(bank, admission.fetch_by)
+                try:
+                    check_annotations(request)
+                    query = credit_query(request.query, bank, self._platforms)
+                    async for step in self._queries.stream(query, admission):
+                        if isinstance(step, CreditAnswer):
+                            trace.span.note(answer_id=step.answer_id)
+                        yield self._step(step, query, admission)
+                finally:
+                    self._admissions.leave(bank)
         except Exception as error:
-            await abort(context, error)
+            await self._abort(context, error, trace.trace_id)
 
     async def BatchGetCreditViews(  # noqa: N802  # named by the proto
         self, request_iterator: AsyncIterator[pb.BatchGetCreditViewsRequest], context: Context
@@ -100,6 +115,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             bank = bank_of(context)
         except GatewayError as error:
             await abort(context, error)
+        metadata = context.invocation_metadata()
         room = asyncio.Semaphore(self._batch_concurrency)
         # Bounded: a client that sends without reading is held back, not buffered without end.
         ready: asyncio.Queue[pb.BatchGetCreditViewsResponse | None] = asyncio.Queue(self._batch_concurrency)
@@ -108,7 +124,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
         async def work(item: pb.BatchGetCreditViewsRequest, is_repeated_id: bool) -> None:
             try:
-                await ready.put(await self._item(item, bank, is_repeated_id=is_repeated_id))
+                await ready.put(await self._item(item, bank, metadata, is_repeated_id=is_repeated_id))
             finally:
                 room.release()
 
@@ -141,26 +157,30 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             await abort(context, refusals[0])
 
     async def _item(
-        self, item: pb.BatchGetCreditViewsRequest, bank: str, *, is_repeated_id: bool
+        self, item: pb.BatchGetCreditViewsRequest, bank: str, metadata: Metadata | None, *, is_repeated_id: bool
     ) -> pb.BatchGetCreditViewsResponse:
         response = pb.BatchGetCreditViewsResponse(correlation_id=item.correlation_id)
         arrived = self._clock.monotonic()
         # The stream's own deadline bounds the stream; each item has the default of its own.
         admission = Admission(self._clock.now(), arrived, arrived + self._default_deadline_s)
+        # A trace of its own for each item: one of the whole stream would grow without end.
+        trace = self._tracing.begin("CreditService/BatchGetCreditViews", metadata)
         try:
-            if is_repeated_id:
-                raise InvalidRequestError("correlation_id", "was used before in this stream")
-            check_annotations(item)
-            if not self._admissions.try_enter(bank, is_batch=True):
-                await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
-            try:
-                answered, query, is_repeated = await self._answered(item.query, bank, admission, is_batch=True)
-                view = credit_view_response(answered, query, admission, is_repeated=is_repeated)
-                response.view.CopyFrom(view)
-            finally:
-                self._admissions.leave(bank)
+            with trace:
+                if is_repeated_id:
+                    raise InvalidRequestError("correlation_id", "was used before in this stream")
+                check_annotations(item)
+                if not self._admissions.try_enter(bank, is_batch=True):
+                    await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
+                try:
+                    answered, query, is_repeated = await self._answered(item.query, bank, admission, is_batch=True)
+                    trace.span.note(answer_id=answered.answer_id)
+                    view = credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
+                    response.view.CopyFrom(view)
+                finally:
+                    self._admissions.leave(bank)
         except Exception as error:
-            response.error.CopyFrom(_status_for(error))
+            response.error.CopyFrom(self._status(error, trace.trace_id))
         return response
 
     async def _answered(
@@ -174,6 +194,26 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         if is_repeated:
             await self._queries.note_repeated(query, answered.answer_id)
         return answered, query, is_repeated
+
+    async def _abort(self, context: Context, error: Exception, trace_id: str) -> NoReturn:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        await context.abort_with_status(rpc_status.to_status(self._status(error, trace_id)))
+
+    def _status(self, error: Exception, trace_id: str) -> status_pb2.Status:
+        self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
+        return _status_for(error, trace_id)
+
+    def _step(
+        self, step: Landed | CreditAnswer, query: CreditQuery, admission: Admission
+    ) -> pb.StreamCreditViewResponse:
+        if isinstance(step, CreditAnswer):
+            return pb.StreamCreditViewResponse(final=credit_view_response(step, query, admission, self._health_of))
+        shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
+        landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
+        health = self._health_of(shown.platform)
+        fill_delivery(landed.delivery, step.answer, shown, now=admission.at, health=health)
+        return pb.StreamCreditViewResponse(answer_landed=landed)
 
     def _admit(self, context: Context) -> Admission:
         arrived = self._clock.monotonic()
@@ -192,15 +232,6 @@ def methods_in_bytes(service: CreditService) -> Mapping[str, grpc.RpcMethodHandl
             service.GetCreditView, request_deserializer=pb.GetCreditViewRequest.FromString
         )
     }
-
-
-def _step(step: Landed | CreditAnswer, query: CreditQuery, admission: Admission) -> pb.StreamCreditViewResponse:
-    if isinstance(step, CreditAnswer):
-        return pb.StreamCreditViewResponse(final=credit_view_response(step, query, admission))
-    shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
-    landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
-    fill_delivery(landed.delivery, step.answer, shown, now=admission.at)
-    return pb.StreamCreditViewResponse(answer_landed=landed)
 
 
 def bank_of(context: Context) -> str:
@@ -225,12 +256,12 @@ def _body(query: CreditQuery) -> bytes:
     return hashlib.sha256(repr(query).encode()).digest()
 
 
-def _status_for(error: Exception) -> status_pb2.Status:
+def _status_for(error: Exception, trace_id: str = "") -> status_pb2.Status:
     if isinstance(error, GatewayError):
-        return status_of(error)
+        return status_of(error, trace_id)
     # Ours, not expected: the class and place go to the log, nothing of it to the bank.
-    _log.error("query.fault", exc_info=error)
-    return internal_status()
+    _log.error("query.fault", exc_info=error, trace_id=trace_id)
+    return internal_status(trace_id)
 
 
 async def abort(context: Context, error: Exception) -> NoReturn:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PlatformAnswer
-from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, platform_service_pb2
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
+from gateway.domain.health import Health
 from gateway.domain.query import CreditQuery
 from gateway.domain.wire import delimited
 
 _VIEW: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["view"])
+
+HEALTH: Final = {
+    health: platform_service_pb2.PlatformHealth.Value(f"PLATFORM_HEALTH_{health.value}") for health in Health
+}
+"""The contract's value for each verdict."""
+
+HealthOf: TypeAlias = Callable[[str], platform_service_pb2.PlatformHealth.ValueType]
+"""What gives a platform's health by its id."""
 
 
 def timestamp(target: timestamp_pb2.Timestamp, moment: datetime) -> None:
@@ -37,6 +47,7 @@ def fill_delivery(
     shown: PlatformAnswer | None,
     *,
     now: datetime | None = None,
+    health: platform_service_pb2.PlatformHealth.ValueType = platform_service_pb2.PLATFORM_HEALTH_UNSPECIFIED,
 ) -> None:
     """Says how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
     said = answer.said
@@ -45,6 +56,8 @@ def fill_delivery(
     message.reason = said.reason
     duration(message.latency, answer.latency_s)
     message.attempts = answer.attempts
+    if health:
+        message.health = health
     if shown is not None:
         message.record_count = sum([category.record_count for category in shown.categories])
     if answer.fetched_at is not None:
@@ -63,13 +76,14 @@ def credit_view_response(
     answered: CreditAnswer,
     query: CreditQuery,
     admission: Admission,
+    health_of: HealthOf,
     *,
     is_repeated: bool = False,
 ) -> credit_service_pb2.GetCreditViewResponse:
     """Gives the response of one answered query."""
     response = credit_service_pb2.GetCreditViewResponse()
     response.view.CopyFrom(answered.view)
-    _fill_view_delivery(response.delivery, answered, query, admission, is_repeated=is_repeated)
+    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
     return response
 
 
@@ -77,12 +91,13 @@ def credit_view_bytes(
     answered: CreditAnswer,
     query: CreditQuery,
     admission: Admission,
+    health_of: HealthOf,
     *,
     is_repeated: bool = False,
 ) -> bytes:
     """Gives the same response as bytes, the view's own among them: it is neither copied nor, where kept, serialised."""
     response = credit_service_pb2.GetCreditViewResponse()
-    _fill_view_delivery(response.delivery, answered, query, admission, is_repeated=is_repeated)
+    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
     return _VIEW(answered.encoded or answered.view.SerializeToString()) + response.SerializeToString()
 
 
@@ -91,6 +106,7 @@ def _fill_view_delivery(
     answered: CreditAnswer,
     query: CreditQuery,
     admission: Admission,
+    health_of: HealthOf,
     *,
     is_repeated: bool,
 ) -> None:
@@ -104,4 +120,5 @@ def _fill_view_delivery(
     shown = {entry.platform: entry for entry in answered.view.answers}
     deliveries = delivery.answers
     for answer in answered.answers:
-        fill_delivery(deliveries.add(), answer, shown.get(answer.platform), now=admission.at)
+        platform = answer.platform
+        fill_delivery(deliveries.add(), answer, shown.get(platform), now=admission.at, health=health_of(platform))

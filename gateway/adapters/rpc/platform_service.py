@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2_grpc
 from gateway.adapters.rpc.credit_service import Context, abort
-from gateway.adapters.rpc.delivery import duration
+from gateway.adapters.rpc.delivery import HEALTH, duration
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.adapters.telemetry.health import WINDOW_S, HealthSummary, PlatformHealth
 from gateway.domain.errors import GatewayError, InvalidRequestError, Reason
@@ -101,7 +101,7 @@ class PlatformService(platform_service_pb2_grpc.PlatformServiceServicer):
 
 def _report(summary: HealthSummary) -> pb.HealthReport:
     report = pb.HealthReport(
-        health=pb.PlatformHealth.Value(f"PLATFORM_HEALTH_{summary.health.value}"),
+        health=HEALTH[summary.health],
         call_count=summary.call_count,
     )
     duration(report.window, WINDOW_S)

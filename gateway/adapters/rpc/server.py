@@ -41,11 +41,15 @@ _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What the server accepts: bytes of one request and one response, calls waiting for a handler."""
+    """What the server accepts: bytes of one request and one response, calls waiting for a handler.
+
+    `shares_port` lets other processes of the house listen on the same port; the kernel deals connections out.
+    """
 
     max_request_bytes: int
     max_response_bytes: int
     max_pending_calls: int
+    shares_port: bool = False
 
     def options(self) -> Sequence[tuple[str, int | str]]:
         """Gives the channel options; by default gRPC turns away most of a burst of 10,000 calls."""
@@ -55,7 +59,7 @@ class ServerLimits:
             ("grpc.server.max_pending_requests", self.max_pending_calls),
             ("grpc.server.max_pending_requests_hard_limit", self.max_pending_calls * 2),
             ("grpc.max_concurrent_streams", self.max_pending_calls),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(self.shares_port)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         )

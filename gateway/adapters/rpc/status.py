@@ -1,6 +1,7 @@
 """Errors out: each `Reason` has its canonical status in one table; details are google.rpc messages.
 
-Source: google.rpc.Code and AIP-193. A fault of ours says only its answer id: what went wrong is in the log.
+Source: google.rpc.Code and AIP-193. Every error says its trace id, under which the log has its lines; a fault of ours says
+nothing else: what went wrong is in the log.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ def error_reason(reason: Reason) -> error_reason_pb2.ErrorReason.ValueType:
     return error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason.value}")
 
 
-def status_of(error: GatewayError) -> status_pb2.Status:
-    """Gives the status of an error with its details."""
+def status_of(error: GatewayError, trace_id: str = "") -> status_pb2.Status:
+    """Gives the status of an error with its details; the trace id, where there is one, stands in ErrorInfo's metadata."""
     code = CODES[error.reason]
-    details: list[object] = [error_details_pb2.ErrorInfo(reason=error.reason.value, domain=DOMAIN)]
+    details: list[object] = [_info(error.reason, trace_id)]
     if isinstance(error, InvalidIdentifierError):
         details.append(_bad_request("uscc", str(error)))
     elif isinstance(error, InvalidRequestError):
@@ -83,16 +84,20 @@ def status_of(error: GatewayError) -> status_pb2.Status:
     return status
 
 
-def internal_status(answer_id: str = "") -> status_pb2.Status:
-    """Gives the status of a fault of the gateway itself."""
+def internal_status(trace_id: str = "") -> status_pb2.Status:
+    """Gives the status of a fault of the gateway itself; its trace id is what to quote to the operator."""
     status = status_pb2.Status(code=code_pb2.INTERNAL, message="a fault of the gateway; the operator's log says more")
-    info = error_details_pb2.ErrorInfo(reason=Reason.INTERNAL.value, domain=DOMAIN)
-    if answer_id:
-        info.metadata["answer_id"] = answer_id
     packed = any_pb2.Any()
-    packed.Pack(info)
+    packed.Pack(_info(Reason.INTERNAL, trace_id))
     status.details.append(packed)
     return status
+
+
+def _info(reason: Reason, trace_id: str) -> error_details_pb2.ErrorInfo:
+    info = error_details_pb2.ErrorInfo(reason=reason.value, domain=DOMAIN)
+    if trace_id:
+        info.metadata["trace_id"] = trace_id
+    return info
 
 
 def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:

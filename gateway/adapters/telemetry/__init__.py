@@ -1,1 +1,1 @@
-"""Logs and platform health: how the gateway is seen from outside."""
+"""Logs, metrics, traces and platform health: how the gateway is seen from outside."""

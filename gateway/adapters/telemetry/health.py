@@ -1,4 +1,4 @@
-"""Platform health as lenders want it: GOOD, BAD or UNSURE from success rate and median latency over a sliding window."""
+"""What platforms did of late, kept for the verdict lenders want (`gateway.domain.health`): a sliding window of calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -19,11 +18,13 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     Outcome,
 )
 from gateway.domain.answer import HEARD, Answer
+from gateway.domain.health import Health, judged
 from gateway.ports import Clock
 
 WINDOW_S: Final = 300.0
-_FEWEST: Final = 3
-_BAD_BP: Final = 5_000
+VERDICT_KEPT_S: Final = 1.0
+"""How old a verdict may be: every view carries one per platform, and a median over the window costs more than a merge."""
+_MOST_CALLS: Final = 1_000
 _NOT_CALLS: Final = frozenset(
     {
         OUTCOME_NOT_COVERED,
@@ -33,14 +34,6 @@ _NOT_CALLS: Final = frozenset(
         OUTCOME_CANCELLED,
     }
 )
-
-
-class Health(StrEnum):
-    """How a platform has been of late."""
-
-    GOOD = "GOOD"
-    BAD = "BAD"
-    UNSURE = "UNSURE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +57,22 @@ class PlatformHealth:
 
     def __init__(self, platforms: Iterable[str], clock: Clock) -> None:
         self._clock = clock
-        self._calls: dict[str, deque[_Call]] = {p: deque(maxlen=1_000) for p in platforms}
+        self._calls: dict[str, deque[_Call]] = {p: deque(maxlen=_MOST_CALLS) for p in platforms}
         self._last: dict[str, tuple[float, Outcome.ValueType]] = {}
+        self._verdicts: dict[str, tuple[float, Health]] = {}
 
     def note(self, answer: Answer) -> bool | None:
         """Notes one answer; gives True when it brought the platform back, False when it took it down, else None.
 
-        Down and up are judged by the last call alone: an operator hears of each change once.
+        Down and up are judged by the last call alone: an operator hears of each change once. An answer from the cache
+        says nothing of the platform; one that stands in for a failure says that it failed.
         """
         said = answer.said
-        outcome = said.outcome if answer.stale_because is None else answer.stale_because
+        outcome = said.outcome
+        if answer.cache_age_s is not None:
+            if answer.stale_because is None:
+                return None
+            outcome = answer.stale_because
         if outcome in _NOT_CALLS:
             return None
         platform = said.platform
@@ -85,6 +84,16 @@ class PlatformHealth:
         was_heard = before is None or before[1] in HEARD
         return None if was_heard == is_heard else is_heard
 
+    def verdict(self, platform: str) -> Health:
+        """Gives the platform's health, at most a second old."""
+        now = self._clock.monotonic()
+        kept = self._verdicts.get(platform)
+        if kept is not None and now < kept[0]:
+            return kept[1]
+        health = self.summary(platform).health
+        self._verdicts[platform] = (now + VERDICT_KEPT_S, health)
+        return health
+
     def summary(self, platform: str) -> HealthSummary:
         """Gives the platform's health now."""
         calls = self._calls[platform]
@@ -93,16 +102,13 @@ class PlatformHealth:
             calls.popleft()
         heard = [latency_s for _, is_heard, latency_s in calls if is_heard]
         success_bp = len(heard) * 10_000 // len(calls) if calls else None
+        p50_s = statistics.median(heard) if heard else None
         last = self._last.get(platform)
-        if success_bp is None or len(calls) < _FEWEST:
-            health = Health.UNSURE
-        else:
-            health = Health.BAD if success_bp < _BAD_BP else Health.GOOD
         return HealthSummary(
-            health=health,
+            health=judged(len(calls), success_bp or 0, p50_s),
             call_count=len(calls),
             success_bp=success_bp,
-            p50_s=statistics.median(heard) if heard else None,
+            p50_s=p50_s,
             last_call_at=self._clock.now() - timedelta(seconds=now - last[0]) if last else None,
             last_outcome=last[1] if last else None,
         )

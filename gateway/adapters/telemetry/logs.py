@@ -10,12 +10,16 @@ from typing import Final, TextIO
 import msgspec
 import structlog
 
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.trace_context import add_trace_id, current_trace_id
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 
 _FLUSH_S: Final = 0.25
+_WHOLE_BYTES: Final = 4_096
+"""What a pipe takes in one piece (PIPE_BUF): workers share one, and lines of two must not run into each other."""
 
 
 def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
@@ -24,6 +28,7 @@ def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
@@ -61,6 +66,7 @@ class QueryLog:
             "timestamp": entry.time,
             "event_kind": entry.event,
             "answer_id": entry.answer_id,
+            "trace_id": current_trace_id(),
             "bank": entry.bank,
             "purpose": entry.purpose,
             "latency_ms": round(latency_s * 1000, 1),
@@ -73,6 +79,17 @@ class QueryLog:
     def flush(self) -> None:
         """Writes what waits."""
         lines, self._lines = self._lines, []
+        batch: list[bytes] = []
+        size = 0
+        for line in lines:
+            if size + len(line) >= _WHOLE_BYTES:
+                self._write(batch)
+                batch, size = [], 0
+            batch.append(line)
+            size += len(line) + 1
+        self._write(batch)
+
+    def _write(self, lines: list[bytes]) -> None:
         if lines:
             self._stream.write(b"\n".join(lines).decode() + "\n")
             self._stream.flush()
@@ -90,6 +107,7 @@ class LogObserver:
         self._changed = changed
         self._log = structlog.get_logger("gateway")
         self._drifted: set[tuple[str, str]] = set()
+        self._is_trail_down = False
 
     def answer_landed(self, answer: Answer) -> None:
         """Notes health, and logs what is new: down, up, a security event, a drift seen for the first time."""
@@ -114,8 +132,20 @@ class LogObserver:
                 self._drifted.add(key)
                 self._log.warning("platform.drift", platform=said.platform, path=drift.path, reason=drift.reason)
 
+    def view_answered(self, view: view_pb2.CreditView) -> None:
+        """Not logged: its query's line says it."""
+
+    def trail_failed(self) -> None:
+        """Logs the first entry that could not be written."""
+        if not self._is_trail_down:
+            self._is_trail_down = True
+            self._log.error("trail.unavailable", note="nothing is answered until entries can be written")
+
     def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
-        """Logs the query's one line."""
+        """Logs the query's one line, and the first entry that could be written again."""
+        if self._is_trail_down:
+            self._is_trail_down = False
+            self._log.warning("trail.back")
         if entry.stale_copies:
             self._log.warning("merge.stale_copies", answer_id=entry.answer_id, count=entry.stale_copies)
         if self._query_log is not None:

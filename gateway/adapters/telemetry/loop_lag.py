@@ -19,6 +19,7 @@ class LoopLag:
     def __init__(self, told: Callable[[float], None], *, every_s: float = _EVERY_S) -> None:
         self._told = told
         self._every_s = every_s
+        self._last_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._plan()
 
@@ -27,9 +28,14 @@ class LoopLag:
         self._timer = self._loop.call_at(self._due, self._ring)
 
     def _ring(self) -> None:
-        lag_s = max(0.0, self._loop.time() - self._due)
+        lag_s = self._last_s = max(0.0, self._loop.time() - self._due)
         self._plan()
         self._told(lag_s)
+
+    @property
+    def lag_s(self) -> float:
+        """How late the loop is, by its last timer or by the one that is due."""
+        return max(self._last_s, self._loop.time() - self._due)
 
     async def aclose(self) -> None:
         """Stops it."""

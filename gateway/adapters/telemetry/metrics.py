@@ -21,13 +21,17 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.domain.answer import HEARD, Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Reason
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+MERGED_BY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder of multiprocess mode."""
 
 _DAY_S: Final = 86_400
 _OUTCOMES: Final[Mapping[int, str]] = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.items()}
@@ -42,16 +46,26 @@ _RATIO: Final = (0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 K = TypeVar("K")
 
 
-def render(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """Gives the metrics page and its content type: the registry's, or all processes' in multiprocess mode."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+def render(registry: CollectorRegistry) -> bytes:
+    """Gives the metrics page: the registry's, or all processes' in multiprocess mode."""
+    folder = os.environ.get(MERGED_BY)
+    return generate_latest(registry) if folder is None else merged(folder)
+
+
+def merged(folder: str) -> bytes:
+    """Gives the page of all processes that keep their numbers in the folder, or kept them there while they lived."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def forget_process(pid: int, folder: str) -> None:
+    """Takes the gauges of a process that has ended out of the sum of live ones; what it counted stays counted."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Counts what happens; fulfils `QueryObserver`, `CallObserver` and `ViewObserver`. All on one event loop."""
+    """Counts what happens; fulfils `QueryObserver` and `CallObserver`. All on one event loop."""
 
     def __init__(
         self,
@@ -80,6 +94,7 @@ class Metrics:
         )
         self._latencies = {event: _Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}
         self._completeness = _Spread(families.completeness, _RATIO)
+        self._errors = _Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
         self._stale_copies = _Tally(families.stale_copies)
         self._trail_failures = _Tally(families.trail_failures)
         self._lag = _Spread(families.loop_lag, _LAG_S)
@@ -88,6 +103,7 @@ class Metrics:
             self._queries,
             *self._latencies.values(),
             self._completeness,
+            self._errors,
             self._stale_copies,
             self._trail_failures,
             self._lag,
@@ -137,6 +153,10 @@ class Metrics:
             if part.HasField("age_days"):
                 numbers.data_age.note(part.age_days * _DAY_S)
 
+    def error_sent(self, reason: Reason) -> None:
+        """Counts a call, or an item of a batch, that ended with an error status; refusals of broken requests included."""
+        self._errors[reason].pending += 1
+
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
         self._trail_failures.pending += 1
@@ -183,8 +203,8 @@ class Metrics:
         for part in self._parts:
             part.flush()
 
-    async def page(self) -> tuple[bytes, str]:
-        """Gives the metrics page and its content type; it is written in a thread, so that a scrape holds up no query."""
+    async def page(self) -> bytes:
+        """Gives the metrics page; it is written in a thread, so that a scrape holds up no query."""
         self.flush()
         return await asyncio.to_thread(render, self.registry)
 
@@ -330,6 +350,7 @@ class _Families:
         of = "platform"
         self.queries = counter("queries", "Queries by how they ended, and why", "event", "reason")
         self.query_latency = spread("query_latency_seconds", "Time from arrival to answer", _LATENCY_S, "event")
+        self.errors = counter("errors", "Calls and items of batches that ended with an error status", "reason")
         self.in_flight = gauge("queries_in_flight", "Queries under way")
         self.completeness = spread(
             "view_completeness_ratio", "Heard over covered pairs of platform and category", _RATIO

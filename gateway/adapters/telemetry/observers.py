@@ -1,9 +1,8 @@
-"""One observer for many: whoever watches queries, calls and views is told in the order given."""
+"""One observer for many: whoever watches queries and calls is told in the order given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
@@ -11,20 +10,8 @@ from gateway.domain.audit import AuditEntry
 from gateway.ports import CallObserver, QueryObserver
 
 
-class ViewObserver(Protocol):
-    """Whoever watches what banks are given, and what could not be given for want of a trail."""
-
-    def view_answered(self, view: view_pb2.CreditView) -> None:
-        """A view was answered: its entry in the trail is durable."""
-        ...
-
-    def trail_failed(self) -> None:
-        """An entry could not be written to the trail, and its query was not answered."""
-        ...
-
-
 class Observers:
-    """Tells every observer of its kind; fulfils `QueryObserver`, `CallObserver` and `ViewObserver`.
+    """Tells every observer of its kind; fulfils `QueryObserver` and `CallObserver`.
 
     What an observer raises is not caught: an observer that fails is a fault of ours.
     """
@@ -33,11 +20,12 @@ class Observers:
         self,
         queries: Sequence[QueryObserver] = (),
         calls: Sequence[CallObserver] = (),
-        views: Sequence[ViewObserver] = (),
     ) -> None:
         # Bound once: an event costs a call per observer and no look-up.
         self._answer_landed = tuple(each.answer_landed for each in queries)
+        self._view_answered = tuple(each.view_answered for each in queries)
         self._query_ended = tuple(each.query_ended for each in queries)
+        self._trail_failed = tuple(each.trail_failed for each in queries)
         self._call_repeated = tuple(each.call_repeated for each in calls)
         self._call_hedged = tuple(each.call_hedged for each in calls)
         self._breaker_turned = tuple(each.breaker_turned for each in calls)
@@ -45,8 +33,6 @@ class Observers:
         self._quota_left = tuple(each.quota_left for each in calls)
         self._limit_moved = tuple(each.limit_moved for each in calls)
         self._cache_asked = tuple(each.cache_asked for each in calls)
-        self._view_answered = tuple(each.view_answered for each in views)
-        self._trail_failed = tuple(each.trail_failed for each in views)
 
     def answer_landed(self, answer: Answer) -> None:
         """Tells of one platform's answer."""

@@ -28,23 +28,27 @@ _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
 
-class Place(NamedTuple):
+class Place:
     """Where in a trace the code runs.
 
     `span` is None in a trace that is not recorded; `is_told` says whether the platform that is being asked may know of it.
+    Never changed once made; not frozen, since every call makes one and pays for it.
     """
 
-    trace_id: str
-    span: Span | None
-    is_told: bool = False
+    __slots__ = ("is_told", "span", "trace_id")
+
+    def __init__(self, trace_id: str, span: Span | None, is_told: bool = False) -> None:
+        self.trace_id = trace_id
+        self.span = span
+        self.is_told = is_told
 
 
 PLACE: Final[ContextVar[Place | None]] = ContextVar("gateway_trace_place", default=None)
-"""The place of the code that asks; None outside of calls and with tracing off."""
+"""The place of the code that asks; None outside of calls."""
 
 
 def current_trace_id() -> str:
-    """Gives the trace id of the call under way, in 32 hexadecimal digits; empty outside of calls and with tracing off."""
+    """Gives the trace id of the call under way, in 32 hexadecimal digits; empty outside of calls."""
     place = PLACE.get()
     return place.trace_id if place is not None else ""
 
@@ -109,4 +113,4 @@ def traceparent(trace_id: str, span_id: str, *, is_sampled: bool) -> str:
 
 def new_trace_id() -> str:
     """Gives a random trace id; it is no secret, so a quick source of randomness serves."""
-    return f"{random.getrandbits(128) or 1:032x}"  # all zeros would be no id
+    return (random.getrandbits(128) or 1).to_bytes(16, "big").hex()  # all zeros would be no id

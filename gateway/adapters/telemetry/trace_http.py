@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Final
 
 import aiohttp
 from opentelemetry.trace import Span, SpanKind, Tracer
@@ -40,6 +41,9 @@ def request_traces(tracer: Tracer) -> list[aiohttp.TraceConfig]:
     return _OnlyWhenTraced([config])
 
 
+_NOBODY: Final[tuple[aiohttp.TraceConfig, ...]] = ()
+
+
 class _OnlyWhenTraced(list[aiohttp.TraceConfig]):
     """A list that is empty to whoever walks it outside of a trace that is recorded or told of.
 
@@ -50,7 +54,7 @@ class _OnlyWhenTraced(list[aiohttp.TraceConfig]):
     def __iter__(self) -> Iterator[aiohttp.TraceConfig]:
         place = PLACE.get()
         if place is None or (place.span is None and not place.is_told):
-            return iter(())
+            return _NOBODY.__iter__()
         return super().__iter__()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
@@ -64,11 +64,17 @@ class RecordedSpan(CallSpan):
         end_span(self._span, kind)
 
 
-class CallTrace(NamedTuple):
-    """The trace of one incoming call, ended by its `with` block; `trace_id` is empty where tracing is off."""
+class CallTrace:
+    """The trace of one incoming call, ended by its `with` block.
 
-    trace_id: str
-    span: CallSpan
+    Every call makes one, recorded or not; a named tuple costs twice as much.
+    """
+
+    __slots__ = ("span", "trace_id")
+
+    def __init__(self, trace_id: str, span: CallSpan) -> None:
+        self.trace_id = trace_id
+        self.span = span
 
     def __enter__(self) -> CallTrace:
         return self
@@ -76,11 +82,9 @@ class CallTrace(NamedTuple):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.span.__exit__(kind, error, traceback)
+        if self.span is not NO_SPAN:
+            self.span.__exit__(kind, error, traceback)
         PLACE.set(None)
-
-
-UNTRACED: Final = CallTrace("", NO_SPAN)
 
 
 def child_span(

@@ -6,16 +6,17 @@
       └ aiohttp     one per HTTP request, retries and hedges    POST
 
 The SDK's own ratio sampler costs half as much for a call it drops as for one it keeps. Here a call that is not recorded
-costs one random number and a trace id, which logs and error details carry all the same. A span holds ids and codes, never
-a value or the code of the enterprise. What a shared flight does stands in the trace of whoever began it.
+costs one random number and a trace id, which logs and error details carry all the same, without a collector too. A span
+holds ids and codes, never a value or the code of the enterprise. What a shared flight does stands in the trace of whoever
+began it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from opentelemetry.context import Context
@@ -36,7 +37,6 @@ from gateway.adapters.telemetry.trace_http import request_traces
 from gateway.adapters.telemetry.trace_span import (
     NO_SPAN,
     ROOT,
-    UNTRACED,
     CallSpan,
     CallTrace,
     RecordedSpan,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TracingPolicy:
-    """What is recorded and where it goes; without an `endpoint` tracing is off.
+    """What is recorded and where it goes; without an `endpoint` nothing is recorded, and calls have trace ids alone.
 
     `share` is the part of calls recorded of those that bring no trace of their own; the others are recorded as their
     callers decided. `endpoint` is the whole address of a collector that speaks OTLP over HTTP, as a rule ending in
@@ -80,7 +80,7 @@ class TracingPolicy:
 
 
 class Tracing:
-    """Begins traces and steps in them; without an endpoint or exporter it does nothing, at no cost."""
+    """Begins traces and steps in them; without an endpoint or exporter it gives trace ids and does nothing else."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class Tracing:
     ) -> None:
         """Takes an exporter in place of the one to the policy's endpoint; `random` gives numbers in [0, 1)."""
         self._policy = policy
+        self._share = policy.share
         self._random = random
         self._export: TraceExport | None = None
         self._tracer: Tracer | None = None
@@ -110,11 +111,8 @@ class Tracing:
     def begin(self, name: str, metadata: Metadata | None) -> CallTrace:
         """Begins the trace of an incoming call, or goes on with the one in its metadata; to be used as `with` block."""
         tracer = self._tracer
-        if tracer is None:
-            return UNTRACED
         parent = parent_of(metadata)
-        is_sampled = self._random() < self._policy.share if parent is None else parent.is_sampled
-        if not is_sampled:
+        if tracer is None or not (self._random() < self._share if parent is None else parent.is_sampled):
             trace_id = new_trace_id() if parent is None else parent.trace_id
             PLACE.set(Place(trace_id, None))
             return CallTrace(trace_id, NO_SPAN)
@@ -132,8 +130,13 @@ class Tracing:
         span = child_span(tracer, place.span, name, attributes)
         return RecordedSpan(span, Place(place.trace_id, span, place.is_told), place)
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether anything can be recorded."""
+        return self._tracer is not None
+
     def around(self, connector: Connector) -> Connector:
-        """Gives the connector with its step in each trace; the connector itself where tracing is off."""
+        """Gives the connector with its step in each trace; the connector itself where nothing is recorded."""
         if self._tracer is None:
             return connector
         return Traced(connector, self, is_told=connector.platform.id in self._policy.told_platforms)
@@ -162,11 +165,17 @@ class Traced:
         """The facts about the platform."""
         return self._platform
 
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        """Gives the inner connector's answer, and records how it came out."""
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Coroutine[Any, Any, Answer]:
+        """Gives the inner connector's answer, and records how it came out.
+
+        Whether to record it is seen before anything is awaited, so that a call that is not recorded has no layer more.
+        """
         place = PLACE.get()
         if place is None or (place.span is None and not self._is_told):
-            return await self._inner.fetch(query, permit, fetch_by)
+            return self._inner.fetch(query, permit, fetch_by)
+        return self._recorded(place, query, permit, fetch_by)
+
+    async def _recorded(self, place: Place, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         PLACE.set(Place(place.trace_id, place.span, self._is_told))
         try:
             with self._tracing.span("platform.fetch", platform=self._platform.id) as span:

@@ -1,0 +1,58 @@
+"""`xinyidai serve`: in one process, or in several on one port under a supervisor."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import structlog
+
+from gateway.adapters.telemetry.metrics import MERGED_BY
+from gateway.bootstrap import Worker
+from gateway.cli.running import gateway, require_loopback, stop_signals
+from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
+from gateway.cli.worker import tied_to_supervisor
+from gateway.settings import Settings
+
+
+async def serve_alone(settings: Settings, listen: str, admin: str | None, worker: Worker | None = None) -> None:
+    """Serves in this process until a signal; as a worker also until its supervisor is gone."""
+    if worker is not None:
+        structlog.contextvars.bind_contextvars(worker=worker.number)
+    log = structlog.get_logger("gateway")
+    async with AsyncExitStack() as stack:
+        stopped = await stack.enter_async_context(stop_signals())
+        built, port = await stack.enter_async_context(
+            gateway(settings, listen=listen, admin=None if worker else admin, worker=worker)
+        )
+        log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
+        if worker is None:
+            log.warning("gateway.development_permits", note="every query is permitted; loopback only")
+        else:
+            await stack.enter_async_context(tied_to_supervisor(stopped))
+        await stopped.wait()
+        log.info("gateway.draining", at_most_s=settings.gateway.server.drain_s)
+
+
+async def serve_by_workers(
+    settings: Settings, config: Path | None, listen: str, admin: str | None, workers: int
+) -> int:
+    """Serves in so many worker processes until a signal; gives the exit code."""
+    require_loopback(listen)
+    held = HeldPort(listen)
+    with closing(held), tempfile.TemporaryDirectory(prefix="xinyidai-metrics-") as folder:
+        log = structlog.get_logger("gateway")
+        log.warning("gateway.development_permits", note="every query is permitted; loopback only")
+        arguments = ["--listen", held.address, *(["--config", str(config)] if config is not None else [])]
+        supervisor = Supervisor(
+            workers,
+            worker_command(arguments, workers),
+            {**os.environ, MERGED_BY: folder},
+            Path(folder),
+            port=held.port,
+            drain_s=settings.gateway.server.drain_s,
+        )
+        async with stop_signals() as stopped:
+            return await supervisor.run(stopped, admin)
