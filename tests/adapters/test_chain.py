@@ -389,6 +389,48 @@ def test_D13_one_slow_platform_fills_its_own_pool_and_the_others_stay_quick() ->
     assert calls < 200  # of a thousand: the others were told at once
 
 
+def test_C19_a_banks_flood_of_one_platform_costs_that_bank_its_answers_and_hardly_delays_another() -> None:
+    async def story(flood_per_s: float) -> tuple[list[float], int, int]:
+        policy = ChainPolicy(bulkhead=BulkheadPolicy(fewest=50, first=50, most=50, longest_queue=64))
+        drawn = random.Random(7)
+
+        class Varying(Platforms):
+            async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+                self.takes_s = drawn.uniform(0.025, 0.075)
+                return await super().fetch(query, permit, fetch_by)
+
+        house = House(Varying(), policy=policy)
+        latencies: list[float] = []
+        refused = {"quiet": 0, "loud": 0}
+
+        async def ask(bank: str) -> None:
+            began = house.clock.monotonic()
+            answer = await house.ask(2.0, bank=bank, **FRESH)
+            if not answer.is_heard:
+                refused[bank] += 1
+            elif bank == "quiet":
+                latencies.append(house.clock.monotonic() - began)
+
+        async def arrive(bank: str, per_s: float) -> None:
+            asked = []
+            while house.clock.monotonic() < 5.0:
+                await asyncio.sleep(drawn.expovariate(per_s))
+                asked.append(asyncio.create_task(ask(bank)))
+            await asyncio.gather(*asked)
+
+        banks = [("quiet", 100.0), ("loud", flood_per_s)] if flood_per_s else [("quiet", 100.0)]
+        await asyncio.gather(*[arrive(*bank) for bank in banks])
+        return latencies, refused["quiet"], refused["loud"]
+
+    alone, _, _ = simulated(story(0.0))
+    beside, quiet_refused, loud_refused = simulated(story(2_000.0))
+
+    p99 = [statistics.quantiles(latencies, n=100)[98] for latencies in (alone, beside)]
+    assert p99[1] < 1.1 * p99[0]
+    assert quiet_refused == 0
+    assert loud_refused > 3_000  # of some ten thousand, at a platform that bears a thousand a second
+
+
 def test_what_is_in_force_is_told_with_the_wrappers_that_have_nothing_to_do() -> None:
     async def story() -> list[tuple[str, str]]:
         house = House(Platforms(facts=platform(limits=PlatformLimits(is_metered=True))))

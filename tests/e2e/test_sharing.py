@@ -28,6 +28,7 @@ from tests.e2e.conftest import Rig, query
 from tests.e2e.test_credit_service import refused
 
 BANK = "xinyidai-bank"
+_MANY_PLACES = AdmissionSettings()
 
 
 def calls(rig: Rig) -> dict[str, int]:
@@ -47,11 +48,19 @@ async def view(rig: Rig, bank: str = "one", **more: Any) -> pb.GetCreditViewResp
 
 
 @asynccontextmanager
-async def house(trail: Path, admission: AdmissionSettings) -> AsyncIterator[Rig]:
-    """Starts a gateway with so many places before its platforms."""
+async def house(
+    trail: Path, admission: AdmissionSettings = _MANY_PLACES, *, least_attempt_s: float = 0.05
+) -> AsyncIterator[Rig]:
+    """Starts a gateway with so many places, whose platforms are not asked with less time left than that."""
     configure_logs("error")
     settings = load_settings()
-    settings = replace(settings, gateway=settings.gateway.model_copy(update={"admission": admission}))
+    table = settings.resilience_of("default")
+    retry = table.retry.model_copy(update={"least_attempt_s": least_attempt_s})
+    settings = replace(
+        settings,
+        gateway=settings.gateway.model_copy(update={"admission": admission}),
+        resilience={"default": table.model_copy(update={"retry": retry})},
+    )
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (built, port),
@@ -131,29 +140,27 @@ def outcome(view: CreditView) -> int:
     return next(answer.outcome for answer in view.answers if answer.platform == "anhui")
 
 
-async def test_C2_a_deadline_too_short_for_any_platform_is_answered_from_what_is_kept(rig: Rig) -> None:
-    await view(rig)
-    before = calls(rig)
-    request = pb.GetCreditViewRequest(query=query())
+async def test_C2_a_deadline_too_short_for_any_platform_is_answered_from_what_is_kept_or_at_once(
+    tmp_path: Path,
+) -> None:
+    # An attempt is given no less than ten seconds here, so that five are too short and yet plenty on a slow machine.
+    async with house(tmp_path / "audit.jsonl", least_attempt_s=10.0) as rig:
+        request = pb.GetCreditViewRequest(query=query())
+        began = time.monotonic()
+        error, details = await refused(rig.credit.GetCreditView(request, timeout=5))
+        took_s = time.monotonic() - began
+        asked_in_vain = calls(rig)
 
-    # 60 ms less the reserve is less than one attempt is given, and plenty for a kept view.
-    kept = await rig.credit.GetCreditView(request, timeout=0.06)
+        await view(rig)
+        before = calls(rig)
+        kept = await rig.credit.GetCreditView(request, timeout=5)
+        again = calls(rig)
 
+    assert (error.code(), details["ErrorInfo"].reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT")
+    assert took_s < 2.0
+    assert set(asked_in_vain.values()) == {0}
     assert kept.view.completeness_bp == 10_000
-    assert calls(rig) == before
-
-
-async def test_C2_a_deadline_too_short_for_any_platform_ends_early_when_nothing_is_kept(rig: Rig) -> None:
-    before = calls(rig)
-    began = time.monotonic()
-
-    error, details = await refused(rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query()), timeout=0.06))
-
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert calls(rig) == before
-    if details:  # else the client's own deadline came first, on a machine that is slow just now
-        assert details["ErrorInfo"].reason == "DEADLINE_TOO_SHORT"
-        assert time.monotonic() - began < 0.06
+    assert again == before
 
 
 async def test_C19_a_flood_of_one_bank_is_sent_away_with_a_hint_and_others_are_served(tmp_path: Path) -> None:

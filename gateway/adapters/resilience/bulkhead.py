@@ -1,10 +1,11 @@
 """A bulkhead (隔舱) around one connector, with the connector's own shape: a slow platform fills its own pool only (D13).
 
     free   a compare and a count: no task, no future, no timer
-    full   a short queue, interactive queries before batch ones, first come, first served among each; a place is handed from
-           a call that ends to the one that waits longest, so nobody overtakes
+    full   a short queue, interactive queries before batch ones, the banks among each by turns, and first come, first served
+           within a bank; a place is handed from a call that ends to the one whose turn it is, so nobody overtakes
     queue  full, or the time left too short to ask: SKIPPED(bulkhead_full). It is not RATE_LIMITED: no platform said so,
-           it was not asked.
+           it was not asked. Of a bank that fills the queue the youngest gives way to a bank that has less in it, so that
+           one bank's flood costs that bank its answers and no other.
 
 How many calls may be under way is learned in rounds of calls: AIMD (Chiu and Jain, 1989) on the latency. If the median of
 a round is more than `tolerance` times a slow-moving minimum of such medians, the platform queues our calls, and the limit
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -80,8 +81,8 @@ class Bulkhead:
         self._platform = inner.platform
         self._limit = AdaptiveLimit(policy, clock.monotonic())
         self._under_way = 0
-        self._interactive: deque[asyncio.Future[bool]] = deque()
-        self._batch: deque[asyncio.Future[bool]] = deque()
+        self._interactive = _Line()
+        self._batch = _Line()
 
     @property
     def platform(self) -> Platform:
@@ -111,7 +112,7 @@ class Bulkhead:
         else:
             self._limit.is_short = True
             arrived = self._clock.monotonic()
-            is_admitted = await self._wait(query.is_batch, fetch_by)
+            is_admitted = await self._wait(query.bank, query.is_batch, fetch_by)
             waited_s = self._clock.monotonic() - arrived
             if not is_admitted:
                 refused = failed_answer(self._platform.id, OUTCOME_SKIPPED, BULKHEAD_FULL, permit.categories)
@@ -133,23 +134,23 @@ class Bulkhead:
         if self._limit.note(outcome, began, self._clock.monotonic()) and self._observer is not None:
             self._observer.limit_moved(self._platform.id, self._limit.calls)
 
-    async def _wait(self, is_batch: bool, fetch_by: float) -> bool:
+    async def _wait(self, bank: str, is_batch: bool, fetch_by: float) -> bool:
         """Whether a place was got in time; it is the caller's then."""
         last_moment = fetch_by - self._policy.least_attempt_s
-        if self._clock.monotonic() >= last_moment or not self._has_room(is_batch):
+        if self._clock.monotonic() >= last_moment or not self._has_room(bank, is_batch):
             return False
-        queue = self._batch if is_batch else self._interactive
+        line = self._batch if is_batch else self._interactive
         loop = asyncio.get_running_loop()
         place: asyncio.Future[bool] = loop.create_future()
-        queue.append(place)
-        timer = loop.call_at(last_moment, _end_wait, queue, place)
+        line.join(bank, place)
+        timer = loop.call_at(last_moment, _end_wait, line, bank, place)
         try:
             is_handed = await place
         except asyncio.CancelledError:
             if not place.cancelled() and place.result():  # handed over in the very moment: somebody else's now
                 self._leave()
-            elif place in queue:
-                queue.remove(place)
+            else:
+                line.quit(bank, place)
             raise
         finally:
             timer.cancel()
@@ -158,30 +159,85 @@ class Bulkhead:
             return False
         return is_handed
 
-    def _has_room(self, is_batch: bool) -> bool:
-        """Whether one more may wait; an interactive query takes the room of the youngest batch query."""
+    def _has_room(self, bank: str, is_batch: bool) -> bool:
+        """Whether one more of the bank may wait, be it in the room of somebody who came to have more than a fair part."""
         if self.waiting < self._policy.longest_queue:
             return True
-        if is_batch or not self._batch:
+        line = self._batch if is_batch else self._interactive
+        crowd = self._batch if self._batch and not is_batch else line
+        longest = crowd.longest()
+        if longest is None or (crowd is line and line.waiting(longest) <= line.waiting(bank) + 1):
             return False
-        youngest = self._batch.pop()
+        youngest = crowd.youngest(longest)
         if not youngest.done():  # else it was cancelled just now
             youngest.set_result(False)
         return True
 
     def _leave(self) -> None:
-        """Gives one place back, and every free place to whoever waits longest."""
+        """Gives one place back, and every free place to whoever's turn it is."""
         self._under_way -= 1
         while self._under_way < self._limit.calls and (self._interactive or self._batch):
-            place = (self._interactive or self._batch).popleft()
+            place = (self._interactive or self._batch).next()
             if not place.done():  # else it was cancelled just now
                 place.set_result(True)
                 self._under_way += 1
 
 
-def _end_wait(queue: deque[asyncio.Future[bool]], place: asyncio.Future[bool]) -> None:
+class _Line:
+    """Who waits, by bank; the banks take turns, each by its oldest."""
+
+    __slots__ = ("_by_bank", "_count")
+
+    def __init__(self) -> None:
+        self._by_bank: OrderedDict[str, deque[asyncio.Future[bool]]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def waiting(self, bank: str) -> int:
+        """How many of the bank wait."""
+        return len(self._by_bank.get(bank, ()))
+
+    def join(self, bank: str, place: asyncio.Future[bool]) -> None:
+        self._by_bank.setdefault(bank, deque()).append(place)
+        self._count += 1
+
+    def quit(self, bank: str, place: asyncio.Future[bool]) -> None:
+        """Takes out one who may have been taken out already."""
+        places = self._by_bank.get(bank)
+        if places is not None and place in places:
+            places.remove(place)
+            self._left(bank, places)
+
+    def next(self) -> asyncio.Future[bool]:
+        """Takes out whose turn it is; the bank's next turn comes after all others'."""
+        bank, places = next(iter(self._by_bank.items()))
+        place = places.popleft()
+        self._by_bank.move_to_end(bank)
+        self._left(bank, places)
+        return place
+
+    def longest(self) -> str | None:
+        """Gives the bank of which most wait."""
+        return max(self._by_bank, key=self.waiting, default=None)
+
+    def youngest(self, bank: str) -> asyncio.Future[bool]:
+        """Takes out the bank's youngest."""
+        places = self._by_bank[bank]
+        place = places.pop()
+        self._left(bank, places)
+        return place
+
+    def _left(self, bank: str, places: deque[asyncio.Future[bool]]) -> None:
+        self._count -= 1
+        if not places:
+            del self._by_bank[bank]
+
+
+def _end_wait(line: _Line, bank: str, place: asyncio.Future[bool]) -> None:
     if not place.done():
-        queue.remove(place)
+        line.quit(bank, place)
         place.set_result(False)
 
 

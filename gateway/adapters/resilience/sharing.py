@@ -67,7 +67,7 @@ class Sharing:
     def at_hand(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer | None:
         """Gives what needs no call: a kept answer, or SKIPPED(deadline_too_short) and what may stand in for it; else None."""
         now = self._clock.monotonic()
-        kept = self._cache.peek(self._keeping.key(query, permit))
+        kept = self._cache.peek(self._keeping.key(query, permit)) if _has_use_for_kept(query) else None
         if kept is not None and kept.is_young_enough(query.oldest_acceptable_age_s, now):
             self._tell("hit")
             return _again(kept, now)
@@ -79,7 +79,7 @@ class Sharing:
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Gives the kept answer, the one under way, or the connector's; of a platform not heard the stale one if allowed."""
         key = self._keeping.key(query, permit)
-        kept = await self._cache.find(key)
+        kept = await self._cache.find(key) if _has_use_for_kept(query) else None
         if kept is not None:
             now = self._clock.monotonic()
             if kept.is_young_enough(query.oldest_acceptable_age_s, now):
@@ -97,8 +97,8 @@ class Sharing:
         return await self._ask(key, query, permit, fetch_by)
 
     async def _ask(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        began = self._clock.monotonic()
         flight = self._flights.joinable(key, is_batch=query.is_batch)
+        began = self._clock.monotonic()
         oldest_s = query.oldest_acceptable_age_s
         if flight is None or (oldest_s is not None and began - flight.began >= oldest_s):
             return await self._begin(key, query, permit, fetch_by).wait()
@@ -142,6 +142,11 @@ class Sharing:
     def _tell(self, result: str) -> None:
         if self._observer is not None:
             self._observer.cache_asked(self._id, result)
+
+
+def _has_use_for_kept(query: CreditQuery) -> bool:
+    """Whether anything kept, however young, could be given to the query."""
+    return query.oldest_acceptable_age_s != 0.0 or query.is_stale_acceptable
 
 
 def _again(kept: KeptAnswer, now: float) -> Answer:
