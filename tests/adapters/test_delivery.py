@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN, CreditView, PlatformAnswer
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_OK,
+    OUTCOME_PARTIAL,
+    OUTCOME_TIMEOUT,
+    PURPOSE_PRE_LOAN,
+    Answer,
+    CategoryAnswer,
+    CreditView,
+    PlatformAnswer,
+)
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as pb
-from gateway.adapters.rpc.delivery import HEALTH, credit_view_response
+from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import AnswerDelivery
+from gateway.adapters.rpc.delivery import HEALTH, credit_view_response, fill_delivery
 from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.domain import answer as answers
 from gateway.domain.answer import failed_answer
 from gateway.domain.health import Health
 from gateway.domain.identifiers import Uscc
@@ -34,3 +48,40 @@ def test_the_same_view_is_delivered_whatever_the_platform_s_health_is() -> None:
 def test_every_verdict_has_its_value_in_the_contract() -> None:
     assert set(HEALTH) == set(Health)
     assert set(HEALTH.values()) == set(pb.PlatformHealth.values()) - {pb.PLATFORM_HEALTH_UNSPECIFIED}
+
+
+def test_a_delivery_says_how_the_answer_was_fetched_and_how_old_it_is() -> None:
+    said = Answer(platform="a", outcome=OUTCOME_OK, reason="r")
+    said.as_of.FromDatetime(datetime(2026, 11, 24, 23, tzinfo=UTC))
+    answer = answers.Answer(
+        said,
+        latency_s=1.25,
+        attempts=2,
+        fetched_at=datetime(2026, 11, 24, 23, 59, 59, 500_000, tzinfo=UTC),
+        cache_age_s=0.5,
+        retry_after_s=3.0,
+        stale_because=OUTCOME_TIMEOUT,
+    )
+    shown = PlatformAnswer(
+        platform="a",
+        outcome=OUTCOME_PARTIAL,
+        categories=[CategoryAnswer(record_count=2), CategoryAnswer(record_count=300)],
+    )
+    delivery = AnswerDelivery()
+
+    fill_delivery(delivery, answer, shown, now=ADMISSION.at, health=pb.PLATFORM_HEALTH_GOOD)
+
+    assert delivery == AnswerDelivery(
+        platform="a",
+        outcome=OUTCOME_PARTIAL,
+        reason="r",
+        latency=Duration(seconds=1, nanos=250_000_000),
+        attempts=2,
+        fetched_at=Timestamp(seconds=1_795_564_799, nanos=500_000_000),
+        cache_age=Duration(nanos=500_000_000),
+        retry_after=Duration(seconds=3),
+        record_count=302,
+        data_age=Duration(seconds=3600),
+        stale_because=OUTCOME_TIMEOUT,
+        health=pb.PLATFORM_HEALTH_GOOD,
+    )
