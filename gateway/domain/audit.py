@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -86,18 +87,23 @@ def audit_entry(
         branch=query.branch,
         purpose=_PURPOSES.get(query.purpose, ""),
         uscc=query.uscc.value,
-        categories=tuple(_CATEGORIES.get(category, "") for category in query.categories),
+        categories=_names(query.categories),
         permit=permit.kind if permit is not None else "",
         consent_ids=query.consent_ids,
         request_id=query.request_id,
         loan_reference=query.loan_reference,
         application_reference=query.application_reference,
-        platforms=tuple(_platform_entry(answer) for answer in answers),
+        platforms=tuple([_platform_entry(answer) for answer in answers]),
         view_id=view_id,
         completeness_bp=completeness_bp,
         stale_copies=stale_copies,
         reason=reason,
     )
+
+
+@lru_cache(maxsize=1024)
+def _names(categories: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple([_CATEGORIES.get(category, "") for category in categories])
 
 
 def _platform_entry(answer: Answer) -> PlatformEntry:
