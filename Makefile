@@ -53,8 +53,8 @@ check: setup ## format, lint, types, floors, contract, tests
 	@$(PY) proto/generate.py --check-contract
 	@$(MAKE) --no-print-directory test
 
-bench: setup ## ratios against naive peers, side by side in one run
-	@$(PY) -m tests.bench
+bench: setup ## every budget, beside naive peers in one run (QUICK=1: a first look; JSON=file)
+	@$(PY) -m tests.bench $(if $(JSON),--json $(JSON))
 
 format: setup ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && (cd proto && ../$(BIN)/buf format -w --path xinyidai)

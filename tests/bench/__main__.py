@@ -1,11 +1,12 @@
-"""`make bench`: CPU microseconds per merged view, gateway and naive peers side by side in one run.
+"""`make bench`: what a view costs and how long it takes, gateway and naive peers side by side in one run.
 
-    python -m tests.bench                       # at most three minutes
-    python -m tests.bench --quick               # or QUICK=1: at most one
+    python -m tests.bench                       # at most twelve minutes; writes docs/benchmarks.md
+    python -m tests.bench --quick               # or QUICK=1: at most two, and writes no page
+    python -m tests.bench --json FILE           # the same for machines
     python -m tests.bench --profile [cold|realistic]
 
-A figure is user and system time of the server's process, all threads, for one view: the median of three runs, whose rows
-take turns so that a busy machine is busy for all. Compare ratios of one run, never figures of two machines.
+Each room measures its own rows (`cost.py`, `latency.py`, `tail.py`, `flight.py`); one that fails is told by the names of its
+rows, and the others go on. It ends with 1 when a row could not be measured, with 0 otherwise, budgets met or not.
 """
 
 from __future__ import annotations
@@ -17,220 +18,143 @@ import pstats
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import grpc
+import msgspec
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from connectors.kit.enterprises import DEFAULT_SEED, make_world
-from tests.bench.fixture import ENTERPRISES, PLAIN, REALISTIC, RECORDS
-from tests.bench.load import (
-    CONCURRENCY,
-    FLOOR,
-    GATEWAY_DIALECTS,
-    GATEWAY_PLAIN,
-    GATEWAY_REALISTIC,
-    PEER,
-    PEER_REALISTIC,
-    Line,
-    Target,
-    WrongAnswerError,
-    check_fixture,
-    line,
-    middle,
+from tests.bench import cost, flight, latency, tail
+from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, REALISTIC
+from tests.bench.gateway_server import NOT_LIMITED
+from tests.bench.load import line
+from tests.bench.machine import machine
+from tests.bench.processes import StartError
+from tests.bench.questions import GATEWAY_REALISTIC, WrongAnswerError, gateway_plain
+from tests.bench.report import Row, document, page, show
+from tests.bench.stage import FULL, QUICK, Size, Stage
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+METHOD: Final = (
+    "Every process runs on this machine, over loopback; every answer is checked against the fixture, every time.",
+    *cost.METHOD,
+    *latency.METHOD,
+    *tail.METHOD,
+    *flight.METHOD,
+    NOT_LIMITED,
 )
-from tests.bench.processes import StartError, start
-
-EVERYTHING: Final = "naive, everything"
-COLD: Final = "gateway, cold, 12 fields"
-COLD_REALISTIC: Final = f"gateway, cold, {RECORDS} records"
-DIALECTS: Final = "gateway, four real dialects"
-GATEWAY_HAS: Final = "merge with provenance, retry-ready, deadline, log, durable audit"
-RUNS: Final = 3
-_GATEWAY: Final = "tests.bench.gateway_server"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What is owed: at most `ratio` times another row of the same run."""
-
-    ratio: float
-    of: str
-
-
-_SHORT: Final = {EVERYTHING: "everything", COLD: "cold 12"}
-BUDGETS: Final = {COLD: Budget(0.65, EVERYTHING), COLD_REALISTIC: Budget(1.5, COLD)}
+_ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[list[Row]]]]]] = (
+    (cost.TITLES, cost.measure),
+    (latency.TITLES, latency.measure),
+    (tail.TITLES, tail.measure),
+    (flight.TITLES, flight.measure),
+)
+_FULL_S: Final = 690.0
+_QUICK_S: Final = 110.0
+_FAILURES: Final = (
+    StartError,
+    WrongAnswerError,
+    TimeoutError,
+    grpc.aio.AioRpcError,
+    aiohttp.ClientError,
+    ExceptionGroup,
+)
 
 
-@dataclass(slots=True)
-class Row:
-    """One row of the table while it is measured."""
+async def bench(console: Console, size: Size, most_s: float) -> list[Row]:
+    """Measures room by room, within so many seconds; what cannot be measured is a row that says why."""
+    ends = time.monotonic() + most_s
+    rows: list[Row] = []
+    for titles, measure in _ROOMS:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(ends - began), make_stage() as stage:
+                rows += await measure(stage, size)
+        except _FAILURES as error:
+            reason = "its time was up" if isinstance(error, TimeoutError) else cost.why(error)
+            rows += [Row(title, missing=reason) for title in titles]
+        console.print(f"{titles[0]} … {titles[-1]}: {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
+    return rows
 
-    title: str
-    has: str
-    line: Line
-    share: float = 1.0
-    concurrency: int = CONCURRENCY
-    runs: list[float] = field(default_factory=list)
 
-
-async def bench(console: Console, calls: int) -> None:
-    """Starts everything, compares the answers, measures, and prints the table."""
-    for payload in (PLAIN, REALISTIC):
-        check_fixture(ENTERPRISES, payload)
+@asynccontextmanager
+async def make_stage() -> AsyncIterator[Stage]:
+    """Gives a room its stage; every process started on it has ended when it is left."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        addresses = await _upstream(stack, folder)
-        plain = [f"{address}/{PLAIN}" for address in addresses]
-
-        async def row(title: str, has: str, target: Target, module: str, *arguments: str) -> Row:
-            process = await start(stack, folder, module, *arguments)
-            return Row(title, has, await stack.enter_async_context(line(process, target, ENTERPRISES)))
-
-        audit = [str(folder / f"audit-{number}") for number in range(3)]
-        rows = [
-            await row("grpc.aio floor", "bytes in, bytes out", FLOOR, "tests.bench.peers.floor"),
-            await row("naive", "asyncio.gather, newest wins", PEER, "tests.bench.peers.naive", *plain),
-            await row(
-                EVERYTHING,
-                "the naive work with retries, log, metrics, all traces, an audit commit per query",
-                PEER,
-                "tests.bench.peers.naive_everything",
-                audit[0],
-                *plain,
-            ),
-            await row(
-                f"naive, {RECORDS} records",
-                "the naive work with one record of each natural key, the newest's",
-                PEER_REALISTIC,
-                "tests.bench.peers.naive_realistic",
-                *(f"{address}/{REALISTIC}" for address in addresses),
-            ),
-            await row(COLD, GATEWAY_HAS, GATEWAY_PLAIN, _GATEWAY, audit[1], "-", PLAIN, *addresses),
-            await row(COLD_REALISTIC, GATEWAY_HAS, GATEWAY_REALISTIC, _GATEWAY, audit[2], "-", REALISTIC, *addresses),
-        ]
-        for each in rows:
-            await _compare(each)
-        left_out = ""
-        try:
-            rows.append(await _dialects(stack, folder))
-        except (StartError, WrongAnswerError) as error:
-            left_out = str(error)
-        for each in rows:
-            await each.line.drive(int(calls * each.share) // 4, each.concurrency)  # warm-up
-        for _ in range(RUNS):
-            for each in rows:
-                each.runs.append(await each.line.drive(int(calls * each.share), each.concurrency))
-    _print(console, rows, calls)
-    if left_out:
-        console.print(f"left out: {DIALECTS}: {left_out}", soft_wrap=True, highlight=False)
-
-
-async def _upstream(stack: AsyncExitStack, folder: Path) -> list[str]:
-    upstream = await start(stack, folder, "tests.bench.upstream")
-    return [f"http://127.0.0.1:{port}" for port in upstream.addresses]
-
-
-async def _compare(row: Row) -> None:
-    try:
-        await row.line.compare()
-    except* (WrongAnswerError, grpc.aio.AioRpcError) as errors:
-        raise WrongAnswerError(f"{row.title}: {_first(errors)}") from errors
-
-
-async def _dialects(stack: AsyncExitStack, folder: Path) -> Row:
-    sandboxes = await start(stack, folder, "tests.bench.sandboxes")
-    urls = [str(url) for url in sandboxes.addresses]
-    process = await start(stack, folder, _GATEWAY, str(folder / "audit-dialects"), "-", "dialects", *urls)
-    enterprise = make_world(100, DEFAULT_SEED).examples["demo"]
-    asked = await stack.enter_async_context(line(process, GATEWAY_DIALECTS, [enterprise]))
-    # The sandboxes share two cores with everything else, and SM2 is slow: fewer calls say enough.
-    row = Row(DIALECTS, GATEWAY_HAS, asked, share=0.1, concurrency=4)
-    await _compare(row)
-    return row
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error.details()) if isinstance(error, grpc.aio.AioRpcError) else str(error)
-
-
-def _print(console: Console, rows: Sequence[Row], calls: int) -> None:
-    cost = {row.title: middle(row.runs) for row in rows}
-    table = Table(title=f"CPU µs per view, median of {RUNS} runs of {calls} calls, {CONCURRENCY} at a time")
-    table.add_column("row", no_wrap=True)
-    for heading in ("µs", "ratio", "owed", "is", "holds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        budget = BUDGETS.get(row.title)
-        owed = ratio_text = holds = ""
-        if budget is not None:
-            ratio = cost[row.title] / cost[budget.of]
-            owed, ratio_text = f"≤ {budget.ratio:.2f} × {_SHORT[budget.of]}", f"{ratio:.2f}"
-            holds = "yes" if ratio <= budget.ratio else "NO"
-        shares = f"{cost[row.title] / cost[EVERYTHING]:.2f}"
-        table.add_row(row.title, f"{cost[row.title]:,.0f}", shares, owed, ratio_text, holds)
-    console.print(table)
-    for note in (f"ratio: to “{EVERYTHING}”. What each row has:", *(f"  {row.title}: {row.has}" for row in rows)):
-        console.print(note, highlight=False, soft_wrap=True)
-    console.print("Peers and gateway gave the same twelve values for every enterprise, in every call.", soft_wrap=True)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Stage(stack, folder, session)
 
 
 async def profile(console: Console, calls: int, payload: str) -> None:
     """Runs one row of the gateway under cProfile and prints where the time goes."""
-    target = GATEWAY_PLAIN if payload == PLAIN else GATEWAY_REALISTIC
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        addresses = await _upstream(stack, folder)
-        stats = str(folder / "stats")
-        process = await start(stack, folder, _GATEWAY, str(folder / "audit"), stats, payload, *addresses)
+    target = gateway_plain() if payload == PLAIN else GATEWAY_REALISTIC
+    async with make_stage() as stage:
+        upstream = await stage.upstream("instant")
+        stats = stage.trail()
+        process = await stage.gateway(payload, upstream.addresses[: len(FOUR)], profile=stats)
         async with line(process, target, ENTERPRISES) as asked:
-            await asked.compare()
-            cost = await asked.drive(calls)
+            await asked.drive(len(ENTERPRISES))
+            spent = await asked.drive(calls)
         await process.stop()
-        console.print(f"{payload}: {cost:,.0f} µs per view under the profiler, {calls} calls")
+        console.print(f"{payload}: {spent.cpu_us:,.0f} µs per view under the profiler, {calls} calls")
         found = pstats.Stats(stats)
         found.sort_stats("tottime").print_stats(30)
         found.sort_stats("cumulative").print_stats(r"/(gateway|connectors)/", 30)
 
 
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+async def _until_told(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs the work so that SIGTERM and SIGINT end it in order, and with it the processes it started."""
     task = asyncio.create_task(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await task
+    return await task
 
 
-def main() -> None:
-    """Reads the arguments and runs."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results for machines")
     parser.add_argument("--profile", nargs="?", const="cold", choices=("cold", "realistic"))
-    arguments = parser.parse_args()
-    console = Console(width=100)  # the table, whatever the terminal says
-    calls = 400 if arguments.quick else 2_000
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Reads the arguments and runs."""
+    arguments = _arguments()
+    console = Console(width=150)  # the table, whatever the terminal says
+    size = QUICK if arguments.quick else FULL
+    measured_on = machine()
+    rows: list[Row] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if arguments.profile:
                 payload = PLAIN if arguments.profile == "cold" else REALISTIC
-                runner.run(_until_told(profile(console, calls, payload)))
-            else:
-                runner.run(_until_told(bench(console, calls)))
+                runner.run(_until_told(profile(console, size.calls, payload)))
+                return
+            rows = runner.run(_until_told(bench(console, size, _QUICK_S if arguments.quick else _FULL_S)))
     except asyncio.CancelledError:
         sys.exit("stopped from outside; every process started here has ended")
     except (WrongAnswerError, StartError) as error:
         sys.exit(f"nothing was measured: {error}")
+    show(console, rows, (*METHOD, *(f"{key}: {value}" for key, value in measured_on.items())))
+    if arguments.json:
+        arguments.json.write_bytes(
+            msgspec.json.format(msgspec.json.encode(document(rows, measured_on, METHOD))) + b"\n"
+        )
+    if arguments.quick:
+        console.print("A first look: docs/benchmarks.md is written by full runs only.")
+    else:
+        PAGE.write_text(page(rows, measured_on, METHOD), encoding="utf-8")
+    sys.exit(1 if any(row.missing for row in rows) else 0)
 
 
 if __name__ == "__main__":

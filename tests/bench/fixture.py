@@ -1,7 +1,8 @@
-"""What the four plain platforms hold: twelve fields of a registration, or 76 records of seven kinds, for each enterprise.
+"""What the plain platforms hold: twelve fields of a registration, or 76 records of seven kinds, for each enterprise.
 
 The first platform is the home province's and has the newest data, so "the newest value wins" and "the authoritative value
-wins" give the same twelve values. Older copies differ in some fields, and the newest lacks one that the next one has.
+wins" give the same twelve values. Older copies differ in some fields, and the newest lacks one that the next one has. The
+platforms beyond the first four are more copies, of registrations only, each older than the one before.
 Days are counted back from today: nothing runs out of publication however old this file gets.
 """
 
@@ -20,8 +21,10 @@ from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.registration_pb2 import REGISTRATION_STATUS_ACTIVE, Registration
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
 
-PLATFORMS: Final = ("bench1", "bench2", "bench3", "bench4")
-ENTERPRISES: Final = tuple(code_of("91", "310115", f"MA{number:04d}BE") for number in range(50))
+PLATFORMS: Final = tuple(f"bench{number}" for number in range(1, 17))
+FOUR: Final = PLATFORMS[:4]
+PROVINCES: Final = ("31", "32", "33", "34", "35", "36", "37", "41", "42", "43", "44", "45", "46", "50", "51", "52")
+"""The platforms' provinces, in their order."""
 PLAIN: Final = "plain"
 REALISTIC: Final = "realistic"
 RECORDS: Final = 76
@@ -33,40 +36,58 @@ TWELVE: Final = (
 )  # fmt: skip
 
 _TODAY: Final = date.today()
-_AGE_DAYS: Final = {"bench1": 0, "bench2": 1, "bench3": 10, "bench4": 40}
+_AGE_DAYS: Final = dict(zip(PLATFORMS, (0, 1, 10, *range(40, 170, 10)), strict=True))
+_DIGITS: Final = slice(10, 14)
 _REGISTRY: Final = {"authorityCode": code_of("11", "310115", "00120031"), "authorityName": "示例市市场监督管理局"}
 _OFFICE: Final = {
     platform: {
         "authorityCode": code_of("11", f"{province}0100", f"0034{province}07"),
         "authorityName": f"示例{province}市生态环境局",
     }
-    for platform, province in zip(PLATFORMS, ("31", "32", "33", "34"), strict=True)
+    for platform, province in zip(FOUR, PROVINCES[:4], strict=True)
 }
 
 Row = Mapping[str, Any]
 
 
+def enterprise(number: int) -> str:
+    """Gives the code of one of ten thousand enterprises."""
+    return code_of("91", "310115", f"MA{number:04d}BE")
+
+
+ENTERPRISES: Final = tuple(enterprise(number) for number in range(50))
+
+
+def number_of(uscc: str) -> int:
+    """Gives the number of an enterprise; raises ValueError for a code that is none of ours."""
+    number = int(uscc[_DIGITS])
+    if enterprise(number) != uscc:
+        raise ValueError("not one of the benchmark's enterprises")
+    return number
+
+
 def registration(uscc: str) -> dict[str, Any]:
     """Gives the true registration row of an enterprise, as the platforms write it."""
-    number = ENTERPRISES.index(uscc)
+    number = number_of(uscc)
     return {
         "enterpriseType": "有限责任公司(自然人投资或控股)",
         "legalRep": f"测试{'甲乙丙丁戊'[number % 5]}",
         "regCapital": 10_000_000 + number * 10_000,
         "paidCapital": 6_000_000 + number * 5_000,
-        "establishDate": (date(2010, 1, 4) + timedelta(days=37 * number)).isoformat(),
+        "establishDate": (date(2010, 1, 4) + timedelta(days=37 * (number % 50))).isoformat(),
         "status": "存续",
         "address": f"示例市浦江区示例路{100 + number}号",
         "scope": "机械零部件加工；环保技术推广；货物运输代理",
         "industryCode": "C3484",
         **_REGISTRY,
-        "approveDate": (date(2024, 3, 1) + timedelta(days=number)).isoformat(),
+        "approveDate": (date(2024, 3, 1) + timedelta(days=number % 50)).isoformat(),
         "employees": 20 + number,
     }
 
 
+@cache
 def truth(uscc: str) -> Registration:
-    """Gives the twelve values every peer and the gateway must answer with."""
+    """Gives the twelve values every peer and the gateway must answer with; not to be changed."""
     row = registration(uscc)
     established, approved = (date.fromisoformat(row[key]) for key in ("establishDate", "approveDate"))
     return Registration(
@@ -109,17 +130,23 @@ def body(platform: str, payload: str, uscc: str) -> bytes:
 
 def sent_records(payload: str, uscc: str) -> int:
     """Gives how many records the four platforms send of an enterprise."""
-    bodies = [msgspec.json.decode(body(platform, payload, uscc))["data"] for platform in PLATFORMS]
+    bodies = [msgspec.json.decode(body(platform, payload, uscc))["data"] for platform in FOUR]
     return sum(len(rows) for data in bodies for rows in data.values() if isinstance(rows, list))
+
+
+def _copies(platform: str) -> str:
+    """Gives which of the first four holds the same: those beyond them are copies of the second, third and fourth in turn."""
+    index = PLATFORMS.index(platform)
+    return FOUR[index] if index < len(FOUR) else FOUR[1 + (index - len(FOUR)) % 3]
 
 
 def _registration_at(platform: str, uscc: str) -> dict[str, Any]:
     row = registration(uscc)
     if platform == "bench1":
         row["employees"] = None
-    elif platform == "bench3":
+    elif _copies(platform) == "bench3":
         row |= {"address": "示例市旧址路1号", "employees": row["employees"] - 7}
-    elif platform == "bench4":
+    elif _copies(platform) == "bench4":
         row |= {"regCapital": row["regCapital"] // 2, "scope": None, "approveDate": "2021-05-06"}
     return row
 
@@ -139,7 +166,7 @@ DISTINCT: Final = 1 + sum(len(held) for held in _HELD.values())
 
 
 def _records(uscc: str) -> dict[str, dict[str, list[Row]]]:
-    number = ENTERPRISES.index(uscc)
+    number = number_of(uscc)
     made: dict[str, dict[str, list[Row]]] = {}
     for kind, held in _HELD.items():
         made[kind] = {platform: [] for platform in PLATFORMS}

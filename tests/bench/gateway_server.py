@@ -1,15 +1,16 @@
 """The real gateway as the composition root builds it, connected to the benchmark's platforms or to the sandboxes.
 
-    python -m tests.bench.gateway_server AUDIT_FILE PROFILE_FILE|- plain|realistic|dialects ADDRESS...
+    python -m tests.bench.gateway_server --audit FILE [--traces URL] [--no-cache] [--profile FILE] plain|realistic|dialects ADDRESS...
 
-Addresses are the platforms' in order; for `dialects` those of the sandboxes by the order of `DIALECTS`.
+Addresses are the platforms' in order; for `dialects` those of the sandboxes by the order of `DIALECTS`. Settings are those
+that ship, but for the limits a benchmark is not about: see `NOT_LIMITED`.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,11 +24,19 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import Plugins, build_gateway, calm_collector, find_plugins
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
-from gateway.settings import PlatformSettings, Settings, load_settings
+from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, QuotaTable
+from gateway.settings import PlatformSettings, Settings, TracingSettings, load_settings
 from tests.bench.child import announce, run
-from tests.bench.fixture import PLATFORMS
+from tests.bench.fixture import PLATFORMS, PROVINCES
 
 DIALECTS: Final = ("shanghai", "jiangsu", "zhejiang", "anhui")
+NOT_LIMITED: Final = (
+    "Raised in every gateway row: no quota (the sandboxes' manifests limit calls per second), a bulkhead of 100,000 calls a "
+    "platform, 20,000 queries under way for one bank. All else is as it ships, the hedge included."
+)
+TRACED_SHARE: Final = 0.01
+_PLENTY: Final = 100_000
+_UNDER_WAY: Final = 20_000
 _TABLES: Final = Path(__file__).parent / "platforms"
 
 
@@ -57,12 +66,30 @@ def _table(name: str) -> dict[str, Any]:
     return tomllib.loads((_TABLES / name).read_text(encoding="utf-8"))
 
 
-def plain_plugins() -> Plugins:
-    """Gives the four plain platforms, of the provinces 31 to 34."""
+def plain_plugins(count: int) -> Plugins:
+    """Gives the first so many plain platforms, each of a province of its own."""
     connectors: Mapping[str, ConnectorPlugin] = {
-        platform: PlainPlugin(platform, str(31 + index)) for index, platform in enumerate(PLATFORMS)
+        platform: PlainPlugin(platform, province)
+        for platform, province in zip(PLATFORMS[:count], PROVINCES[:count], strict=True)
     }
     return Plugins(connectors, {name: plugin.platform() for name, plugin in connectors.items()}, ())
+
+
+def bench_settings(traces: str, *, is_caching: bool) -> Settings:
+    """Gives the settings that ship, with the limits the benchmark is not about raised."""
+    settings = load_settings()
+    file = settings.gateway
+    default = settings.resilience_of(DEFAULT).model_copy(
+        update={
+            "quota": QuotaTable(enabled=False),
+            "bulkhead": BulkheadTable(fewest=_PLENTY, first=_PLENTY, most=_PLENTY),
+            "cache": settings.resilience_of(DEFAULT).cache if is_caching else CacheTable(enabled=False),
+        }
+    )
+    admission = file.admission.model_copy(update={"most_under_way": _UNDER_WAY, "bank_most_under_way": _UNDER_WAY})
+    tracing = TracingSettings(endpoint=traces, share=TRACED_SHARE)
+    gateway = file.model_copy(update={"admission": admission, "tracing": tracing})
+    return replace(settings, gateway=gateway, resilience={DEFAULT: default})
 
 
 def _connected(settings: Settings, kind: str, addresses: Sequence[str]) -> tuple[Settings, Plugins]:
@@ -71,35 +98,44 @@ def _connected(settings: Settings, kind: str, addresses: Sequence[str]) -> tuple
             name: settings.platforms[name].model_copy(update={"base_url": address})
             for name, address in zip(DIALECTS, addresses, strict=True)
         }
-        # The sandboxes' manifests limit calls per second; a benchmark asks as often as it can.
-        table = settings.resilience_of("default")
-        unlimited = table.model_copy(update={"quota": table.quota.model_copy(update={"enabled": False})})
-        settings = replace(settings, platforms=tables, resilience={"default": unlimited})
+        settings = replace(settings, platforms=tables)
         return settings, find_plugins(settings)
     tables = {
-        name: PlatformSettings(base_url=f"{address}/{kind}") for name, address in zip(PLATFORMS, addresses, strict=True)
+        name: PlatformSettings(base_url=f"{address}/{kind}")
+        for name, address in zip(PLATFORMS[: len(addresses)], addresses, strict=True)
     }
-    return replace(settings, platforms=tables), plain_plugins()
+    return replace(settings, platforms=tables), plain_plugins(len(addresses))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gateway_server")
+    parser.add_argument("--audit", type=Path, required=True)
+    parser.add_argument("--traces", default="")
+    parser.add_argument("--no-cache", dest="is_caching", action="store_false")
+    parser.add_argument("--profile", type=Path)
+    parser.add_argument("kind", choices=("plain", "realistic", "dialects"))
+    parser.add_argument("addresses", nargs="+")
+    return parser.parse_args()
 
 
 async def main(told: asyncio.Event) -> None:
     """Serves until told to end, draining as the gateway does."""
-    audit_path, profile_path, kind, *addresses = sys.argv[1:]
+    arguments = _arguments()
     configure_logs("info")
-    settings, plugins = _connected(load_settings(), kind, addresses)
-    gateway = await build_gateway(settings, plugins, audit_path=Path(audit_path))
-    profile = cProfile.Profile() if profile_path != "-" else None
+    settings = bench_settings(arguments.traces, is_caching=arguments.is_caching)
+    settings, plugins = _connected(settings, arguments.kind, arguments.addresses)
+    gateway = await build_gateway(settings, plugins, audit_path=arguments.audit)
+    profile = cProfile.Profile() if arguments.profile else None
     try:
         calm_collector()  # as `xinyidai serve` does
-        port = await gateway.server.start("127.0.0.1:0")
-        announce(port)
+        announce(await gateway.start("127.0.0.1:0"))
         if profile is not None:
             profile.enable()
         await told.wait()
     finally:
         if profile is not None:
             profile.disable()
-            profile.dump_stats(profile_path)
+            profile.dump_stats(arguments.profile)
         await gateway.aclose()
 
 

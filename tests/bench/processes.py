@@ -20,21 +20,43 @@ _STOP_S: Final = 10.0
 
 
 class StartError(Exception):
-    """A process ended, or said nothing, before it announced where it listens."""
+    """A process said nothing of where it listens, or has ended when it was still to be measured."""
 
 
 class Process:
     """A process that is up; `addresses` are the ports or URLs it announced."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], addresses: list[int | str]) -> None:
+    def __init__(self, module: str, popen: subprocess.Popen[bytes], addresses: list[int | str]) -> None:
+        self._module = module
         self._popen = popen
         self.addresses = addresses
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._popen.pid
 
     def cpu_s(self) -> float:
         """Gives the CPU seconds used so far: user and system, all threads, those that ended included."""
         # After the command's name in brackets: utime and stime are the 12th and 13th field (proc(5), fields 14 and 15).
-        fields = Path(f"/proc/{self._popen.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = self._told("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+    def resident_kib(self) -> int:
+        """Gives how much memory the process has resident now."""
+        return self._status_kib("VmRSS")
+
+    def most_resident_kib(self) -> int:
+        """Gives how much memory it had resident at most since it started."""
+        return self._status_kib("VmHWM")
+
+    def _status_kib(self, key: str) -> int:
+        return next((int(line.split()[1]) for line in self._told("status").splitlines() if line.startswith(key)), 0)
+
+    def _told(self, what: str) -> str:
+        if self._popen.poll() is not None:
+            raise StartError(f"{self._module} has ended")
+        return Path(f"/proc/{self._popen.pid}/{what}").read_text()
 
     async def stop(self) -> None:
         """Ends the process: politely, then not."""
@@ -63,7 +85,7 @@ async def start(stack: AsyncExitStack, folder: Path, module: str, *arguments: st
     if not line:
         said = log.read_text(errors="replace").strip().splitlines()
         raise StartError(said[-1] if said else f"{module} ended without a word")
-    return Process(popen, json.loads(line))
+    return Process(module, popen, json.loads(line))
 
 
 async def _end(popen: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,228 @@
+"""What a view costs: the server's CPU time for each, peers and gateway in turns, so that a busy machine is busy for all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final, Protocol
+
+import grpc
+
+from connectors.kit.enterprises import DEFAULT_SEED, make_world
+from tests.bench.batch import batch_line
+from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, REALISTIC, RECORDS
+from tests.bench.load import CONCURRENCY, Cost, line
+from tests.bench.processes import Process, StartError
+from tests.bench.questions import (
+    FLOOR,
+    GATEWAY_DIALECTS,
+    GATEWAY_KEPT,
+    GATEWAY_REALISTIC,
+    PEER,
+    PEER_REALISTIC,
+    Target,
+    WrongAnswerError,
+    check_fixture,
+    gateway_plain,
+)
+from tests.bench.report import Claim, Row
+from tests.bench.stage import Size, Stage, Upstream
+
+GRPC_FLOOR: Final = "grpc.aio floor"
+NAIVE: Final = "naive"
+EVERYTHING: Final = "naive, everything"
+NAIVE_REALISTIC: Final = f"naive, {RECORDS} records"
+COLD: Final = "cold, 12 fields"
+COLD_REALISTIC: Final = f"cold, {RECORDS} records"
+HIT: Final = "cache hit"
+EIGHT: Final = "cold, 8 platforms"
+SIXTEEN: Final = "cold, 16 platforms"
+BATCH: Final = "batch, cold, 12 fields"
+DIALECTS: Final = "cold, four real dialects"
+TITLES: Final = (
+    GRPC_FLOOR, NAIVE, EVERYTHING, NAIVE_REALISTIC, COLD, COLD_REALISTIC, HIT, EIGHT, SIXTEEN, BATCH, DIALECTS,
+)  # fmt: skip
+METHOD: Final = (
+    f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
+    "kept channel, median of the runs, whose rows take turns. Batch: one stream.",
+    "Cold: every query accepts no age, so that neither a kept answer nor a call under way (which is as old as its beginning) "
+    "will do; cache and single flight stay on and are paid for. The platforms' own counts must show a call of every platform "
+    "for every view, and at most 6 % more (hedges: in a saturated process its own queue makes calls slow); the kept views of "
+    "the cache row must show none.",
+)
+_ON: Final = (
+    "metrics, log, durable audit, traces of 1 %, retry, hedge, breaker, bulkhead and cache ready, deadline, provenance"
+)
+_FAILURES: Final = (StartError, WrongAnswerError, grpc.aio.AioRpcError, ExceptionGroup)
+_DIALECTS_SHARE: Final = 0.1
+_MOST_EXTRA: Final = 0.06
+_FEW_EXTRA: Final = 3  # a minute and platform: the hedge budget's floor
+_BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
+    COLD: (EVERYTHING, 0.55, 0.30),
+    COLD_REALISTIC: (COLD, 1.35, 1.2),
+    HIT: (GRPC_FLOOR, 1.6, 1.4),
+    SIXTEEN: (COLD, 4.2, 3.8),
+}
+
+
+class _Driver(Protocol):
+    async def drive(self, calls: int, concurrency: int = CONCURRENCY, /) -> Cost: ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One row while it is measured."""
+
+    title: str
+    has: str
+    driver: _Driver
+    upstream: Upstream | None
+    calls_per_view: int
+    share: float = 1.0
+    concurrency: int = CONCURRENCY
+    runs: list[Cost] = field(default_factory=list)
+    extra: int = 0
+    views: int = 0
+
+    async def drive(self, calls: int) -> Cost:
+        """Makes so many calls; raises WrongAnswerError if the platforms were not called as often as the row says."""
+        calls = max(1, int(calls * self.share))
+        before = (await self.upstream.calls()).total if self.upstream else 0
+        cost = await self.driver.drive(calls, self.concurrency)
+        if self.upstream is not None:
+            extra = (await self.upstream.calls()).total - before - calls * self.calls_per_view
+            most = int(_MOST_EXTRA * calls * self.calls_per_view) + _FEW_EXTRA * self.calls_per_view
+            if not 0 <= extra <= most:
+                raise WrongAnswerError(
+                    f"the platforms had {extra:+} calls beside the {self.calls_per_view} of each of {calls} views"
+                )
+            self.extra += extra
+            self.views += calls
+        return cost
+
+
+async def measure(stage: Stage, size: Size) -> list[Row]:
+    """Gives the rows of what views cost; one that cannot be measured says why, and the others go on."""
+    for payload in (PLAIN, REALISTIC):
+        check_fixture(ENTERPRISES, payload)
+    upstream = await stage.upstream("instant", len(PLATFORMS))
+    entries: list[_Entry] = []
+    missing: dict[str, str] = {}
+    for title, (has, start) in _rows(stage, upstream).items():
+        try:
+            entry = await start(title, has)
+            entries.append(entry)
+            await entry.drive(len(ENTERPRISES))  # every enterprise once: compared before anything is timed
+        except _FAILURES as error:
+            missing[title] = why(error)
+    for share in (0.25, *(1.0 for _ in range(size.runs))):  # the first warms up
+        for entry in entries:
+            if entry.title in missing:
+                continue
+            try:
+                cost = await entry.drive(int(size.calls * share))
+            except _FAILURES as error:
+                missing[entry.title] = why(error)
+                continue
+            if share == 1.0:
+                entry.runs.append(cost)
+    return _report({entry.title: entry for entry in entries}, missing)
+
+
+def why(error: BaseException) -> str:
+    """Gives the first cause in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    return " ".join((said or type(error).__name__).split())[:300]
+
+
+_Start = Callable[[str, str], Awaitable[_Entry]]
+
+
+def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
+    four = upstream.addresses[: len(FOUR)]
+    plain = [f"{address}/{PLAIN}" for address in four]
+    realistic = [f"{address}/{REALISTIC}" for address in four]
+
+    def peer(target: Target, module: str, *arguments: str) -> _Start:
+        async def start(title: str, has: str) -> _Entry:
+            return await entry(title, has, target, await stage.peer(f"tests.bench.peers.{module}", *arguments))
+
+        return start
+
+    def gateway(target: Target, kind: str, addresses: list[str]) -> _Start:
+        async def start(title: str, has: str) -> _Entry:
+            process = await stage.gateway(kind, addresses)
+            if not target.calls_per_view:  # what is to be kept must be asked for once
+                async with line(process, gateway_plain(), ENTERPRISES) as first:
+                    await first.drive(len(ENTERPRISES))
+            return await entry(title, has, target, process)
+
+        return start
+
+    async def entry(title: str, has: str, target: Target, process: Process) -> _Entry:
+        driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES))
+        return _Entry(title, has, driver, upstream, target.calls_per_view)
+
+    async def batch(title: str, has: str) -> _Entry:
+        process = await stage.gateway(PLAIN, four)
+        driver = await stage.stack.enter_async_context(batch_line(process, ENTERPRISES))
+        return _Entry(title, has, driver, upstream, len(FOUR))
+
+    async def dialects(title: str, has: str) -> _Entry:
+        urls = await stage.sandboxes()
+        process = await stage.gateway("dialects", urls, traces=upstream.addresses[0])
+        enterprise = make_world(100, DEFAULT_SEED).examples["demo"]
+        driver = await stage.stack.enter_async_context(line(process, GATEWAY_DIALECTS, [enterprise]))
+        # The sandboxes share two cores with everything else, and SM2 is slow: fewer calls say enough.
+        return _Entry(title, has, driver, None, 0, share=_DIALECTS_SHARE, concurrency=4)
+
+    return {
+        GRPC_FLOOR: ("bytes in, bytes out, no platforms", peer(FLOOR, "floor")),
+        NAIVE: ("asyncio.gather, newest wins, nothing else", peer(PEER, "naive", *plain)),
+        EVERYTHING: (
+            "the naive work with retries, log, metrics, all traces, an audit commit per query, each in the usual way",
+            peer(PEER, "naive_everything", stage.trail(), *plain),
+        ),
+        NAIVE_REALISTIC: (
+            "the naive work with one record of each natural key, the newest's; no provenance, no conflicts",
+            peer(PEER_REALISTIC, "naive_realistic", *realistic),
+        ),
+        COLD: (_ON, gateway(gateway_plain(), PLAIN, four)),
+        COLD_REALISTIC: (_ON, gateway(GATEWAY_REALISTIC, REALISTIC, four)),
+        HIT: ("metrics, log, durable audit, traces of 1 %; every answer kept", gateway(GATEWAY_KEPT, PLAIN, four)),
+        EIGHT: (_ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
+        SIXTEEN: (_ON, gateway(gateway_plain(16), PLAIN, upstream.addresses[:16])),
+        BATCH: (f"{_ON}; one stream of BatchGetCreditViews", batch),
+        DIALECTS: (f"{_ON}; SM2 signing, submit and poll, SOAP, tokens", dialects),
+    }
+
+
+def _report(entries: Mapping[str, _Entry], missing: Mapping[str, str]) -> list[Row]:
+    cost = {title: median(run.cpu_us for run in entry.runs) for title, entry in entries.items() if entry.runs}
+    rows = []
+    for title in TITLES:
+        entry = entries.get(title)
+        if title in missing or entry is None or title not in cost:
+            rows.append(Row(title, missing=missing.get(title, "nothing was measured")))
+            continue
+        figures = {"µs": cost[title], "views/s": median(run.views_per_s for run in entry.runs)}
+        if entry.extra:
+            figures["% extra calls"] = 100 * entry.extra / (entry.views * entry.calls_per_view)
+        rows.append(Row(title, entry.has, figures, tuple(_claims(title, cost))))
+    return rows
+
+
+def _claims(title: str, cost: Mapping[str, float]) -> list[Claim]:
+    claims = []
+    if EVERYTHING in cost and title != EVERYTHING and _BUDGETS.get(title, ("",))[0] != EVERYTHING:
+        claims.append(Claim(f"× {EVERYTHING}", cost[title] / cost[EVERYTHING]))
+    if title == EIGHT and COLD in cost:
+        claims.append(Claim(f"× {COLD}", cost[title] / cost[COLD]))
+    if title in _BUDGETS:
+        of, owed, stretch = _BUDGETS[title]
+        if of in cost:
+            claims.insert(0, Claim(f"× {of}", cost[title] / cost[of], owed, stretch))
+    return claims

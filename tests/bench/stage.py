@@ -1,0 +1,107 @@
+"""What a room of the benchmark starts: platforms that say what they saw, peers, gateways; the stack ends them all."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from tests.bench.fixture import FOUR, PLAIN
+from tests.bench.processes import Process, start
+
+PEER_NAIVE: Final = "tests.bench.peers.naive"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is asked: calls of one run of a cost row, queries of an open loop and before it, queries in flight."""
+
+    calls: int
+    tail: int
+    latency: int
+    warm: int
+    in_flight: int
+    runs: int = 3
+
+
+FULL: Final = Size(calls=2_000, tail=4_000, latency=2_000, warm=300, in_flight=10_000)
+QUICK: Final = Size(calls=200, tail=400, latency=200, warm=120, in_flight=1_000)
+RATE_PER_S: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How often the platforms were called, and how many calls they had under way at once at most."""
+
+    total: int
+    most_under_way: int
+
+
+class Upstream:
+    """The platforms of one process."""
+
+    def __init__(self, process: Process, session: aiohttp.ClientSession) -> None:
+        self.addresses = [f"http://127.0.0.1:{port}" for port in process.addresses]
+        self._session = session
+
+    async def calls(self) -> Calls:
+        """Gives what the platforms counted since they started."""
+        told = await self._told("calls")
+        return Calls(sum(told["calls"].values()), told["most_under_way"])
+
+    async def took_s(self) -> dict[str, list[float]]:
+        """Gives how long each platform took for its last answers, by enterprise, as it measured itself; then they are forgotten."""
+        found: dict[str, list[float]] = await self._told("took")
+        return found
+
+    async def _told(self, what: str) -> Any:
+        async with self._session.get(f"{self.addresses[0]}/{what}") as response:
+            return msgspec.json.decode(await response.read())
+
+
+class Stage:
+    """Starts processes into a folder of their own."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path, session: aiohttp.ClientSession) -> None:
+        self.stack = stack
+        self._folder = folder
+        self._session = session
+        self._trails = 0
+
+    async def upstream(self, mode: str, count: int = len(FOUR), *, first: int = 0) -> Upstream:
+        """Starts so many platforms in one process."""
+        process = await start(self.stack, self._folder, "tests.bench.upstream", mode, str(first), str(count))
+        return Upstream(process, self._session)
+
+    async def sandboxes(self) -> list[str]:
+        """Starts the four sandboxes in one process and gives their addresses."""
+        process = await start(self.stack, self._folder, "tests.bench.sandboxes")
+        return [str(url) for url in process.addresses]
+
+    async def peer(self, module: str, *arguments: str) -> Process:
+        """Starts a peer."""
+        return await start(self.stack, self._folder, module, *arguments)
+
+    async def naive(self, addresses: list[str]) -> Process:
+        """Starts the naive peer on plain platforms."""
+        return await self.peer(PEER_NAIVE, *(f"{address}/{PLAIN}" for address in addresses))
+
+    async def gateway(
+        self, kind: str, addresses: list[str], *, traces: str = "", is_caching: bool = True, profile: str = ""
+    ) -> Process:
+        """Starts a gateway with everything on; spans go to the address given for traces, else to the first platform's."""
+        options = ["--audit", self.trail(), "--traces", f"{traces or addresses[0]}/v1/traces"]
+        if not is_caching:
+            options.append("--no-cache")
+        if profile:
+            options += ["--profile", profile]
+        return await start(self.stack, self._folder, "tests.bench.gateway_server", *options, kind, *addresses)
+
+    def trail(self) -> str:
+        """Gives a file nobody else writes to."""
+        self._trails += 1
+        return str(self._folder / f"trail-{self._trails}")

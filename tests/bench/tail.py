@@ -1,0 +1,116 @@
+"""How slow the slowest views are when one answer in twenty takes a second, naive and with second attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from tests.bench.fixture import FOUR, PLAIN, enterprise
+from tests.bench.load import line, ms, open_loop
+from tests.bench.processes import Process
+from tests.bench.questions import GATEWAY_PARTIAL, PEER, Target, gateway_plain
+from tests.bench.report import Claim, Row
+from tests.bench.stage import RATE_PER_S, Size, Stage, Upstream
+from tests.bench.upstream import SLOW_S, SLOW_SHARE, STEADY_S
+
+NAIVE: Final = "tail: naive"
+HEDGED: Final = "tail: hedged"
+DEADLINE: Final = "tail: hedged, 300 ms deadline"
+TITLES: Final = (NAIVE, HEDGED, DEADLINE)
+METHOD: Final = (
+    f"Tail rows: four platforms that answer in {STEADY_S[0] * 1e3:.0f} to {STEADY_S[1] * 1e3:.0f} ms, but in {SLOW_S:.0f} s for "
+    f"{SLOW_SHARE:.0%} of calls, drawn independently; {RATE_PER_S:.0f} queries a second in open loop, evenly spaced, about as many "
+    "enterprises; latency counts from when each was to be asked. Extra calls are counted by the platforms. Each row follows a "
+    "warm-up, in which the hedge learns the platforms' p95. With one independent second attempt, 1.0 % of the views have a "
+    "platform that was slow twice: p99 stands at the very edge, and chance moves it.",
+)
+_PATIENT_S: Final = 10.0
+_DEADLINE_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    extra: float
+    partial: float
+    failed: float
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "ms p50": self.p50_ms,
+            "ms p99": self.p99_ms,
+            "ms p99.9": self.p999_ms,
+            "% extra calls": self.extra,
+            "% partial": self.partial,
+            "% failed": self.failed,
+        }
+
+
+async def measure(stage: Stage, size: Size) -> list[Row]:
+    """Gives the rows of the tail."""
+    upstream = await stage.upstream("tail")
+    naive = await _tail(await stage.naive(upstream.addresses), PEER, upstream, size, _PATIENT_S)
+    gateway = await stage.gateway(PLAIN, upstream.addresses)
+    hedged = await _tail(gateway, gateway_plain(), upstream, size, _PATIENT_S)
+    hurried = await _tail(gateway, GATEWAY_PARTIAL, upstream, size, _DEADLINE_S)
+    return [
+        Row(NAIVE, "the naive peer, which waits", naive.figures()),
+        Row(
+            HEDGED,
+            "everything on; one second attempt after the platform's own p95, as configured by default",
+            hedged.figures(),
+            (
+                Claim("× naive p99", hedged.p99_ms / naive.p99_ms, owed=0.06),
+                Claim("× naive p99.9", hedged.p999_ms / naive.p999_ms, stretch=0.08),
+                Claim("% extra calls", hedged.extra, owed=6.0),
+            ),
+        ),
+        Row(
+            DEADLINE,
+            "the same, and the caller's deadline: who was not heard by then is told in a partial view",
+            hurried.figures(),
+            (
+                Claim("× naive p99", hurried.p99_ms / naive.p99_ms),
+                Claim("× naive p99.9", hurried.p999_ms / naive.p999_ms),
+            ),
+        ),
+    ]
+
+
+async def _tail(process: Process, target: Target, upstream: Upstream, size: Size, timeout_s: float) -> _Tail:
+    async with line(process, target, ()) as asked:
+        failed: list[str] = []
+
+        async def ask(uscc: str) -> bool:
+            try:
+                return await asked.ask(uscc, timeout_s)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise
+                failed.append(uscc)
+                return True
+
+        await open_loop(ask, _enterprises(size.warm, first=size.tail), RATE_PER_S)
+        failed.clear()
+        before = (await upstream.calls()).total
+        heard = await open_loop(ask, _enterprises(size.tail), RATE_PER_S)
+        needed = len(FOUR) * len(heard)
+        extra = (await upstream.calls()).total - before - needed
+    took = [each.latency_s for each in heard]
+    return _Tail(
+        p50_ms=ms(took, 0.5),
+        p99_ms=ms(took, 0.99),
+        p999_ms=ms(took, 0.999),
+        extra=100 * extra / needed,
+        partial=100 * sum(not each.is_whole for each in heard) / len(heard),
+        failed=100 * len(failed) / len(heard),
+    )
+
+
+def _enterprises(count: int, first: int = 0) -> Sequence[str]:
+    return [enterprise(number) for number in range(first, first + count)]
