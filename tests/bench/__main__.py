@@ -56,7 +56,7 @@ _ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[li
     (flight.TITLES, flight.measure),
 )
 _FULL_S: Final = 690.0
-_QUICK_S: Final = 110.0
+_QUICK_S: Final = 116.0
 _FAILURES: Final = (
     StartError,
     WrongAnswerError,

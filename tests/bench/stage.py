@@ -29,7 +29,7 @@ class Size:
 
 
 FULL: Final = Size(calls=2_000, tail=4_000, latency=2_000, warm=300, in_flight=10_000)
-QUICK: Final = Size(calls=200, tail=400, latency=200, warm=120, in_flight=1_000)
+QUICK: Final = Size(calls=160, tail=300, latency=160, warm=120, in_flight=1_000)
 RATE_PER_S: Final = 100.0
 
 
