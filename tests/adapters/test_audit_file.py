@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
-from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.stores.audit_file import FileAuditLog, Pace
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.errors import StoreError
 from gateway.domain.identifiers import Uscc
@@ -49,6 +49,23 @@ async def test_a_thousand_entries_at_once_all_stand_in_whole_lines(tmp_path: Pat
     await trail.aclose()
     lines = (tmp_path / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["answer_id"] for line in lines] == [str(n) for n in range(1_000)]
+
+
+@pytest.mark.parametrize(
+    ("per_s", "in_batches_of", "is_busy"), [(100, 1, False), (100, 4, False), (1_000, 1, True), (1_000, 8, True)]
+)
+def test_a_batch_waits_for_company_only_where_many_entries_arrive(
+    per_s: int, in_batches_of: int, is_busy: bool
+) -> None:
+    pace = Pace(now=0.0)
+
+    for batch in range(1, per_s // in_batches_of):
+        pace.note(in_batches_of, batch * in_batches_of / per_s)
+
+    assert pace.is_busy is is_busy
+    assert pace.per_s == pytest.approx(per_s, rel=0.05)
+    pace.note(1, now=10.0)
+    assert not pace.is_busy  # after a silence
 
 
 async def test_what_waits_is_written_when_the_trail_closes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
@@ -21,12 +22,11 @@ import msgspec
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
 
-_LINGER_S: Final = 0.002
-"""How long a batch waits for company."""
-_MANY: Final = 4
-_LONG_LINGER_S: Final = 0.008
-"""How long it waits after a batch of `_MANY`: where queries queue for the processor anyway, fewer syncs serve all of them
-sooner (PostgreSQL's commit_delay and commit_siblings)."""
+_LINGER_S: Final = 0.008
+_BUSY_PER_S: Final = 250.0
+"""A batch waits for company only where so many entries arrive: there queries queue for the processor anyway, and fewer syncs
+serve all of them sooner (PostgreSQL's commit_delay and commit_siblings). Elsewhere the wait would be each query's own."""
+_REMEMBERED_S: Final = 0.2
 _CHUNK: Final = 64 * 1024
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 
@@ -79,17 +79,18 @@ class FileAuditLog:
         os.close(self._file)
 
     def _write_batches(self) -> None:
-        linger_s = _LINGER_S
+        pace = Pace(time.monotonic())
         while True:
             with self._wake:
                 while not self._waiting and not self._is_closing:
                     self._wake.wait()
                 if not self._waiting:
                     return
-            self._closing.wait(linger_s)
+            if pace.is_busy:
+                self._closing.wait(_LINGER_S)
             with self._wake:
                 batch, self._waiting = self._waiting, []
-            linger_s = _LONG_LINGER_S if len(batch) >= _MANY else _LINGER_S
+            pace.note(len(batch), time.monotonic())
             failure = self._write(b"".join(line for line, _ in batch))
             self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
 
@@ -108,6 +109,25 @@ class FileAuditLog:
             return StoreError(f"the trail cannot be written: {error.strerror}")
         self._durable_bytes += len(content)
         return None
+
+
+class Pace:
+    """How many entries arrive a second, as far as the last fifth of one tells."""
+
+    def __init__(self, now: float) -> None:
+        self.per_s = 0.0
+        self._noted_at = now
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is worth waiting for company."""
+        return self.per_s >= _BUSY_PER_S
+
+    def note(self, entries: int, now: float) -> None:
+        """Takes in the entries that arrived since the last time."""
+        elapsed_s = max(now - self._noted_at, 1e-6)
+        self._noted_at = now
+        self.per_s += (entries / elapsed_s - self.per_s) * min(1.0, elapsed_s / _REMEMBERED_S)
 
 
 def _cut_torn_line(file: int) -> None:
