@@ -156,6 +156,7 @@ class HedgeTable(_Table):
     """When a second attempt is made beside a slow one; see `HedgePolicy`."""
 
     enabled: bool = _HEDGE.enabled
+    attempts: int = Field(default=_HEDGE.attempts, ge=2, le=3)
     quantile: float = Field(default=_HEDGE.quantile, gt=0, lt=1)
     fewest_samples: int = Field(default=_HEDGE.fewest_samples, ge=1)
     least_delay_s: float = Field(default=_HEDGE.least_delay_s, ge=0)

@@ -505,6 +505,75 @@ def test_slow_attempts_that_were_cut_short_are_not_forgotten() -> None:
     assert delay_s > 0.025
 
 
+THREE = replace(POLICY, attempts=3)
+
+
+def test_a_second_that_is_slow_too_gets_a_third_beside_it_where_three_are_allowed() -> None:
+    first, second, third = Attempt(5.0), Attempt(4.0), Attempt(0.03)
+    watcher = Watcher()
+
+    answer, took_s = fetch(first, second, third, policy=THREE, watcher=watcher)
+
+    assert (answer, took_s) == (said(OUTCOME_OK, attempts=3), 0.23)
+    assert (first.is_cancelled, second.is_cancelled) == (True, True)
+    assert watcher.hedges == [False, True]
+
+
+def test_a_second_that_answers_in_time_gets_no_third_beside_it() -> None:
+    third = Attempt(0.01)
+
+    answer, took_s = fetch(Attempt(5.0), Attempt(0.09), third, policy=THREE)
+
+    assert (answer, took_s, third.began_at) == (said(OUTCOME_OK, attempts=2), 0.19, -1.0)
+
+
+def test_a_second_and_a_third_that_answer_at_once_end_the_race_once() -> None:
+    answer, took_s = fetch(Attempt(5.0), Attempt(0.15), Attempt(0.05), policy=THREE)
+
+    assert (answer, took_s) == (said(OUTCOME_OK, attempts=3), 0.25)
+
+
+def test_a_first_that_fails_waits_for_whichever_of_two_is_heard_first() -> None:
+    first, second, third = Attempt(0.25, OUTCOME_UNREACHABLE, "reset"), Attempt(0.2, OUTCOME_TIMEOUT), Attempt(0.2)
+
+    answer, took_s = fetch(first, second, third, policy=THREE)
+
+    assert (answer, took_s) == (said(OUTCOME_OK, attempts=3), 0.4)
+
+
+def test_a_caller_that_leaves_cancels_all_three() -> None:
+    attempts = [Attempt(5.0), Attempt(5.0), Attempt(5.0)]
+
+    async def story() -> bool:
+        hedging = Hedging(Scripted(*attempts), THREE, LoopClock())
+        await hedging.fetch(QUERY, PERMIT, 10.0)
+        call = asyncio.create_task(hedging.fetch(QUERY, PERMIT, 10.0))
+        await asyncio.sleep(0.5)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        return await no_tasks_left()
+
+    assert simulated(story())
+    assert [attempt.is_cancelled for attempt in attempts] == [True, True, True]
+
+
+def test_with_three_attempts_and_six_extra_calls_in_a_hundred_five_slow_ones_in_a_hundred_leave_no_tail() -> None:
+    inner = Mixed(slow_share=0.05)
+    policy = HedgePolicy(attempts=3, budget_share=0.06)
+
+    async def story() -> tuple[list[float], int]:
+        hedging = Hedging(inner, policy, LoopClock())
+        await latencies(hedging, 1_000)
+        before = inner.asked
+        return await latencies(hedging, 4_000), inner.asked - before
+
+    ascending, asked = simulated(story())
+
+    assert ascending[int(0.9975 * 4_000)] < 0.06  # of one platform; the p99 of a view of four
+    assert asked <= 1.06 * 4_000
+
+
 def test_a_platform_that_is_slow_for_everybody_gets_five_second_attempts_in_a_hundred_at_most() -> None:
     inner = Mixed(slow_share=0.5)
     policy = replace(POLICY, budget_share=0.05)

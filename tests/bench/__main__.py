@@ -31,7 +31,7 @@ import uvloop
 from rich.console import Console
 
 from tests.bench import cost, flight, latency, tail
-from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, REALISTIC
+from tests.bench.fixture import ENTERPRISES, PLAIN, REALISTIC
 from tests.bench.gateway_server import NOT_LIMITED
 from tests.bench.load import line
 from tests.bench.machine import machine
@@ -98,7 +98,7 @@ async def profile(console: Console, calls: int, payload: str) -> None:
     async with make_stage() as stage:
         upstream = await stage.upstream("instant")
         stats = stage.trail()
-        process = await stage.gateway(payload, upstream.addresses[: len(FOUR)], profile=stats)
+        process = await stage.gateway(payload, upstream.addresses, "--profile", stats)
         async with line(process, target, ENTERPRISES) as asked:
             await asked.drive(len(ENTERPRISES))
             spent = await asked.drive(calls)

@@ -50,7 +50,7 @@ async def measure(stage: Stage, size: Size, mode: str = "slow") -> list[Row]:
         return await stage.naive(addresses)
 
     async def gateway() -> Process:
-        return await stage.gateway(PLAIN, addresses, is_caching=False)
+        return await stage.gateway(PLAIN, addresses, "--no-cache")
 
     return [
         await _row(NAIVE, "the naive peer", naive, PEER, upstreams, count, size),

@@ -1,6 +1,6 @@
 """The real gateway as the composition root builds it, connected to the benchmark's platforms or to the sandboxes.
 
-    python -m tests.bench.gateway_server --audit FILE [--traces URL] [--no-cache] [--profile FILE] plain|realistic|dialects ADDRESS...
+    python -m tests.bench.gateway_server --audit FILE [OPTIONS] plain|realistic|dialects ADDRESS...
 
 Addresses are the platforms' in order; for `dialects` those of the sandboxes by the order of `DIALECTS`. Settings are those
 that ship, but for the limits a benchmark is not about: see `NOT_LIMITED`.
@@ -24,7 +24,7 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import Plugins, build_gateway, calm_collector, find_plugins
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
-from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, QuotaTable
+from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, HedgeTable, QuotaTable
 from gateway.settings import PlatformSettings, Settings, TracingSettings, load_settings
 from tests.bench.child import announce, run
 from tests.bench.fixture import PLATFORMS, PROVINCES
@@ -75,15 +75,21 @@ def plain_plugins(count: int) -> Plugins:
     return Plugins(connectors, {name: plugin.platform() for name, plugin in connectors.items()}, ())
 
 
-def bench_settings(traces: str, *, is_caching: bool) -> Settings:
+THREE_ATTEMPTS: Final = HedgeTable(attempts=3, budget_share=0.06)
+"""What a second attempt that is slow too needs, and what five slow answers in a hundred need."""
+
+
+def bench_settings(traces: str, *, is_caching: bool, has_three_attempts: bool) -> Settings:
     """Gives the settings that ship, with the limits the benchmark is not about raised."""
     settings = load_settings()
     file = settings.gateway
-    default = settings.resilience_of(DEFAULT).model_copy(
+    shipped = settings.resilience_of(DEFAULT)
+    default = shipped.model_copy(
         update={
             "quota": QuotaTable(enabled=False),
             "bulkhead": BulkheadTable(fewest=_PLENTY, first=_PLENTY, most=_PLENTY),
-            "cache": settings.resilience_of(DEFAULT).cache if is_caching else CacheTable(enabled=False),
+            "cache": shipped.cache if is_caching else CacheTable(enabled=False),
+            "hedge": THREE_ATTEMPTS if has_three_attempts else shipped.hedge,
         }
     )
     admission = file.admission.model_copy(update={"most_under_way": _UNDER_WAY, "bank_most_under_way": _UNDER_WAY})
@@ -112,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--audit", type=Path, required=True)
     parser.add_argument("--traces", default="")
     parser.add_argument("--no-cache", dest="is_caching", action="store_false")
+    parser.add_argument("--three-attempts", action="store_true")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("kind", choices=("plain", "realistic", "dialects"))
     parser.add_argument("addresses", nargs="+")
@@ -122,7 +129,9 @@ async def main(told: asyncio.Event) -> None:
     """Serves until told to end, draining as the gateway does."""
     arguments = _arguments()
     configure_logs("info")
-    settings = bench_settings(arguments.traces, is_caching=arguments.is_caching)
+    settings = bench_settings(
+        arguments.traces, is_caching=arguments.is_caching, has_three_attempts=arguments.three_attempts
+    )
     settings, plugins = _connected(settings, arguments.kind, arguments.addresses)
     gateway = await build_gateway(settings, plugins, audit_path=arguments.audit)
     profile = cProfile.Profile() if arguments.profile else None

@@ -23,7 +23,7 @@ from tests.bench.report import Claim, Row, cells, document, page, show, summary
 from tests.bench.stage import Size, Stage
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
-TINY = Size(calls=8, tail=10, latency=10, warm=2, in_flight=20, runs=1)
+TINY = Size(calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1)
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@
                           │ the platform's own p95        failed: the second is waited for
     second                └────────── heard: taken, the first is interrupted
 
+Where the policy has `attempts` 3, a second that is as slow as the first gets a third beside both after as long again; what
+is said here of the second holds for it too.
+
 The first attempt runs in the caller's own task, so a call that is quick pays for one timer and no task. Only a second
 attempt is a task. Whichever is not taken has ended, its `finally` run, before the answer leaves. A first attempt is
 interrupted in the way of `asyncio.timeout`: by cancelling the task it runs in and taking that one request back; a request
@@ -41,11 +44,13 @@ class HedgePolicy:
     """When a second attempt is made; times are in seconds.
 
     It is made after the `quantile` of the platform's own latencies, held between `least_delay_s` and `longest_delay_s`,
-    once `fewest_samples` were seen, and only if `least_attempt_s` are left then. Second attempts are at most `budget_share`
-    of the attempts over any `budget_window_s`, or `budget_floor` where that is more.
+    once `fewest_samples` were seen, and only if `least_attempt_s` are left then; `attempts` is how many there are at most in
+    all. Second attempts are at most `budget_share` of the attempts over any `budget_window_s`, or `budget_floor` where that
+    is more.
     """
 
     enabled: bool = True
+    attempts: int = 2
     quantile: float = 0.95
     fewest_samples: int = 100
     least_delay_s: float = 0.01
@@ -118,7 +123,9 @@ class _Race:
     """One attempt that may get a second one beside it."""
 
     __slots__ = (
+        "_beside",
         "_cancels_before",
+        "_delay_s",
         "_fetch_by",
         "_hedging",
         "_is_first_running",
@@ -126,7 +133,6 @@ class _Race:
         "_loop",
         "_permit",
         "_query",
-        "_second",
         "_task",
         "_timer",
     )
@@ -141,25 +147,28 @@ class _Race:
         self._loop = task.get_loop()
         self._task = task
         self._cancels_before = task.cancelling()
-        self._second: asyncio.Task[Answer] | None = None
+        self._delay_s = 0.0
+        self._beside: list[asyncio.Task[Answer]] = []
         self._is_first_running = True
         self._is_interrupted = False
 
     async def run(self, started: float, delay_s: float) -> Answer:
         """Gives the answer; no second attempt is left when it returns or raises."""
-        self._timer = self._loop.call_at(started + delay_s, self._begin_second)
-        is_won = False
+        self._delay_s = delay_s
+        self._timer = self._loop.call_at(started + delay_s, self._begin_another)
+        winner: asyncio.Task[Answer] | None = None
         try:
             first = await self._first(started, delay_s)
-            if self._second is None and first is not None:
+            if not self._beside and first is not None:
                 return first
-            answer, is_won = await self._settle(first)
+            answer, winner = await self._settle(first)
             return answer
         finally:
-            if self._second is not None:
-                if self._hedging._observer is not None:
-                    self._hedging._observer.call_hedged(self._hedging._platform.id, won=is_won)
-                await self._end(self._second)
+            observer = self._hedging._observer
+            if observer is not None:
+                for attempt in self._beside:
+                    observer.call_hedged(self._hedging._platform.id, won=attempt is winner)
+            await self._end()
 
     async def _first(self, started: float, delay_s: float) -> Answer | None:
         """Gives the first attempt's answer, None when the second's made it needless."""
@@ -181,50 +190,74 @@ class _Race:
                 hedging._latency.note(took_s)
         return answer
 
-    def _begin_second(self) -> None:
+    def _begin_another(self) -> None:
         hedging = self._hedging
-        if self._fetch_by - hedging._clock.monotonic() < hedging._policy.least_attempt_s:
+        now = hedging._clock.monotonic()
+        if self._fetch_by - now < hedging._policy.least_attempt_s:
             return  # the loop was late
         if not hedging._budget.try_extra() or not hedging._pay(self._query):
             return
-        self._second = self._loop.create_task(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
-        self._second.add_done_callback(self._second_ended)
+        attempt = self._loop.create_task(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
+        self._beside.append(attempt)
+        attempt.add_done_callback(self._ended)
+        if len(self._beside) + 1 < hedging._policy.attempts:
+            self._timer = self._loop.call_at(now + self._delay_s, self._begin_another)
 
-    def _second_ended(self, second: asyncio.Task[Answer]) -> None:
-        answer = _answer_of(second)
+    def _ended(self, attempt: asyncio.Task[Answer]) -> None:
+        answer = _answer_of(attempt)
         if answer is None or not self._is_first_running:
             return
         if answer.said.outcome in _WHOLE:
             self._interrupt()
         elif answer.is_heard:  # better than none: the first has until the last moment to say more
+            self._timer.cancel()
             self._timer = self._loop.call_at(self._fetch_by - _HANDOVER_S, self._interrupt)
 
     def _interrupt(self) -> None:
-        self._is_interrupted = True
-        self._task.cancel()
+        if not self._is_interrupted:  # two may answer in the same turn
+            self._is_interrupted = True
+            self._task.cancel()
 
-    async def _settle(self, first: Answer | None) -> tuple[Answer, bool]:
-        """Gives the better answer of both and whether it is the second's; waits for a second that can be the better."""
-        second = self._second
-        assert second is not None
-        if first is not None and first.said.outcome not in _WHOLE and not second.done():
-            left_s = self._fetch_by - _HANDOVER_S - self._hedging._clock.monotonic()
-            await asyncio.wait((second,), timeout=max(left_s, 0.0))
-        beside = _answer_of(second) if second.done() else None
-        attempts = (1 if first is None else max(first.attempts, 1)) + (1 if beside is None else max(beside.attempts, 1))
-        if beside is not None and (first is None or OUTCOME_RANK[beside.outcome] < OUTCOME_RANK[first.outcome]):
-            return beside._replace(attempts=attempts), True
-        assert first is not None  # it is interrupted only for an answer
-        return first._replace(attempts=attempts), False
+    async def _settle(self, first: Answer | None) -> tuple[Answer, asyncio.Task[Answer] | None]:
+        """Gives the best answer and whose it is, None for the first's; waits for those that can still be better."""
+        if first is not None and first.said.outcome not in _WHOLE:
+            await self._wait_for_better()
+        best, winner = first, None
+        attempts = 0 if first is None else max(first.attempts, 1)
+        attempts += first is None  # it was made, though its answer was not waited for
+        for attempt in self._beside:
+            answer = _answer_of(attempt) if attempt.done() else None
+            attempts += 1 if answer is None else max(answer.attempts, 1)
+            if answer is not None and (best is None or OUTCOME_RANK[answer.outcome] < OUTCOME_RANK[best.outcome]):
+                best, winner = answer, attempt
+        assert best is not None  # the first is interrupted only for an answer
+        return best._replace(attempts=attempts), winner
 
-    async def _end(self, second: asyncio.Task[Answer]) -> None:
-        if second.done():
+    async def _wait_for_better(self) -> None:
+        """Waits until one of the attempts beside is heard whole, all are over, or time is up."""
+        last_moment = self._fetch_by - _HANDOVER_S
+        running = {attempt for attempt in self._beside if not attempt.done()}
+        while running and not any(attempt.done() and _is_whole(attempt) for attempt in self._beside):
+            left_s = last_moment - self._hedging._clock.monotonic()
+            if left_s <= 0:
+                return
+            _, running = await asyncio.wait(running, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _end(self) -> None:
+        running = [attempt for attempt in self._beside if not attempt.done()]
+        if not running:
             return
         ending = self._hedging._ending
-        ending.add(second)
-        second.add_done_callback(ending.discard)
-        second.cancel()
-        await asyncio.wait((second,), timeout=_GRACE_S)
+        for attempt in running:
+            ending.add(attempt)
+            attempt.add_done_callback(ending.discard)
+            attempt.cancel()
+        await asyncio.wait(running, timeout=_GRACE_S)
+
+
+def _is_whole(ended: asyncio.Task[Answer]) -> bool:
+    answer = _answer_of(ended)
+    return answer is not None and answer.said.outcome in _WHOLE
 
 
 def _answer_of(ended: asyncio.Task[Answer]) -> Answer | None:
