@@ -19,6 +19,7 @@ METHOD: Final = "/bench.Peer/Ask"
 OPTIONS: Final = (
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 40_000),
+    ("grpc.server_max_unrequested_time_in_server", 600),
     ("grpc.max_concurrent_streams", 20_000),
     ("grpc.so_reuseport", 0),
 )

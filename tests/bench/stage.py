@@ -53,7 +53,7 @@ class Upstream:
         self._session = session
 
     async def calls(self) -> Calls:
-        """Gives what the platforms counted since they started."""
+        """Gives what the platforms counted since they started, and the most under way since last asked."""
         told = await self._told("calls")
         return Calls(sum(told["calls"].values()), told["most_under_way"])
 

@@ -157,12 +157,6 @@ def test_the_fixture_has_ten_thousand_enterprises_and_copies_that_are_older_and_
     assert PLATFORMS[:4] == FOUR
 
 
-def test_as_many_processes_are_used_as_their_open_files_take() -> None:
-    assert flight.processes_for(10_000, 1_000_000) == 1
-    assert flight.processes_for(10_000, 20_000) == 3
-    assert flight.processes_for(20, 1_024) == 1
-
-
 def test_a_budget_that_is_missed_and_a_row_that_is_missing_are_told() -> None:
     rows = [
         Row("cold", "everything on", {"µs": 500.0}, (Claim("× naive", 0.5, owed=0.55, stretch=0.3),)),

@@ -3,8 +3,9 @@
     python -m tests.bench.upstream instant|steady|tail|slow FIRST COUNT
 
 `POST /{plain|realistic}/query/{uscc}` answers with the fixture's body; each port is one platform. What they saw is asked on
-any port: `GET /calls` gives the calls of each platform and the most under way at once, `GET /took` the time each enterprise's
-last answers took, and forgets it. `POST /v1/traces` takes spans and drops them: what a collector costs is nobody's here.
+any port: `GET /calls` gives the calls of each platform, and the most under way at once since it was last asked; `GET /took`
+the time each enterprise's last answers took, and forgets it. `POST /v1/traces` takes spans and drops them: what a collector
+costs is nobody's here.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Seen:
     def told(self, path: str) -> bytes | None:
         """Gives what was seen; None for a path that asks for nothing of it."""
         if path == "/calls":
-            return msgspec.json.encode({"calls": self.calls, "most_under_way": self.most_under_way})
+            most, self.most_under_way = self.most_under_way, self.under_way
+            return msgspec.json.encode({"calls": self.calls, "most_under_way": most})
         if path == "/took":
             took, self.took = self.took, {}
             return msgspec.json.encode(

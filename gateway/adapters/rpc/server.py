@@ -35,6 +35,9 @@ CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueS
 ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN)
 
+_LONGEST_UNTAKEN_S: Final = 600
+"""Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
+
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -58,6 +61,7 @@ class ServerLimits:
             ("grpc.max_send_message_length", self.max_response_bytes),
             ("grpc.server.max_pending_requests", self.max_pending_calls),
             ("grpc.server.max_pending_requests_hard_limit", self.max_pending_calls * 2),
+            ("grpc.server_max_unrequested_time_in_server", _LONGEST_UNTAKEN_S),
             ("grpc.max_concurrent_streams", self.max_pending_calls),
             ("grpc.so_reuseport", int(self.shares_port)),
             ("grpc.keepalive_permit_without_calls", 1),
