@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import grpc
 import msgspec
 import uvloop
 from rich.console import Console
@@ -36,8 +35,8 @@ from tests.bench.gateway_server import NOT_LIMITED
 from tests.bench.load import line
 from tests.bench.machine import machine
 from tests.bench.processes import StartError
-from tests.bench.questions import GATEWAY_REALISTIC, WrongAnswerError, gateway_plain
-from tests.bench.report import Row, document, page, show
+from tests.bench.questions import FAILURES, GATEWAY_REALISTIC, WrongAnswerError, gateway_plain
+from tests.bench.report import Row, document, page, show, why
 from tests.bench.stage import FULL, QUICK, Size, Stage
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -57,14 +56,6 @@ _ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[li
 )
 _FULL_S: Final = 690.0
 _QUICK_S: Final = 116.0
-_FAILURES: Final = (
-    StartError,
-    WrongAnswerError,
-    TimeoutError,
-    grpc.aio.AioRpcError,
-    aiohttp.ClientError,
-    ExceptionGroup,
-)
 
 
 async def bench(console: Console, size: Size, most_s: float) -> list[Row]:
@@ -76,8 +67,8 @@ async def bench(console: Console, size: Size, most_s: float) -> list[Row]:
         try:
             async with asyncio.timeout(ends - began), make_stage() as stage:
                 rows += await measure(stage, size)
-        except _FAILURES as error:
-            reason = "its time was up" if isinstance(error, TimeoutError) else cost.why(error)
+        except (*FAILURES, TimeoutError, aiohttp.ClientError) as error:
+            reason = "its time was up" if isinstance(error, TimeoutError) else why(error)
             rows += [Row(title, missing=reason) for title in titles]
         console.print(f"{titles[0]} … {titles[-1]}: {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
     return rows

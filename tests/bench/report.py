@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,14 @@ class Row:
     figures: Mapping[str, float] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     missing: str = ""
+
+
+def why(error: BaseException) -> str:
+    """Gives the first cause in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    return " ".join((said or type(error).__name__).split())[:300]
 
 
 def number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,8 @@ import grpc
 from tests.bench.fixture import FOUR, PLAIN, enterprise
 from tests.bench.load import line, ms, open_loop
 from tests.bench.processes import Process
-from tests.bench.questions import GATEWAY_PARTIAL, PEER, Target, gateway_plain
-from tests.bench.report import Claim, Row
+from tests.bench.questions import FAILURES, GATEWAY_PARTIAL, PEER, Target, gateway_plain
+from tests.bench.report import Claim, Row, why
 from tests.bench.stage import RATE_PER_S, Size, Stage, Upstream
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, STEADY_S
 
@@ -29,6 +29,12 @@ METHOD: Final = (
     "that was slow twice, and a budget of 5 % leaves some slow calls without one: p99 stands at the very edge, or beyond it. So "
     "the budget is set against three attempts and 6 % extra calls, as `[NAME.hedge]` may have it.",
 )
+_HAS: Final = {
+    NAIVE: "the naive peer, which waits",
+    SHIPPED: "everything on; one second attempt after the platform's own p95, at most 5 % extra calls: the default",
+    HEDGED: "everything on; a third attempt beside a second that is slow too, at most 6 % extra calls",
+    DEADLINE: "the same, and the caller's deadline: who was not heard by then is told in a partial view",
+}
 _PATIENT_S: Final = 10.0
 _DEADLINE_S: Final = 0.3
 
@@ -54,46 +60,42 @@ class _Tail:
 
 
 async def measure(stage: Stage, size: Size) -> list[Row]:
-    """Gives the rows of the tail."""
+    """Gives the rows of the tail; one that fails says why, and the others go on."""
     upstream = await stage.upstream("tail")
-    naive = await _tail(await stage.naive(upstream.addresses), PEER, upstream, size, _PATIENT_S)
-    gateway = await stage.gateway(PLAIN, upstream.addresses)
-    shipped = await _tail(gateway, gateway_plain(), upstream, size, _PATIENT_S)
+    found: dict[str, _Tail] = {}
+    missing: dict[str, str] = {}
+
+    async def take(title: str, process: Process, target: Target, timeout_s: float = _PATIENT_S) -> None:
+        try:
+            found[title] = await _tail(process, target, upstream, size, timeout_s)
+        except FAILURES as error:
+            missing[title] = why(error)
+
+    await take(NAIVE, await stage.naive(upstream.addresses), PEER)
+    await take(SHIPPED, await stage.gateway(PLAIN, upstream.addresses), gateway_plain())
     gateway = await stage.gateway(PLAIN, upstream.addresses, "--three-attempts")
-    hedged = await _tail(gateway, gateway_plain(), upstream, size, _PATIENT_S)
-    hurried = await _tail(gateway, GATEWAY_PARTIAL, upstream, size, _DEADLINE_S)
+    await take(HEDGED, gateway, gateway_plain())
+    await take(DEADLINE, gateway, GATEWAY_PARTIAL, _DEADLINE_S)
     return [
-        Row(NAIVE, "the naive peer, which waits", naive.figures()),
-        Row(
-            SHIPPED,
-            "everything on; one second attempt after the platform's own p95, at most 5 % extra calls: the default",
-            shipped.figures(),
-            _against(naive, shipped),
-        ),
-        Row(
-            HEDGED,
-            "everything on; a third attempt beside a second that is slow too, at most 6 % extra calls",
-            hedged.figures(),
-            (
-                Claim("× naive p99", hedged.p99_ms / naive.p99_ms, owed=0.06),
-                Claim("× naive p99.9", hedged.p999_ms / naive.p999_ms, stretch=0.08),
-                Claim("% extra calls", hedged.extra, owed=6.0),
-            ),
-        ),
-        Row(
-            DEADLINE,
-            "the same, and the caller's deadline: who was not heard by then is told in a partial view",
-            hurried.figures(),
-            _against(naive, hurried),
-        ),
+        Row(title, missing=missing[title])
+        if title in missing
+        else Row(title, has, found[title].figures(), _claims(title, found))
+        for title, has in _HAS.items()
     ]
 
 
-def _against(naive: _Tail, tail: _Tail) -> tuple[Claim, ...]:
-    return (
-        Claim("× naive p99", tail.p99_ms / naive.p99_ms),
-        Claim("× naive p99.9", tail.p999_ms / naive.p999_ms),
-    )
+def _claims(title: str, found: Mapping[str, _Tail]) -> tuple[Claim, ...]:
+    tail, naive = found[title], found.get(NAIVE)
+    is_owed = title == HEDGED
+    claims = []
+    if naive is not None and title != NAIVE:
+        claims += [
+            Claim("× naive p99", tail.p99_ms / naive.p99_ms, owed=0.06 if is_owed else None),
+            Claim("× naive p99.9", tail.p999_ms / naive.p999_ms, stretch=0.08 if is_owed else None),
+        ]
+    if is_owed:
+        claims.append(Claim("% extra calls", tail.extra, owed=6.0))
+    return tuple(claims)
 
 
 async def _tail(process: Process, target: Target, upstream: Upstream, size: Size, timeout_s: float) -> _Tail:
