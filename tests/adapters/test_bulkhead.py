@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import pytest
 
@@ -29,47 +26,13 @@ from gateway.domain.consent import Permit, development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
+from tests.adapters.simulated import LoopClock, SimulatedLoop, simulated
 
 CATEGORY = min(CATALOGUE.by_category)
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (CATEGORY,), ("a",))
 BATCH_QUERY = replace(QUERY, is_batch=True)
 PERMIT = development_permit(QUERY)
 FULL = failed_answer("a", OUTCOME_SKIPPED, "bulkhead_full", (CATEGORY,))
-
-T = TypeVar("T")
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        super().__init__(_Jumping(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def jump(self, by_s: float) -> None:
-        self._now += by_s
-
-
-class _Jumping(selectors.SelectSelector):
-    def __init__(self, loop: SimulatedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits for something that never comes"
-        self._loop.jump(max(timeout, 0.0))
-        return super().select(0)
-
-
-class LoopClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Slow:
@@ -128,12 +91,6 @@ class Watcher:
     def quota_left(self, platform: str, calls: int) -> None: ...
 
     def cache_asked(self, platform: str, result: str) -> None: ...
-
-
-def simulated(story: Coroutine[Any, Any, T]) -> T:
-    """Runs the story in simulated time, which begins at 0."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(story)
 
 
 def fixed(places: int, queue: int) -> BulkheadPolicy:

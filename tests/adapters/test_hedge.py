@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -29,47 +27,13 @@ from gateway.domain.consent import Permit, development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.domain.query import CreditQuery
+from tests.adapters.simulated import LoopClock, SimulatedLoop, simulated
 
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a",))
 PERMIT = development_permit(QUERY)
 PLATFORM = Platform("a", "平台", "platform", Tier.PROVINCE)
 POLICY = HedgePolicy(fewest_samples=1, least_delay_s=0.1, longest_delay_s=0.1)
 """Hedges after 0.1 s, once one answer was seen."""
-
-T = TypeVar("T")
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        super().__init__(_Jumping(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def jump(self, by_s: float) -> None:
-        self._now += by_s
-
-
-class _Jumping(selectors.SelectSelector):
-    def __init__(self, loop: SimulatedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits for something that never comes"
-        self._loop.jump(max(timeout, 0.0))
-        return super().select(0)
-
-
-class LoopClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Attempt:
@@ -140,12 +104,6 @@ class Watcher:
     def limit_moved(self, platform: str, calls: int) -> None: ...
 
     def cache_asked(self, platform: str, result: str) -> None: ...
-
-
-def simulated(story: Coroutine[Any, Any, T]) -> T:
-    """Runs the story in simulated time, which begins at 0."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(story)
 
 
 async def no_tasks_left() -> bool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Iterator
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,48 +27,15 @@ from gateway.domain.consent import Permit, development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform, Tier
 from gateway.domain.query import CreditQuery
+from tests.adapters.simulated import LoopClock, SimulatedLoop, simulated
 
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a",))
 PERMIT = development_permit(QUERY)
 POLICY = RetryPolicy(attempts=3, backoff_s=0.1, longest_backoff_s=0.2, least_attempt_s=0.05)
 
-T = TypeVar("T")
 Told = tuple[Outcome.ValueType, str, float | None]
 UNREACHABLE: Told = (OUTCOME_UNREACHABLE, "http_503", None)
 OK: Told = (OUTCOME_OK, "", None)
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        super().__init__(_Jumping(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def jump(self, by_s: float) -> None:
-        self._now += by_s
-
-
-class _Jumping(selectors.SelectSelector):
-    def __init__(self, loop: SimulatedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits for something that never comes"
-        self._loop.jump(max(timeout, 0.0))
-        return super().select(0)
-
-
-class LoopClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Sequence:
@@ -115,12 +79,6 @@ class Watcher:
     def limit_moved(self, platform: str, calls: int) -> None: ...
 
     def cache_asked(self, platform: str, result: str) -> None: ...
-
-
-def simulated(story: Coroutine[Any, Any, T]) -> T:
-    """Runs the story in simulated time, which begins at 0."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(story)
 
 
 def fetch(
