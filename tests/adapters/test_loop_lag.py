@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from gateway.adapters.telemetry.loop_lag import LoopLag
+from tests.adapters.simulated import SimulatedLoop
 
 
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer instead of waiting for it; `block` lets time pass while nothing runs."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        super().__init__(_Jumping(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def block(self, by_s: float) -> None:
-        self._now += by_s
-
-
-class _Jumping(selectors.SelectSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits for something that never comes"
-        self._loop.block(max(timeout, 0.0))
-        return super().select(0)
-
-
-def simulated(story: Callable[[JumpingLoop], Coroutine[Any, Any, None]]) -> None:
-    loop = JumpingLoop()
+def simulated(story: Callable[[SimulatedLoop], Coroutine[Any, Any, None]]) -> None:
+    loop = SimulatedLoop()
     try:
         loop.run_until_complete(story(loop))
     finally:
@@ -48,7 +23,7 @@ def simulated(story: Callable[[JumpingLoop], Coroutine[Any, Any, None]]) -> None
 def test_a_loop_that_is_well_is_told_of_twice_a_second() -> None:
     told: list[float] = []
 
-    async def story(loop: JumpingLoop) -> None:
+    async def story(loop: SimulatedLoop) -> None:
         lag = LoopLag(told.append)
         await asyncio.sleep(2.1)
         await lag.aclose()
@@ -62,10 +37,10 @@ def test_D10_a_blocked_loop_is_told_of_once_with_the_whole_delay() -> None:
     told: list[float] = []
     shown: list[float] = []
 
-    async def story(loop: JumpingLoop) -> None:
+    async def story(loop: SimulatedLoop) -> None:
         lag = LoopLag(told.append)
         await asyncio.sleep(0.1)
-        loop.block(5.0)
+        loop.jump(5.0)
         shown.append(lag.lag_s)
         await asyncio.sleep(0)
         await asyncio.sleep(0.6)
@@ -81,7 +56,7 @@ def test_D10_a_blocked_loop_is_told_of_once_with_the_whole_delay() -> None:
 def test_nothing_is_told_after_the_end() -> None:
     told: list[float] = []
 
-    async def story(loop: JumpingLoop) -> None:
+    async def story(loop: SimulatedLoop) -> None:
         await LoopLag(told.append).aclose()
         await asyncio.sleep(3)
 
@@ -98,7 +73,7 @@ def test_what_the_told_one_raises_stops_nothing() -> None:
         told.append(lag_s)
         raise ValueError("a fault of ours")
 
-    async def story(loop: JumpingLoop) -> None:
+    async def story(loop: SimulatedLoop) -> None:
         loop.set_exception_handler(lambda _, context: complaints.append(context))
         lag = LoopLag(tell)
         await asyncio.sleep(1.1)
