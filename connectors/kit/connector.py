@@ -17,7 +17,7 @@ from connectors.kit.documents import BadDocument
 from connectors.kit.envelope import read_verdict
 from connectors.kit.http import HttpCaller, Reply
 from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping
+from connectors.kit.mapping import DRIFTS_TOLD, PayloadMapping
 from connectors.kit.payload import PayloadReader
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
@@ -36,8 +36,6 @@ from gateway.ports import ConnectorSetup
 
 _TOO_LARGE: Final = frozenset({"too_deep", "too_large"})
 _HAS_NOTHING: Final = frozenset({OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
-_DRIFTS_TOLD: Final = 100
-"""How many kinds of unknown keys are told of one answer: whatever a platform invents, answer and log stay small."""
 _CLOCK_APART_S: Final = 900.0
 """How far a platform's clock may be ahead of ours before its data time is of the future."""
 
@@ -92,8 +90,8 @@ class HttpConnector(ABC):
             # Taken at its word it would win every choice of the newest: an answer from the future has no data time.
             answer.said.ClearField("as_of")
             answer.said.drifts.add(path=self._as_of_path, reason="date.future")
-        if len(answer.said.drifts) > _DRIFTS_TOLD:
-            del answer.said.drifts[_DRIFTS_TOLD:]
+        if len(answer.said.drifts) > DRIFTS_TOLD:
+            del answer.said.drifts[DRIFTS_TOLD:]
             answer.said.drifts.add(reason="drifts.cut")
         return answer
 

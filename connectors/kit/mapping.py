@@ -27,6 +27,7 @@ becomes UNMAPPED with its raw sibling kept. Nothing is guessed and nothing is dr
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -47,6 +48,8 @@ from gateway.domain.catalogue import CATALOGUE, ENVELOPE, RecordPlan
 from gateway.domain.wire import Encode, delimited
 
 _SHOWN: Final = 64
+DRIFTS_TOLD: Final = 100
+"""So many drifts are told of an answer: more of them say nothing new, and a platform could fill log and trail."""
 _LAYOUTS_KEPT: Final = 1_000
 _ENVELOPE: Final = delimited(Penalty.DESCRIPTOR.fields_by_name[ENVELOPE])  # field 1 of every type
 _PROVENANCE: Final = delimited(RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
@@ -72,8 +75,8 @@ class Drifts:
     seen: set[str] = field(default_factory=set)
 
     def add(self, path: str, reason: str, raw: Any = None) -> None:
-        """Notes one drift unless the same path was noted."""
-        if path not in self.seen:
+        """Notes one drift unless the same path was noted, or one more than are told: that there are more can then be said."""
+        if len(self.found) <= DRIFTS_TOLD and path not in self.seen:
             self.seen.add(path)
             self.found.append(Drift(path=path, reason=reason, raw=shorten(raw)))
 
@@ -141,7 +144,7 @@ class TypeMapping:
             for setters in (self.setters, self.envelope_setters)
         )
         unknown = keys - self.known_keys
-        for key in sorted(unknown):
+        for key in heapq.nsmallest(DRIFTS_TOLD + 1, unknown):  # by name: the same ones every time
             # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
             drifts.add(f"{self.path}[].{key}", "field.unknown")
         if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
