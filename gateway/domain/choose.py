@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
-
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Statement
+from gateway.domain.wire import delimited, encoder, split_fields
 
 Rank = tuple[int, int, int, int, str, bytes]
 _RANK: Final = itemgetter(0)
+
+_ON_CONFLICT: Final = {name: encoder(f) for name, f in envelope_pb2.Conflict.DESCRIPTOR.fields_by_name.items()}
+_ON_VALUE: Final = {name: encoder(f) for name, f in envelope_pb2.FieldValue.DESCRIPTOR.fields_by_name.items()}
+_CONFLICT: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["conflicts"])
+_VALUE_OF: Final = delimited(envelope_pb2.Conflict.DESCRIPTOR.fields_by_name["values"])
+_PLATFORM: Final = encoder(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["platform"])
+_VALUE: Final = delimited(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["value"])
 
 _DECIDED_BY = (
     None,  # the authority rule, named by the plan
@@ -47,22 +52,21 @@ class Agreement:
     equal: int = 0
 
 
-class _Group(NamedTuple):
-    """One resolve group: its fields, each under the descriptor by which a record lists it."""
+class United(NamedTuple):
+    """What the statements of one record say together: its content and the conflicts of its envelope, on the wire."""
 
-    fields: tuple[tuple[FieldDescriptor, FieldPlan], ...]
-    descriptors: frozenset[FieldDescriptor]
+    content: bytes
+    conflicts: bytes
+    conflict_count: int
 
 
 class _TypeChooser:
     """The compiled choice of one record type."""
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
-        self.plan = plan
-        by_name = plan.message.DESCRIPTOR.fields_by_name
-        pairs = [tuple((by_name[field.name], field) for field in group) for group in plan.groups]
-        self.groups = tuple(_Group(group, frozenset(descriptor for descriptor, _ in group)) for group in pairs)
-        self.fillers = {field.name: _filler(field) for field in plan.fields}
+        self.groups = tuple((group, frozenset(field.number for field in group)) for group in plan.groups)
+        self.shown = {field.name: _shown(field) for field in plan.fields}
+        self.headings = {field.name: _ON_CONFLICT["field"](field.name) for field in plan.fields}
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
@@ -84,23 +88,18 @@ class _Tally:
         self.all_equal = 0
         self._compared, self._equal = [0] * len(ranked), [0] * len(ranked)
 
-    def compare(self, form: Callable[[Any], object], said: Sequence[tuple[int, Any]], chosen: int) -> int | None:
+    def compare(self, differ: Callable[[int, int], bool], said: Sequence[tuple[int, bytes]], chosen: int) -> int | None:
         """Counts one field and gives the first statement that differs from what is shown, if any.
 
         `said` are the statements that state the field, at least two, by rank; nothing is counted where one platform alone
-        states it. Equal as written is equal; only what differs needs its comparable form.
+        states it. Equal as written is equal; only what is written in another way is asked whether it does `differ`.
         """
         is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
         is_counted = self._platform_count == len(self._platforms) or len({self._platforms[i] for i, _ in said}) > 1
         shown = said[0][1]
-        shown_form = None
         rival = None
-        for i, value in said:
-            is_equal = is_shown and (i == chosen or value == shown)
-            if not is_equal and is_shown:
-                if shown_form is None:
-                    shown_form = form(shown)
-                is_equal = form(value) == shown_form
+        for i, written in said:
+            is_equal = is_shown and (i == chosen or written == shown or not differ(i, chosen))
             if not is_equal and rival is None:
                 rival = i
             if is_counted:
@@ -178,71 +177,76 @@ class Chooser:
     def unite(
         self,
         plan: RecordPlan,
-        record: Any,
         ranked: Sequence[Statement],
         ranks: Sequence[Rank],
         agreement: Mapping[str, Agreement],
-    ) -> None:
-        """Fills `record`, a copy of the first-ranked statement's, from the others and notes conflicts on its envelope.
+    ) -> United:
+        """Gives the first-ranked statement's content filled from the others, and where they contradict each other.
 
         `agreement` is counted up for every field that at least two platforms state.
         """
         kind = self._types[plan.records_field]
-        stated = [dict(s.record.ListFields()) for s in ranked]
+        stated = [split_fields(statement.content) for statement in ranked]
+        united = dict(stated[0])
+        conflicts: list[bytes] = []
         count = len(stated)
         tally = _Tally(ranked)
-        for group in kind.groups:
-            if len(group.fields) == 1:  # most fields: all state it, and alike, or nobody does
-                ((descriptor, field),) = group.fields
-                values = [fields.get(descriptor) for fields in stated]
-                shown = values[0]
-                if values.count(shown) == count:
-                    tally.all_equal += shown is not None and field.is_comparable
+        for group, numbers in kind.groups:
+            if len(group) == 1:  # most fields: all state it, and alike, or nobody does
+                field = group[0]
+                number = field.number
+                written = [fields.get(number) for fields in stated]
+                if written.count(written[0]) == count:
+                    tally.all_equal += written[0] is not None and field.is_comparable
                     continue
-            chosen = next((i for i, fields in enumerate(stated) if not group.descriptors.isdisjoint(fields)), None)
+            chosen = next((i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields)), None)
             if chosen is None:
                 continue
-            for descriptor, field in group.fields:
-                said = [(i, fields[descriptor]) for i, fields in enumerate(stated) if descriptor in fields]
+            for field in group:
+                number = field.number
+                said = [(i, fields[number]) for i, fields in enumerate(stated) if number in fields]
                 if not said:
                     continue
-                if chosen > 0 and said[0][0] == chosen:
-                    _copy(field, said[0][1], record)
+                if said[0][0] == chosen:
+                    united[number] = said[0][1]
                 if len(said) > 1 and field.is_comparable:
-                    rival = tally.compare(kind.forms[field.name], said, chosen)
+                    rival = tally.compare(_differing(kind.forms[field.name], field.name, ranked), said, chosen)
                     if rival is not None:
                         rule = _rule(plan, ranks[chosen], ranks[rival])
-                        self._note(kind, field, record, ranked, rule, said, chosen)
+                        conflicts.append(_conflict(kind, field.name, rule, ranked, [i for i, _ in said], chosen))
         tally.add_to(agreement)
-
-    def _note(
-        self,
-        kind: _TypeChooser,
-        field: FieldPlan,
-        record: Any,
-        ranked: Sequence[Statement],
-        rule: envelope_pb2.ChoiceRule.ValueType,
-        said: Sequence[tuple[int, Any]],
-        chosen: int,
-    ) -> None:
-        conflict = record.envelope.conflicts.add(
-            field=field.name, rule=rule, chosen_platform=ranked[chosen].platform.id
-        )
-        fill = kind.fillers[field.name]
-        values = conflict.values
-        for i, stated in said:
-            value = values.add()
-            value.platform = ranked[i].platform.id
-            fill(value.value, stated)
+        content = b"".join([united[number] for number in sorted(united)])
+        return United(content, b"".join(conflicts), len(conflicts))
 
 
-def _copy(field: FieldPlan, value: Any, record: Message) -> None:
-    if field.is_repeated:
-        getattr(record, field.name).extend(value)
-    elif field.is_message:
-        getattr(record, field.name).CopyFrom(value)
-    else:
-        setattr(record, field.name, value)
+def _differing(form: Callable[[Any], object], name: str, ranked: Sequence[Statement]) -> Callable[[int, int], bool]:
+    """Gives whether two of the statements mean different things in a field that they write differently."""
+
+    def differ(one: int, other: int) -> bool:
+        return form(getattr(ranked[one].record, name)) != form(getattr(ranked[other].record, name))
+
+    return differ
+
+
+def _conflict(
+    kind: _TypeChooser,
+    name: str,
+    rule: envelope_pb2.ChoiceRule.ValueType,
+    ranked: Sequence[Statement],
+    said: Sequence[int],
+    chosen: int,
+) -> bytes:
+    """Gives one field's conflict, on the wire; `said` are the places of the statements that state it, by rank."""
+    shown = kind.shown[name]
+    values = [
+        _VALUE_OF(_PLATFORM(ranked[i].platform.id) + _VALUE(shown(getattr(ranked[i].record, name)))) for i in said
+    ]
+    return _CONFLICT(
+        kind.headings[name]
+        + _ON_CONFLICT["rule"](rule)
+        + _ON_CONFLICT["chosen_platform"](ranked[chosen].platform.id)
+        + b"".join(values)
+    )
 
 
 def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRule.ValueType:
@@ -250,34 +254,20 @@ def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRul
     return _DECIDED_BY[place] or _AUTHORITY_RULES[plan.options.authority_rule]
 
 
-def _filler(field: FieldPlan) -> Callable[[envelope_pb2.FieldValue, Any], None]:
+def _shown(field: FieldPlan) -> Callable[[Any], bytes]:
     """Gives what writes a value of this field as a conflict shows it; enum values by name, lists joined by commas."""
     names = field.enum_names
+    text, number, flag, money, day = (_ON_VALUE[kind] for kind in ("text", "number", "flag", "money", "date"))
 
-    def text_of_list(target: envelope_pb2.FieldValue, value: Any) -> None:
-        target.text = ",".join(sorted(names.get(v, str(v)) if names else str(v) for v in value))
-
-    def authority(target: envelope_pb2.FieldValue, value: Any) -> None:
-        target.text = value.name or value.code
-
-    def message(target: envelope_pb2.FieldValue, value: Any) -> None:
-        if isinstance(value, value_pb2.Money):
-            target.money.CopyFrom(value)
-        else:
-            target.date.CopyFrom(value)
-
-    def scalar(target: envelope_pb2.FieldValue, value: Any) -> None:
-        if names is not None:
-            target.text = names.get(value, str(value))
-        elif isinstance(value, bool):
-            target.flag = value
-        elif isinstance(value, int):
-            target.number = value
-        else:
-            target.text = value
+    def scalar(value: Any) -> bytes:
+        if isinstance(value, bool):
+            return flag(value)
+        return number(value) if isinstance(value, int) else text(value)
 
     if field.is_repeated:
-        return text_of_list
+        return lambda values: text(",".join(sorted(names.get(v, str(v)) if names else str(v) for v in values)))
     if field.is_authority:
-        return authority
-    return message if field.is_message else scalar
+        return lambda authority: text(authority.name or authority.code)
+    if field.is_message:
+        return lambda value: (money if isinstance(value, value_pb2.Money) else day)(value)
+    return scalar if names is None else lambda value: text(names.get(value, str(value)))

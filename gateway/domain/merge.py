@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,21 +21,30 @@ from gateway._pb.xinyidai.catalogue.v1 import (
     view_pb2,
 )
 from gateway.domain import coverage as cover
-from gateway.domain.answer import HEARD, OUTCOME_RANK, category_entry
 from gateway.domain.catalogue import SCHEMA_VERSION, Catalogue
 from gateway.domain.choose import Chooser
 from gateway.domain.consent import Permit
 from gateway.domain.crosswalk import Crosswalk
-from gateway.domain.dates import days_before, first_day, proto_date
+from gateway.domain.dates import first_day, proto_date
 from gateway.domain.divisions import DivisionTable
+from gateway.domain.hearing import joined, platform_entry
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable
 from gateway.domain.query import CreditQuery
 from gateway.domain.resolve import Resolver, Shown, StaleCopy
 from gateway.domain.series import totals
 from gateway.domain.statement import AuthorityIds, Reading, Statement, sm3
+from gateway.domain.wire import delimited, encoder
 
-_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+_NONE: Final[Mapping[int, int]] = MappingProxyType({})
+_VIEW: Final = {name: encoder(f) for name, f in view_pb2.CreditView.DESCRIPTOR.fields_by_name.items()}
+_HOME: Final = _VIEW["home_province"]
+_TOTALS: Final = _VIEW["totals"]
+_CONFLICTS: Final = _VIEW["conflict_count"]
+_COMPLETENESS: Final = _VIEW["completeness_bp"]
+_RECORDS: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["records"])
+_QUERY: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["query"])
+_USCC: Final = encoder(view_pb2.QueryScope.DESCRIPTOR.fields_by_name["uscc"])
 _GONE: Final = frozenset(
     {registration_pb2.REGISTRATION_STATUS_MOVED_OUT, registration_pb2.REGISTRATION_STATUS_DEREGISTERED}
 )
@@ -72,13 +82,12 @@ class Merger:
         permitted = frozenset(permit.categories)
         state = self._state(readings, permitted)
         home = self.home_province(state.get("registrations", ()), query)
-        view = view_pb2.CreditView(
-            query=query.scope(),
-            permit=permit.scope(),
-            as_of=proto_date(as_of),
-            home_province=home or "",
-            schema_version=SCHEMA_VERSION,
-        )
+        fields = [
+            _frame(query.purpose, query.categories, query.platforms, permit.kind, permit.categories, as_of),
+            _QUERY(_USCC(query.uscc.value)),
+        ]
+        if home:
+            fields.append(_HOME(home))
         shown = Shown()
         publication = self._publication.on(as_of)
         for plan in self._catalogue.plans:
@@ -86,10 +95,12 @@ class Merger:
             if statements:
                 records = self._resolver.resolve(plan, statements, query.uscc.value, home, publication, shown)
                 if plan.is_series:
-                    view.totals.extend(totals(plan, records, self._divisions, as_of))
-        view.records.MergeFromString(b"".join(shown.entries))
-        view.conflict_count = shown.conflicts
-        self._tell_standing(view, readings, query, permitted, shown, as_of)
+                    fields.append(_TOTALS(totals(plan, records, self._divisions, as_of)))
+        fields.append(_RECORDS(b"".join(shown.entries)))
+        if shown.conflicts:
+            fields.append(_CONFLICTS(shown.conflicts))
+        fields.append(self._standing(readings, query, permitted, shown, as_of))
+        view = view_pb2.CreditView.FromString(b"".join(fields))
         view.view_id = view_id(view)
         return Merged(view, tuple(shown.stale))
 
@@ -119,68 +130,50 @@ class Merger:
             return str(best[2])
         return self._divisions.province_of(query.uscc.division)
 
-    def _tell_standing(
+    def _standing(
         self,
-        view: view_pb2.CreditView,
         readings: Sequence[Reading],
         query: CreditQuery,
         permitted: frozenset[int],
         shown: Shown,
         as_of: date,
-    ) -> None:
-        said = joined(reading.answer.said for reading in readings)
+    ) -> bytes:
+        """Gives how each platform answered and how far each category is known, as fields of the view on the wire."""
+        said = joined([reading.answer.said for reading in readings])
         by_category: dict[int, dict[str, cover.CategoryStanding]] = {c: {} for c in query.categories}
+        fields: list[bytes] = []
         heard = covered = 0
         for platform_id in query.platforms:
             platform = self._platforms[platform_id]
             answer = said.get(platform_id)
-            by_number: dict[int, view_pb2.CategoryAnswer] = (
-                {c.category: c for c in answer.categories} if answer is not None else {}
+            stated: dict[int, view_pb2.CategoryAnswer] = (
+                {} if answer is None else {said_of.category: said_of for said_of in answer.categories}
             )
+            counts = shown.by_platform.get(platform_id, _NONE)
             standings: dict[int, cover.CategoryStanding] = {}
             for category in query.categories:
                 standing = cover.category_standing(
-                    platform,
-                    category,
-                    answer,
-                    by_number.get(category),
-                    category in permitted,
-                    shown.by_category.get(category, _NONE).get(platform_id, 0),
+                    platform, category, answer, stated.get(category), category in permitted, counts.get(category, 0)
                 )
                 by_category[category][platform_id] = standings[category] = standing
-            entry = view.answers.add()
-            entry.platform = platform_id
-            covered_here, heard_here = _fill_answer(entry, platform, answer, standings, shown, as_of)
-            covered += covered_here
-            heard += heard_here
+            entry = platform_entry(platform, answer, standings, counts, shown.agreement.get(platform_id), as_of)
+            fields.append(entry.encoded)
+            covered += entry.covered
+            heard += entry.heard
         completeness = cover.basis_points(heard, covered)
         if completeness is not None:
-            view.completeness_bp = completeness
-        coverage = [
-            cover.coverage_of(
-                category,
-                standings,
-                self._platforms,
-                record_count=shown.record_count.get(category, 0),
-                duplicates=shown.duplicates.get(category, 0),
+            fields.append(_COMPLETENESS(completeness))
+        for category, standings_of_category in by_category.items():
+            fields.append(
+                cover.coverage_of(
+                    category,
+                    standings_of_category,
+                    self._platforms,
+                    record_count=shown.record_count.get(category, 0),
+                    duplicates=shown.duplicates.get(category, 0),
+                )
             )
-            for category, standings in by_category.items()
-        ]
-        view.MergeFromString(b"".join(coverage))
-
-
-def joined(answers: Iterable[view_pb2.Answer]) -> dict[str, view_pb2.Answer]:
-    """Joins several answers of one platform by the fixed order of outcomes, then newest as-of, then digest."""
-    best: dict[str, tuple[Any, view_pb2.Answer]] = {}
-    for answer in answers:
-        order = (OUTCOME_RANK[answer.outcome], -answer.as_of.seconds, -answer.as_of.nanos)
-        held = best.get(answer.platform)
-        if held is None or order < held[0]:
-            best[answer.platform] = (order, answer)
-        elif order == held[0] and answer is not held[1]:
-            first = min(held[1], answer, key=lambda a: a.SerializeToString(deterministic=True))
-            best[answer.platform] = (order, first)
-    return {platform: answer for platform, (_, answer) in best.items()}
+        return b"".join(fields)
 
 
 def view_id(view: view_pb2.CreditView) -> str:
@@ -193,41 +186,19 @@ def view_id(view: view_pb2.CreditView) -> str:
     return sm3(bare.SerializeToString(deterministic=True)).hex()
 
 
-def _fill_answer(
-    answer: view_pb2.PlatformAnswer,
-    platform: Platform,
-    said: view_pb2.Answer | None,
-    standings: Mapping[int, cover.CategoryStanding],
-    shown: Shown,
+@lru_cache(maxsize=1024)
+def _frame(
+    purpose: int,
+    categories: tuple[int, ...],
+    platforms: tuple[str, ...],
+    permit: str,
+    permitted: tuple[int, ...],
     as_of: date,
-) -> tuple[int, int]:
-    """Fills a platform's entry of the view and gives how many categories it covers, and on how many it was heard."""
-    if said is None:
-        answer.outcome, answer.reason = view_pb2.OUTCOME_SKIPPED, "no_answer_yet"
-    else:
-        answer.outcome = cover.platform_outcome(said, standings.values())
-        if said.reason:
-            answer.reason = said.reason
-        if said.drifts:
-            answer.drifts.extend(said.drifts)
-        if said.outcome in HEARD and said.HasField("as_of"):
-            answer.as_of.CopyFrom(said.as_of)
-            days = days_before(said.as_of.seconds, as_of)
-            answer.age_days, answer.is_as_of_in_future = max(days, 0), days < 0
-    covered = heard = 0
-    entries = []
-    for category, standing in standings.items():
-        count = shown.by_category.get(category, _NONE).get(platform.id, 0)
-        coverage = platform.coverage.get(category)
-        years = coverage.missing_years if coverage is not None else ()
-        entries.append(category_entry(category, standing.outcome, standing.reason, count, standing.as_of, years))
-        if standing.is_covered:
-            covered += 1
-            heard += standing.outcome in HEARD
-    answer.MergeFromString(b"".join(entries))
-    if covered:
-        answer.completeness_bp = heard * 10_000 // covered
-    agreement = shown.agreement.get(platform.id)
-    if agreement is not None and agreement.comparable:
-        answer.agreement_bp = agreement.equal * 10_000 // agreement.comparable
-    return covered, heard
+) -> bytes:
+    """Gives what many views have in common: the scopes of query and permit, but for the code; the date; the schema."""
+    return view_pb2.CreditView(
+        query=view_pb2.QueryScope(purpose=purpose, categories=categories, platforms=platforms),  # type: ignore[arg-type]
+        permit=view_pb2.PermitScope(kind=permit, categories=permitted),  # type: ignore[arg-type]
+        as_of=proto_date(as_of),
+        schema_version=SCHEMA_VERSION,
+    ).SerializeToString()

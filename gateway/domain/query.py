@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.identifiers import Uscc
 
 
@@ -34,12 +33,3 @@ class CreditQuery:
     is_all_or_nothing: bool = False
     is_stale_acceptable: bool = False
     is_batch: bool = field(default=False, repr=False)  # how it was sent, not what was asked
-
-    def scope(self) -> view_pb2.QueryScope:
-        """Gives the part of the query that shapes the view."""
-        return view_pb2.QueryScope(
-            uscc=self.uscc.value,
-            purpose=self.purpose,  # type: ignore[arg-type]  # enums are ints at run time
-            categories=self.categories,  # type: ignore[arg-type]
-            platforms=self.platforms,
-        )

@@ -26,12 +26,12 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
     RecordStatus,
 )
 from gateway.domain.catalogue import RecordPlan
-from gateway.domain.choose import Agreement, Chooser
+from gateway.domain.choose import Agreement, Chooser, United
 from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, proto_grade
 from gateway.domain.publication import Publication, event_day
 from gateway.domain.standing import HIDDEN, has_run_out, shown_status, stated_status
 from gateway.domain.statement import STRONG, WEAK, Key, Statement, group_by_key
-from gateway.domain.wire import delimited, encoder, take_delimited
+from gateway.domain.wire import delimited, encoder
 
 _encode_key = msgspec.msgpack.Encoder().encode
 _BY_RECORD_KEY: Final = itemgetter(0)
@@ -65,11 +65,11 @@ class StaleCopy:
 class Shown:
     """What the resolution of all types counts while it fills the view; `entries` are its records, on the wire.
 
-    `by_category` counts the shown records that each platform stated, `record_count` the records, by category.
+    `by_platform` counts the shown records that each platform stated, and `record_count` the records, both by category.
     """
 
     entries: list[bytes] = field(default_factory=list)
-    by_category: dict[int, dict[str, int]] = field(default_factory=dict)
+    by_platform: dict[str, dict[int, int]] = field(default_factory=dict)
     record_count: dict[int, int] = field(default_factory=dict)
     agreement: dict[str, Agreement] = field(default_factory=lambda: defaultdict(Agreement))
     stale: list[StaleCopy] = field(default_factory=list)
@@ -159,7 +159,8 @@ class Resolver:
                 linked.append(_Entry(key, record, record_key, envelope, content))
             else:
                 shown.entries.append(entry(_ENVELOPE(envelope) + content))
-        shown.by_category[category] = counts
+        for platform_id, shown_here in counts.items():
+            shown.by_platform.setdefault(platform_id, {})[category] = shown_here
         shown.record_count[category] = len(records)
         if has_weak:
             shown.duplicates[category] = _link_duplicates(plan, linked)
@@ -179,22 +180,18 @@ class Resolver:
                 envelope = b"".join([s.provenance for s in ranked]) + more
                 status = status or RECORD_STATUS_VALID
                 return _Resolved(ranked, first.record, envelope, content, status, (), agreement, 0)
-        record = plan.message()
-        record.CopyFrom(first.record)
-        if not are_alike:
-            self._chooser.unite(plan, record, ranked, ranks, agreement)
-        united = record.envelope
-        united.ClearField("provenances")
-        for statement in ranked[1:]:
-            if statement.more:
-                _unite_envelopes(united, statement.record.envelope)
+        content, conflicts, conflict_count = (
+            United(content, b"", 0) if are_alike else self._chooser.unite(plan, ranked, ranks, agreement)
+        )
         status, stale = stated_status(plan, ranked, sum([rank[0] == 0 for rank in ranks]))
         if status not in HIDDEN and plan.is_adverse:
-            _note_status_conflict(united, ranked)
-        raw = record.SerializeToString(deterministic=True)
-        start, end = take_delimited(raw, 0)  # the envelope, as field 1 first
-        envelope = b"".join([s.provenance for s in ranked]) + raw[start:end]
-        return _Resolved(ranked, record, envelope, raw[end:], status, stale, agreement, len(united.conflicts))
+            withdrawal = _status_conflict(ranked)
+            conflicts += withdrawal
+            conflict_count += bool(withdrawal)
+        more = more if all(not s.more for s in ranked[1:]) else _united_envelopes(ranked)
+        envelope = b"".join([s.provenance for s in ranked]) + more + conflicts
+        record = plan.message.FromString(_ENVELOPE(envelope) + content)
+        return _Resolved(ranked, record, envelope, content, status, stale, agreement, conflict_count)
 
     def _grade(self, record: Any) -> bytes:
         """Gives the canonical grade as fields of an evaluation on the wire."""
@@ -222,34 +219,39 @@ def _record_key(uscc: str, category: int, key: Key) -> bytes:
     return sha256(_encode_key((uscc, category, key))).digest()[:16]
 
 
-def _unite_envelopes(envelope: Any, other: Any) -> None:
-    """Adds to a record's envelope what another copy says beyond its status: drifts, and a publication unknown so far."""
-    if other.drifts:
-        envelope.drifts.extend(other.drifts)
-    if not (envelope.HasField("publish_end") or envelope.publish_is_indefinite):
-        envelope.publish_is_indefinite = other.publish_is_indefinite
-        for name in ("publish_start", "publish_end"):
-            if other.HasField(name):
-                getattr(envelope, name).CopyFrom(getattr(other, name))
+def _united_envelopes(ranked: Sequence[Statement]) -> bytes:
+    """Gives what statements say on their envelopes beside provenance: the first's, all drifts, and any known publication."""
+    united = envelope_pb2.RecordEnvelope.FromString(ranked[0].more)
+    for statement in ranked[1:]:
+        if not statement.more:
+            continue
+        other = statement.record.envelope
+        united.drifts.extend(other.drifts)
+        if not (united.HasField("publish_end") or united.publish_is_indefinite):
+            united.publish_is_indefinite = other.publish_is_indefinite
+            for name in ("publish_start", "publish_end"):
+                if other.HasField(name):
+                    getattr(united, name).CopyFrom(getattr(other, name))
+    return united.SerializeToString(deterministic=True)
 
 
-def _note_status_conflict(envelope: Any, ranked: Sequence[Statement]) -> None:
-    """Marks a record that some platform calls repaired or revoked while its recogniser does not."""
-    withdrawn = [s for s in ranked if s.status in HIDDEN]
-    if not withdrawn:
-        return
+def _status_conflict(ranked: Sequence[Statement]) -> bytes:
+    """Gives the conflict, on the wire, of a record that some platform calls withdrawn while its recogniser does not."""
+    if not any(s.status in HIDDEN for s in ranked):
+        return b""
     keeper = next(s for s in ranked if s.status not in HIDDEN)
-    conflict = envelope.conflicts.add(
+    conflict = envelope_pb2.Conflict(
         field="envelope.status",
         rule=envelope_pb2.CHOICE_RULE_RECOGNISER_PROVINCE,
         chosen_platform=keeper.platform.id,
     )
     for statement in [keeper, *(s for s in ranked if s is not keeper)]:
-        status = statement.status or envelope_pb2.RECORD_STATUS_VALID
+        status = statement.status or RECORD_STATUS_VALID
         conflict.values.add(
             platform=statement.platform.id,
-            value=envelope_pb2.FieldValue(text=envelope_pb2.RecordStatus.Name(status)),
+            value=envelope_pb2.FieldValue(text=RecordStatus.Name(status)),
         )
+    return _ON_ENVELOPE["conflicts"]([conflict])
 
 
 def _link_duplicates(plan: RecordPlan, entries: list[_Entry]) -> int:

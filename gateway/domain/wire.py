@@ -112,3 +112,40 @@ def take_delimited(raw: bytes, place: int) -> tuple[int, int]:
         return place + 2, place + 2 + length
     length, start = take_varint(raw, place + 1)
     return start, start + length
+
+
+def split_fields(raw: bytes) -> dict[int, bytes]:
+    """Parts a message's well-formed bytes into its fields by number, each with its tag; repeated ones stay together.
+
+    Two messages of one type, both serialised deterministically, state the same in a field where its bytes are alike.
+    """
+    fields: dict[int, bytes] = {}
+    place, end = 0, len(raw)
+    while place < end:
+        start = place
+        tag = raw[place]
+        if tag < 0x80:
+            place += 1
+        else:
+            tag, place = take_varint(raw, place)
+        wire_type = tag & 7
+        if wire_type == _DELIMITED:
+            length = raw[place]
+            if length < 0x80:
+                place += 1
+            else:
+                length, place = take_varint(raw, place)
+            place += length
+        elif wire_type == _VARINT:
+            while raw[place] >= 0x80:
+                place += 1
+            place += 1
+        else:
+            place += _FIXED[wire_type]
+        number = tag >> 3
+        field = raw[start:place]
+        fields[number] = fields[number] + field if number in fields else field
+    return fields
+
+
+_FIXED: Final = {1: 8, 5: 4}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, fiscal_pb2, value_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_DISPUTED, RECORD_STATUS_VALID
 from gateway._pb.xinyidai.catalogue.v1.evaluation_pb2 import CANONICAL_GRADE_ATTENTION
-from gateway.domain.wire import delimited, encoder, take_delimited, take_varint, varint
+from gateway.domain.wire import delimited, encoder, split_fields, take_delimited, take_varint, varint
+from tests.domain.worlds import world
 
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 _SHORT_AND_LONG = (
@@ -83,3 +84,24 @@ def test_a_later_copy_of_a_message_adds_to_and_overrides_an_earlier_one() -> Non
     assert record.envelope == envelope_pb2.RecordEnvelope(
         status=RECORD_STATUS_DISPUTED, status_raw="0", record_key=b"k"
     )
+
+
+@given(st.integers(0, 10_000))
+def test_records_part_into_their_fields_and_back(seed: int) -> None:
+    for answer in world(seed):
+        for _, records in answer.said.records.ListFields():
+            for record in records:
+                raw = record.SerializeToString(deterministic=True)
+
+                fields = split_fields(raw)
+
+                assert b"".join(fields.values()) == raw
+                assert list(fields) == [descriptor.number for descriptor, _ in record.ListFields()]
+                for descriptor, value in record.ListFields():
+                    assert getattr(type(record).FromString(fields[descriptor.number]), descriptor.name) == value
+
+
+def test_fixed_width_fields_and_large_numbers_part_too() -> None:
+    raw = b"\x09" + bytes(8) + b"\x15" + bytes(4) + b"\x82\x01\x02ab" + b"\x80\x01\xff\x01" + b"\x82\x01\x00"
+
+    assert split_fields(raw) == {1: raw[:9], 2: raw[9:14], 16: raw[14:]}
