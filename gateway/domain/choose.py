@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Statement
-from gateway.domain.wire import delimited, encoder, split_fields
+from gateway.domain.wire import delimited, encoder, split_fields, varint
 
 Rank = tuple[int, int, int, int, str, bytes]
 _RANK: Final = itemgetter(0)
 
-_ON_CONFLICT: Final = {name: encoder(f) for name, f in envelope_pb2.Conflict.DESCRIPTOR.fields_by_name.items()}
 _ON_VALUE: Final = {name: encoder(f) for name, f in envelope_pb2.FieldValue.DESCRIPTOR.fields_by_name.items()}
 _CONFLICT: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["conflicts"])
 _VALUE_OF: Final = delimited(envelope_pb2.Conflict.DESCRIPTOR.fields_by_name["values"])
@@ -65,8 +68,9 @@ class _TypeChooser:
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.groups = tuple((group, frozenset(field.number for field in group)) for group in plan.groups)
-        self.shown = {field.name: _shown(field) for field in plan.fields}
-        self.headings = {field.name: _ON_CONFLICT["field"](field.name) for field in plan.fields}
+        by_name = plan.message.DESCRIPTOR.fields_by_name
+        self.shown = {field.name: _shown(field, by_name[field.name]) for field in plan.fields}
+        self.exact = frozenset(field.name for field in plan.fields if _is_exact(field))
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
         }
@@ -88,18 +92,20 @@ class _Tally:
         self.all_equal = 0
         self._compared, self._equal = [0] * len(ranked), [0] * len(ranked)
 
-    def compare(self, differ: Callable[[int, int], bool], said: Sequence[tuple[int, bytes]], chosen: int) -> int | None:
+    def compare(
+        self, differ: Callable[[int, int], bool] | None, said: Sequence[tuple[int, bytes]], chosen: int
+    ) -> int | None:
         """Counts one field and gives the first statement that differs from what is shown, if any.
 
         `said` are the statements that state the field, at least two, by rank; nothing is counted where one platform alone
-        states it. Equal as written is equal; only what is written in another way is asked whether it does `differ`.
+        states it. Equal as written is equal; what is written in another way differs, unless `differ` says it does not.
         """
         is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
         is_counted = self._platform_count == len(self._platforms) or len({self._platforms[i] for i, _ in said}) > 1
         shown = said[0][1]
         rival = None
         for i, written in said:
-            is_equal = is_shown and (i == chosen or written == shown or not differ(i, chosen))
+            is_equal = is_shown and (written == shown or (differ is not None and not differ(i, chosen)))
             if not is_equal and rival is None:
                 rival = i
             if is_counted:
@@ -210,10 +216,12 @@ class Chooser:
                 if said[0][0] == chosen:
                     united[number] = said[0][1]
                 if len(said) > 1 and field.is_comparable:
-                    rival = tally.compare(_differing(kind.forms[field.name], field.name, ranked), said, chosen)
+                    name = field.name
+                    differ = None if name in kind.exact else _differing(kind.forms[name], name, ranked)
+                    rival = tally.compare(differ, said, chosen)
                     if rival is not None:
-                        rule = _rule(plan, ranks[chosen], ranks[rival])
-                        conflicts.append(_conflict(kind, field.name, rule, ranked, [i for i, _ in said], chosen))
+                        heading = _heading(name, _rule(plan, ranks[chosen], ranks[rival]), ranked[chosen].platform.id)
+                        conflicts.append(_conflict(heading, kind.shown[name], ranked, said))
         tally.add_to(agreement)
         content = b"".join([united[number] for number in sorted(united)])
         return United(content, b"".join(conflicts), len(conflicts))
@@ -228,25 +236,24 @@ def _differing(form: Callable[[Any], object], name: str, ranked: Sequence[Statem
     return differ
 
 
-def _conflict(
-    kind: _TypeChooser,
-    name: str,
-    rule: envelope_pb2.ChoiceRule.ValueType,
-    ranked: Sequence[Statement],
-    said: Sequence[int],
-    chosen: int,
-) -> bytes:
-    """Gives one field's conflict, on the wire; `said` are the places of the statements that state it, by rank."""
-    shown = kind.shown[name]
+@lru_cache(maxsize=4096)
+def _heading(name: str, rule: envelope_pb2.ChoiceRule.ValueType, chosen_platform: str) -> bytes:
+    """Gives a conflict on the wire up to its values."""
+    conflict = envelope_pb2.Conflict(field=name, rule=rule, chosen_platform=chosen_platform)
+    return conflict.SerializeToString(deterministic=True)
+
+
+def _conflict(heading: bytes, shown: _Shown, ranked: Sequence[Statement], said: Sequence[tuple[int, bytes]]) -> bytes:
+    """Gives one field's conflict on the wire; `said` are the places of the statements that state it, and what they wrote."""
     values = [
-        _VALUE_OF(_PLATFORM(ranked[i].platform.id) + _VALUE(shown(getattr(ranked[i].record, name)))) for i in said
+        _VALUE_OF(_platform(ranked[i].platform.id) + _VALUE(shown(ranked[i].record, written))) for i, written in said
     ]
-    return _CONFLICT(
-        kind.headings[name]
-        + _ON_CONFLICT["rule"](rule)
-        + _ON_CONFLICT["chosen_platform"](ranked[chosen].platform.id)
-        + b"".join(values)
-    )
+    return _CONFLICT(heading + b"".join(values))
+
+
+@lru_cache(maxsize=1024)
+def _platform(platform_id: str) -> bytes:
+    return _PLATFORM(platform_id)
 
 
 def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRule.ValueType:
@@ -254,20 +261,43 @@ def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRul
     return _DECIDED_BY[place] or _AUTHORITY_RULES[plan.options.authority_rule]
 
 
-def _shown(field: FieldPlan) -> Callable[[Any], bytes]:
-    """Gives what writes a value of this field as a conflict shows it; enum values by name, lists joined by commas."""
-    names = field.enum_names
-    text, number, flag, money, day = (_ON_VALUE[kind] for kind in ("text", "number", "flag", "money", "date"))
+_SHOWN_AS: Final[Mapping[Any, str]] = {
+    FieldDescriptor.TYPE_STRING: "text",
+    FieldDescriptor.TYPE_BOOL: "flag",
+    value_pb2.Money.DESCRIPTOR.name: "money",
+    Date.DESCRIPTOR.name: "date",
+}
+_EMPTY: Final[Mapping[str, Any]] = {"text": "", "number": 0, "flag": False, "money": value_pb2.Money(), "date": Date()}
+_Shown = Callable[[Any, bytes], bytes]
+"""Gives how a conflict shows a field, as a `FieldValue` on the wire, from the record and the field's bytes in it."""
 
-    def scalar(value: Any) -> bytes:
-        if isinstance(value, bool):
-            return flag(value)
-        return number(value) if isinstance(value, int) else text(value)
 
+def _is_exact(field: FieldPlan) -> bool:
+    """Whether whatever is written differently in this field means something else."""
+    return not (field.is_repeated or field.is_authority or field.options.key_form)
+
+
+def _shown(field: FieldPlan, descriptor: FieldDescriptor) -> _Shown:
+    """Gives how a conflict shows this field; enum values by name, lists joined by commas."""
+    name, names, text = field.name, field.enum_names, _ON_VALUE["text"]
     if field.is_repeated:
-        return lambda values: text(",".join(sorted(names.get(v, str(v)) if names else str(v) for v in values)))
+
+        def listed(record: Any, written: bytes) -> bytes:
+            values = getattr(record, name)
+            return text(",".join(sorted(names.get(v, str(v)) if names else str(v) for v in values)))
+
+        return listed
     if field.is_authority:
-        return lambda authority: text(authority.name or authority.code)
-    if field.is_message:
-        return lambda value: (money if isinstance(value, value_pb2.Money) else day)(value)
-    return scalar if names is None else lambda value: text(names.get(value, str(value)))
+
+        def authority(record: Any, written: bytes) -> bytes:
+            stated = getattr(record, name)
+            return text(stated.name or stated.code)
+
+        return authority
+    if names is not None:
+        return lambda record, written: text(names.get(getattr(record, name), str(getattr(record, name))))
+    # A text, number, claim, amount or date is written alike in both: all but the tag can stay.
+    kind = descriptor.message_type.name if descriptor.message_type is not None else descriptor.type
+    shown_as = _SHOWN_AS.get(kind, "number")
+    tag, own_tag_size = _ON_VALUE[shown_as](_EMPTY[shown_as])[:1], len(varint(field.number << 3))
+    return lambda record, written: tag + written[own_tag_size:]
