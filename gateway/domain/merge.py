@@ -39,6 +39,7 @@ from gateway.domain.wire import delimited, encoder
 _NONE: Final[Mapping[int, int]] = MappingProxyType({})
 _VIEW: Final = {name: encoder(f) for name, f in view_pb2.CreditView.DESCRIPTOR.fields_by_name.items()}
 _HOME: Final = _VIEW["home_province"]
+_PERMIT: Final = _VIEW["permit"]
 _TOTALS: Final = _VIEW["totals"]
 _CONFLICTS: Final = _VIEW["conflict_count"]
 _COMPLETENESS: Final = _VIEW["completeness_bp"]
@@ -83,8 +84,9 @@ class Merger:
         state = self._state(readings, permitted)
         home = self.home_province(state.get("registrations", ()), query)
         fields = [
-            _frame(query.purpose, query.categories, query.platforms, permit.kind, permit.categories, as_of),
+            _frame(query.purpose, query.categories, query.platforms, as_of),
             _QUERY(_USCC(query.uscc.value)),
+            _PERMIT(permit.scope()),
         ]
         if home:
             fields.append(_HOME(home))
@@ -187,18 +189,10 @@ def view_id(view: view_pb2.CreditView) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _frame(
-    purpose: int,
-    categories: tuple[int, ...],
-    platforms: tuple[str, ...],
-    permit: str,
-    permitted: tuple[int, ...],
-    as_of: date,
-) -> bytes:
-    """Gives what many views have in common: the scopes of query and permit, but for the code; the date; the schema."""
+def _frame(purpose: int, categories: tuple[int, ...], platforms: tuple[str, ...], as_of: date) -> bytes:
+    """Gives what many views have in common: the scope of the query, but for the code; the date; the schema's version."""
     return view_pb2.CreditView(
         query=view_pb2.QueryScope(purpose=purpose, categories=categories, platforms=platforms),  # type: ignore[arg-type]
-        permit=view_pb2.PermitScope(kind=permit, categories=permitted),  # type: ignore[arg-type]
         as_of=proto_date(as_of),
         schema_version=SCHEMA_VERSION,
     ).SerializeToString()
