@@ -140,6 +140,7 @@ class Gateway:
         self.merger = merger
         self.health = health
         self.connectors = connectors
+        self.metrics = metrics
         self.admin_port: int | None = None
         """Where the admin port listens; None where it does not."""
         self._stage = Stage.STARTING
@@ -271,9 +272,11 @@ async def build_gateway(
                 lambda platform: HEALTH[health.verdict(platform)],
                 tracing,
                 metrics.error_sent,
+                metrics.unknown_fields_ignored,
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
+                most_response_bytes=limits.max_response_bytes,
                 admissions=Admissions(settings.gateway.admission.policy(), clock),
             ),
             PlatformService(

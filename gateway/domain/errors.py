@@ -7,6 +7,7 @@
     │   ├── DeadlineError            the deadline was past on arrival, or too short
     │   ├── PermissionRefusedError   nothing asked is permitted
     │   ├── RequestIdReusedError     one request id, two bodies
+    │   ├── ViewTooLargeError        the view does not fit into one message
     │   └── AdmissionError           the gateway is full or closing
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     UNKNOWN_PLATFORM = "UNKNOWN_PLATFORM"
     UNKNOWN_PURPOSE = "UNKNOWN_PURPOSE"
     QUORUM_TOO_LARGE = "QUORUM_TOO_LARGE"
+    VIEW_TOO_LARGE = "VIEW_TOO_LARGE"
     DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
     CANCELLED = "CANCELLED"
     NOT_PERMITTED = "NOT_PERMITTED"
@@ -98,6 +100,18 @@ class RequestIdReusedError(RequestError):
     """The request id was used with another body within its time."""
 
     reason = Reason.REQUEST_ID_REUSED
+
+
+class ViewTooLargeError(RequestError):
+    """The view is larger than a message may be, in bytes; a part of it can be asked for."""
+
+    reason = Reason.VIEW_TOO_LARGE
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"the view has {size:,} bytes, more than the {most:,} of one message here; "
+            "ask for fewer categories or platforms at a time"
+        )
 
 
 class AdmissionError(RequestError):

@@ -50,6 +50,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_queries_in_flight": (),
     "xinyidai_view_completeness_ratio": (),
     "xinyidai_errors": ("reason",),
+    "xinyidai_unknown_fields": (),
     "xinyidai_stale_copies": (),
     "xinyidai_trail_failures": (),
     "xinyidai_loop_lag_seconds": (),

@@ -152,15 +152,31 @@ async def test_C5_an_answer_over_the_clients_limit_harms_the_client_only(rig: Ri
     "C5",
     "an answer over the server's limit",
     "应答超过服务端上限",
-    "`RESOURCE_EXHAUSTED`, the server goes on 服务继续",
+    "`RESOURCE_EXHAUSTED`, it says to ask for less, the server goes on 提示缩小查询范围，服务继续",
 )
 async def test_C5_an_answer_over_the_servers_limit_is_refused_and_the_server_goes_on(tmp_path: Path) -> None:
     settings = quiet_settings()
     server = settings.gateway.server.model_copy(update={"max_response_bytes": 64})
     settings = replace(settings, gateway=settings.gateway.model_copy(update={"server": server}))
     async with callers_rig(tmp_path, settings) as rig, caller(rig.port) as connection:
-        for _ in range(2):
-            assert code(await connection.call(GET, body())) == StatusCode.RESOURCE_EXHAUSTED
+        for path in (GET, GET, STREAM):
+            heard = await connection.call(path, body())
+            assert code(heard) == StatusCode.RESOURCE_EXHAUSTED
+            assert "ask for fewer categories or platforms" in heard.fields["grpc-message"]
+
+
+@row("C5", "an item of a batch over the server's limit", "批次中某项超过服务端上限", "an error of that item 仅该项报错")
+async def test_C5_an_item_over_the_servers_limit_does_not_end_the_batch(tmp_path: Path) -> None:
+    settings = quiet_settings()
+    server = settings.gateway.server.model_copy(update={"max_response_bytes": 1_400})
+    settings = replace(settings, gateway=settings.gateway.model_copy(update={"server": server}))
+    items = [pb.BatchGetCreditViewsRequest(correlation_id=name, query=request().query) for name in ("one", "two")]
+    async with callers_rig(tmp_path, settings) as rig:
+        heard = [item async for item in rig.credit.BatchGetCreditViews(iter(items))]
+
+    assert sorted(item.correlation_id for item in heard) == ["one", "two"]
+    assert {item.error.code for item in heard} == {StatusCode.RESOURCE_EXHAUSTED.value[0]}
+    assert all("fewer categories or platforms" in item.error.message for item in heard)
 
 
 @pytest.mark.parametrize("path", [GET, STREAM, BATCH])
@@ -252,14 +268,15 @@ async def test_C8_an_unknown_purpose_or_category_is_refused_by_name(rig: Rig) ->
     assert fields == ["purpose", "categories[0]"]
 
 
-@row("C8", "a field nobody knows", "未知字段", "ignored, not counted 忽略，未计数")
-async def test_C8_an_unknown_field_is_ignored(rig: Rig) -> None:
+@row("C8", "a field nobody knows", "未知字段", "ignored and counted 忽略并计数")
+async def test_C8_an_unknown_field_is_ignored_and_counted(rig: Rig) -> None:
     unknown = b"\xf2\x7f\x03new"  # field 2046, length-delimited
     async with caller(rig.port) as connection:
         heard = await connection.call(GET, message(request().SerializeToString() + unknown))
 
     assert (code(heard), rig.events()) == (StatusCode.OK, ["answered"])
     assert b"new" not in heard.body
+    assert b"\nxinyidai_unknown_fields_total 1.0\n" in await rig.gateway.metrics.page()
 
 
 @row(

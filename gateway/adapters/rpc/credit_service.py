@@ -9,6 +9,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -22,7 +24,7 @@ from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
-from gateway.domain.errors import GatewayError, InvalidRequestError, Reason
+from gateway.domain.errors import GatewayError, InvalidRequestError, Reason, ViewTooLargeError
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock
 
@@ -30,6 +32,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 BANK_KEY = "xinyidai-bank"
 _LONGEST_BANK = 128
+_AROUND_ITEM = 1024  # bytes, for the item's correlation id and the frame
 _log = structlog.get_logger("gateway.rpc")
 
 
@@ -45,10 +48,12 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         health_of: HealthOf,
         tracing: Tracing,
         error_sent: Callable[[Reason], None],
+        unknown_fields_ignored: Callable[[int], None],
         *,
         default_deadline_s: float,
         longest_deadline_s: float,
         batch_concurrency: int,
+        most_response_bytes: int,
         admissions: Admissions,
     ) -> None:
         self._queries = queries
@@ -58,9 +63,11 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._health_of = health_of
         self._tracing = tracing
         self._error_sent = error_sent
+        self._unknown_fields_ignored = unknown_fields_ignored
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._batch_concurrency = batch_concurrency
+        self._most_response_bytes = most_response_bytes
         self._admissions = admissions
 
     async def GetCreditView(  # type: ignore[override]  # noqa: N802  # named by the proto
@@ -76,9 +83,12 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
                     check_annotations(request)
+                    self._count_unknown(request, request.query)
                     answered, query, is_repeated = await self._answered(request.query, bank, admission)
                     trace.span.note(answer_id=answered.answer_id)
-                    return credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
+                    view = credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
+                    self._check_size(len(view))
+                    return view
                 finally:
                     self._admissions.leave(bank)
         except Exception as error:
@@ -97,11 +107,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
                     check_annotations(request)
+                    self._count_unknown(request, request.query)
                     query = credit_query(request.query, bank, self._platforms)
                     async for step in self._queries.stream(query, admission):
                         if isinstance(step, CreditAnswer):
                             trace.span.note(answer_id=step.answer_id)
-                        yield self._step(step, query, admission)
+                        sent = self._step(step, query, admission)
+                        self._check_size(sent.ByteSize())
+                        yield sent
                 finally:
                     self._admissions.leave(bank)
         except Exception as error:
@@ -170,12 +183,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 if is_repeated_id:
                     raise InvalidRequestError("correlation_id", "was used before in this stream")
                 check_annotations(item)
+                self._count_unknown(item, item.query)
                 if not self._admissions.try_enter(bank, is_batch=True):
                     await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
                 try:
                     answered, query, is_repeated = await self._answered(item.query, bank, admission, is_batch=True)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
+                    self._check_size(view.ByteSize() + _AROUND_ITEM)
                     response.view.CopyFrom(view)
                 finally:
                     self._admissions.leave(bank)
@@ -194,6 +209,17 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         if is_repeated:
             await self._queries.note_repeated(query, answered.answer_id)
         return answered, query, is_repeated
+
+    def _count_unknown(self, request: Message, query: Message) -> None:
+        """Counts what a newer client states and this gateway does not know: it is ignored."""
+        unknown = len(UnknownFieldSet(request)) + len(UnknownFieldSet(query))
+        if unknown:
+            self._unknown_fields_ignored(unknown)
+
+    def _check_size(self, size: int) -> None:
+        """Raises ViewTooLargeError rather than let the transport cut the call off without a word on what to do."""
+        if size > self._most_response_bytes:
+            raise ViewTooLargeError(size, self._most_response_bytes)
 
     async def _abort(self, context: Context, error: Exception, trace_id: str) -> NoReturn:
         if isinstance(error, grpc.aio.AbortError):

@@ -95,6 +95,7 @@ class Metrics:
         self._latencies = {event: _Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}
         self._completeness = _Spread(families.completeness, _RATIO)
         self._errors = _Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
+        self._unknown_fields = _Tally(families.unknown_fields)
         self._stale_copies = _Tally(families.stale_copies)
         self._trail_failures = _Tally(families.trail_failures)
         self._lag = _Spread(families.loop_lag, _LAG_S)
@@ -104,6 +105,7 @@ class Metrics:
             *self._latencies.values(),
             self._completeness,
             self._errors,
+            self._unknown_fields,
             self._stale_copies,
             self._trail_failures,
             self._lag,
@@ -156,6 +158,10 @@ class Metrics:
     def error_sent(self, reason: Reason) -> None:
         """Counts a call, or an item of a batch, that ended with an error status; refusals of broken requests included."""
         self._errors[reason].pending += 1
+
+    def unknown_fields_ignored(self, count: int) -> None:
+        """Counts fields of queries that this gateway does not know: some client is newer."""
+        self._unknown_fields.pending += count
 
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
@@ -351,6 +357,7 @@ class _Families:
         self.queries = counter("queries", "Queries by how they ended, and why", "event", "reason")
         self.query_latency = spread("query_latency_seconds", "Time from arrival to answer", _LATENCY_S, "event")
         self.errors = counter("errors", "Calls and items of batches that ended with an error status", "reason")
+        self.unknown_fields = counter("unknown_fields", "Fields of queries that this gateway does not know and ignored")
         self.in_flight = gauge("queries_in_flight", "Queries under way")
         self.completeness = spread(
             "view_completeness_ratio", "Heard over covered pairs of platform and category", _RATIO
