@@ -130,4 +130,30 @@ async def test_nothing_of_what_ran_out_is_held_once_another_answer_comes() -> No
     await cache.keep(key(uscc="new"), kept(1_000.0))
 
     assert len(cache) == 1
-    assert list(cache._kept._by_uscc) == ["new"]
+    assert list(cache._by_uscc) == ["new"]
+
+
+async def test_an_answer_that_came_in_anothers_place_does_not_end_with_it() -> None:
+    clock = MovedClock()
+    cache = LocalAnswerCache(clock, most_answers=1_000, most_bytes=MIB)
+    await cache.keep(key(), kept(kept_s=100.0))
+    clock.at_s = 50.0
+    await cache.keep(key(), kept(50.0, kept_s=100.0))
+
+    clock.at_s = 120.0
+    await cache.keep(key("b"), kept(120.0))
+
+    assert cache.peek(key()) == kept(50.0, kept_s=100.0)
+    assert len(cache) == 2
+
+
+async def test_what_was_replaced_many_times_leaves_nothing_behind() -> None:
+    clock = MovedClock()
+    cache = LocalAnswerCache(clock, most_answers=1_000, most_bytes=MIB)
+
+    for number in range(1_000):
+        await cache.keep(key(), kept(float(number)))
+
+    assert len(cache) == 1
+    assert len(cache._endings) < 100
+    assert cache.held_bytes < MIB // 100

@@ -1,18 +1,19 @@
 """The answer cache of one process: bounded in answers and in bytes, and what is too old is gone without being asked for.
 
-cachetools keeps it: its `TLRUCache` has a time of its own for every entry, drops the least recently used first, and takes
-our clock. cashews was weighed: every look-up in its memory is awaited and passes its middlewares, some ten times the price
-of a hit here, and its entries expire by the time of day. What it shares among replicas is the work of another adapter.
+Every query passes here for every platform, so what it does is done by the C of the standard library: an ordered dict, least
+recently used first, and a heap of when answers end. cachetools' `TLRUCache` does the same in Python, at several times the
+price. cashews was weighed: every look-up in its memory is awaited and passes its middlewares, and its entries expire by the
+time of day. What it shares among replicas is the work of another adapter.
 
 What is here is lost with the process, and another process has its own.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from typing import Final
-
-from cachetools import TLRUCache
+from heapq import heapify, heappop, heappush
+from typing import Final, NamedTuple
 
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone, is_void
 from gateway.ports import Clock
@@ -20,28 +21,48 @@ from gateway.ports import Clock
 # A message takes 5 to 7 times its encoded size in memory (measured on the sandboxes' answers), and its entry what is around.
 _IN_MEMORY: Final = 7
 _AROUND: Final = 1_500
+_FEW: Final = 64
+
+
+class _Held(NamedTuple):
+    kept: KeptAnswer
+    ends_at: float
+    size: int
 
 
 class LocalAnswerCache:
-    """Keeps answers in this process; fulfils `AnswerCache`."""
+    """Keeps answers in this process; fulfils `AnswerCache`.
+
+    One bound serves for number and bytes: an answer counts its bytes, or its share of the room where that is more.
+    """
 
     def __init__(self, clock: Clock, *, most_answers: int, most_bytes: int) -> None:
-        self._kept = _Bounded(clock, most_answers, most_bytes)
+        self._monotonic = clock.monotonic
+        self._least = max(1, most_bytes // most_answers)
+        self._room = self._least * most_answers
+        self._held_bytes = 0
+        self._held: OrderedDict[AnswerKey, _Held] = OrderedDict()
+        self._by_uscc: dict[str, set[AnswerKey]] = {}
+        # When answers end, those that left before among them: a heap cannot lose what is in its middle.
+        self._endings: list[tuple[float, AnswerKey]] = []
 
     def __len__(self) -> int:
-        return len(self._kept)
+        self._forget_ended(self._monotonic())
+        return len(self._held)
 
     @property
     def held_bytes(self) -> int:
         """About how much memory the answers take."""
-        return int(self._kept.currsize)
+        self._forget_ended(self._monotonic())
+        return self._held_bytes
 
     def peek(self, key: AnswerKey) -> KeptAnswer | None:
         """Gives what is kept; nothing here waits."""
-        try:
-            return self._kept[key]
-        except KeyError:
+        held = self._held.get(key)
+        if held is None or held.ends_at <= self._monotonic():
             return None
+        self._held.move_to_end(key)
+        return held.kept
 
     async def find(self, key: AnswerKey) -> KeptAnswer | None:
         """Gives what is kept."""
@@ -49,67 +70,61 @@ class LocalAnswerCache:
 
     async def keep(self, key: AnswerKey, kept: KeptAnswer) -> None:
         """Keeps it in the place of what was asked for earlier; one too large for the whole cache is not kept."""
-        held = self.peek(key)
-        if held is not None and held.asked_at > kept.asked_at:
+        now = self._monotonic()
+        self._forget_ended(now)
+        before = self._held.get(key)
+        if before is not None:
+            if before.kept.asked_at > kept.asked_at:
+                return
+            self._forget(key)
+        ends_at = kept.asked_at + kept.kept_s
+        size = max(kept.answer.said.ByteSize() * _IN_MEMORY + _AROUND, self._least)
+        if size > self._room or ends_at <= now:
             return
-        try:
-            self._kept[key] = kept
-        except ValueError:  # cachetools' word for too large
-            self._kept.pop(key, None)
+        while self._held_bytes + size > self._room:
+            self._forget(next(iter(self._held)))
+        self._held[key] = _Held(kept, ends_at, size)
+        self._held_bytes += size
+        keys = self._by_uscc.get(key.uscc)
+        if keys is None:
+            self._by_uscc[key.uscc] = {key}
+        else:
+            keys.add(key)
+        heappush(self._endings, (ends_at, key))
+        if len(self._endings) > 2 * len(self._held) + _FEW:
+            self._endings = [(held.ends_at, key) for key, held in self._held.items()]
+            heapify(self._endings)
 
     async def purge(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
-        return self._forget(key for key in self._kept.about(uscc) if platform in (None, key.platform))
+        return self._forget_all(key for key in self._about(uscc) if platform in (None, key.platform))
 
     async def purge_repaired(self, tombstones: Collection[RepairTombstone]) -> int:
         """Forgets the answers that may still show what was repaired; gives how many that were."""
         abouts = {stone.uscc for stone in tombstones}
-        return self._forget(key for uscc in abouts for key in self._kept.about(uscc) if is_void(key, tombstones))
+        return self._forget_all(key for uscc in abouts for key in self._about(uscc) if is_void(key, tombstones))
 
-    def _forget(self, keys: Iterable[AnswerKey]) -> int:
-        return sum([self._kept.pop(key, None) is not None for key in list(keys)])
-
-
-class _Bounded(TLRUCache[AnswerKey, KeptAnswer]):
-    """cachetools' cache, with an index by enterprise.
-
-    One bound serves for number and bytes: an answer counts its bytes, or its share of the room where that is more.
-    """
-
-    def __init__(self, clock: Clock, most_answers: int, most_bytes: int) -> None:
-        self._least = max(1, most_bytes // most_answers)
-        self._by_uscc: dict[str, set[AnswerKey]] = {}
-        super().__init__(self._least * most_answers, _ends_at, timer=clock.monotonic, getsizeof=self._size)
-
-    def about(self, uscc: str) -> Collection[AnswerKey]:
-        """Gives the keys of what is kept about an enterprise."""
+    def _about(self, uscc: str) -> Collection[AnswerKey]:
+        self._forget_ended(self._monotonic())
         return self._by_uscc.get(uscc, ())
 
-    def __setitem__(self, key: AnswerKey, kept: KeptAnswer) -> None:
-        super().__setitem__(key, kept)
-        self._by_uscc.setdefault(key.uscc, set()).add(key)
+    def _forget_ended(self, now: float) -> None:
+        endings = self._endings
+        while endings and endings[0][0] <= now:
+            ends_at, key = heappop(endings)
+            held = self._held.get(key)
+            if held is not None and held.ends_at <= ends_at:  # else it left, or another came in its place
+                self._forget(key)
 
-    def __delitem__(self, key: AnswerKey) -> None:
-        self._unlist(key)
-        super().__delitem__(key)
+    def _forget_all(self, keys: Iterable[AnswerKey]) -> int:
+        found = list(keys)
+        for key in found:
+            self._forget(key)
+        return len(found)
 
-    def expire(self, time: float | None = None) -> list[tuple[AnswerKey, KeptAnswer]]:
-        """Forgets what is too old; called by cachetools before anything is added."""
-        expired = list(super().expire(time))
-        for key, _ in expired:
-            self._unlist(key)
-        return expired
-
-    def _size(self, kept: KeptAnswer) -> int:
-        return max(kept.answer.said.ByteSize() * _IN_MEMORY + _AROUND, self._least)
-
-    def _unlist(self, key: AnswerKey) -> None:
-        keys = self._by_uscc.get(key.uscc)
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._by_uscc[key.uscc]
-
-
-def _ends_at(_key: AnswerKey, kept: KeptAnswer, _now: float) -> float:
-    return kept.asked_at + kept.kept_s
+    def _forget(self, key: AnswerKey) -> None:
+        self._held_bytes -= self._held.pop(key).size
+        keys = self._by_uscc[key.uscc]
+        keys.discard(key)
+        if not keys:
+            del self._by_uscc[key.uscc]
