@@ -32,12 +32,18 @@ from gateway.domain.errors import PlatformError
 from gateway.domain.statement import sm3
 from gateway.ports import Clock
 
-FORM: Final[Mapping[str, str]] = {str(hdrs.CONTENT_TYPE): "application/x-www-form-urlencoded"}
-"""The headers of a form whose body is encoded already."""
 _CHUNK: Final = 64 * 1024
 _OLDEST_S: Final = 2**31
 """The age at which a cache stops counting (RFC 9111 §1.2.2)."""
 _AGE_DIGITS: Final = 11
+
+
+def form(parameters: Mapping[str, str]) -> aiohttp.Payload:
+    """Gives a form's body with its own header; it may be sent any number of times.
+
+    aiohttp's own form building costs more than the rest of a request.
+    """
+    return aiohttp.BytesPayload(urlencode(parameters).encode(), content_type="application/x-www-form-urlencoded")
 
 
 class Reply:
@@ -92,7 +98,7 @@ class HttpCaller:
         # No limit on the whole: whoever asks cancels at the query's one point in time, by one timer for all platforms.
         # A connect has a limit of its own, so that a black hole leaves time for another attempt.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_limit_s)
-        self._tls = tls
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self.clock_skew_s: float | None = None
         """How far the platform's clock is ahead of ours, from its Date header; None until an answer had one."""
 
@@ -111,7 +117,7 @@ class HttpCaller:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        data: bytes | Mapping[str, str] | None = None,
+        data: bytes | aiohttp.Payload | Mapping[str, str] | None = None,
         middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
     ) -> Reply:
         """Gives the reply; raises PlatformError, of which 429 carries Retry-After and 5xx the status as reason.
@@ -124,12 +130,10 @@ class HttpCaller:
         if left <= 0:
             raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
         if data.__class__ is dict:
-            # aiohttp's own form building costs more than the rest of a request.
-            data = urlencode(data).encode()
-            headers = FORM if not headers else {**FORM, **headers}
+            data = form(data)
         response: aiohttp.ClientResponse | None = None
         try:
-            async with self._session.request(
+            response = await self._session.request(
                 method,
                 self.url(path),
                 params=params,
@@ -138,10 +142,11 @@ class HttpCaller:
                 timeout=self._timeout,
                 allow_redirects=False,
                 middlewares=middlewares,
-                ssl=self._tls if self._tls is not None else True,
-            ) as response:
+                ssl=self._tls,
+            )
+            if self.clock_skew_s is None:
                 self._measure_skew(response.headers)
-                body = await self._body(response)
+            body = await self._body(response)
         except asyncio.CancelledError as error:
             # Whoever cancelled at the query's point in time has no other way to learn how far the platform had come.
             error.args = (progress(response),)
@@ -150,6 +155,10 @@ class HttpCaller:
             raise translated(error, is_answering=response is not None) from error
         except http_exceptions.HttpProcessingError as error:
             raise PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=type(error).__name__) from error
+        finally:
+            # A body that was read gave its connection back already; what is half read must not be another's beginning.
+            if response is not None and not response.closed:
+                response.close()
         reply = Reply(response.status, response.headers, body)
         self._check(reply)
         return reply
@@ -198,8 +207,6 @@ class HttpCaller:
             )
 
     def _measure_skew(self, headers: Mapping[str, str]) -> None:
-        if self.clock_skew_s is not None:
-            return
         stated = headers.get(hdrs.DATE)
         if stated is None:
             return

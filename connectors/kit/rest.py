@@ -24,7 +24,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import hdrs
@@ -33,7 +32,7 @@ from connectors.kit.charset import decode_declared
 from connectors.kit.connector import HttpConnector, is_json, joined_digest, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
-from connectors.kit.http import FORM, Reply
+from connectors.kit.http import Reply, form
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping, dig
 from connectors.kit.signing import hmac_sm3, sorted_parameters
@@ -93,7 +92,7 @@ class RestConnector(HttpConnector):
         self._envelope = read_envelope(wire["envelope"])
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
-        self._held_forms: dict[tuple[int, ...], bytes] = {}
+        self._held_forms: dict[tuple[int, ...], aiohttp.Payload] = {}
         self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
@@ -147,11 +146,11 @@ class RestConnector(HttpConnector):
                 self._held_parameters[permitted] = held
         return held if self._paging is None else dict(held)
 
-    def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> bytes:
+    def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> aiohttp.Payload:
         """Gives the parameters as a form's body; one without pages is the same for every enterprise and is kept."""
         held = self._held_forms.get(permitted)
         if held is None:
-            held = urlencode(parameters).encode()
+            held = form(parameters)
             if self._paging is None and len(self._held_forms) < _QUESTIONS_KEPT:
                 self._held_forms[permitted] = held
         return held
@@ -163,10 +162,8 @@ class RestConnector(HttpConnector):
             return await self._http.exchange(
                 self._method, path, fetch_by, params=parameters, middlewares=self._middlewares
             )
-        form = self._form(permitted, parameters)
-        return await self._http.exchange(
-            self._method, path, fetch_by, data=form, headers=FORM, middlewares=self._middlewares
-        )
+        body = self._form(permitted, parameters)
+        return await self._http.exchange(self._method, path, fetch_by, data=body, middlewares=self._middlewares)
 
     def _open(self, reply: Reply) -> tuple[Any, Any]:
         """Opens the envelope; a 4xx with an envelope has a code, and the code decides."""

@@ -11,6 +11,7 @@ seem to be gone; a connect that waits for its turn here has not begun, so its ti
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,12 +26,50 @@ class DeclaredHostsConnector(aiohttp.TCPConnector):
 
     def __init__(self, addresses: Iterable[str], **settings: Any) -> None:
         super().__init__(**settings)
-        self._declared = {(url.host, url.port): asyncio.Semaphore(OPENING_AT_ONCE) for url in map(URL, addresses)}
+        self._declared = {(url.host, url.port): _Turns() for url in map(URL, addresses)}
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: Any) -> Any:
         """Connects, or raises aiohttp.InvalidURL for a host that is not declared."""
-        turn = self._declared.get((req.url.host, req.url.port))
-        if turn is None:
+        turns = self._declared.get((req.url.host, req.url.port))
+        if turns is None:
             raise aiohttp.InvalidURL(f"{req.url.host}:{req.url.port}", "is not a declared host")
-        async with turn:  # at once for a kept connection, unless others are being opened by the dozen
+        if turns.free:  # so for a kept connection, unless others are being opened by the dozen
+            turns.free -= 1
+        else:
+            await turns.wait()
+        try:
             return await super().connect(req, traces, timeout)
+        finally:
+            turns.leave()
+
+
+class _Turns:
+    """Who may connect to one host; asyncio's semaphore does the same in two coroutines for each request."""
+
+    __slots__ = ("_waiting", "free")
+
+    def __init__(self) -> None:
+        self.free = OPENING_AT_ONCE
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def wait(self) -> None:
+        """Waits until somebody leaves and it is this one's turn."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # its turn had come in the very moment
+                self.leave()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def leave(self) -> None:
+        """Hands the turn on to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else it was cancelled just now
+                turn.set_result(None)
+                return
+        self.free += 1

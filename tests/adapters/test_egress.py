@@ -12,7 +12,7 @@ from connectors.kit.conformance import SystemTime, ask
 from connectors.shanghai import plugin
 from connectors.shanghai.sandbox import sandbox
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, OUTCOME_UNREACHABLE
-from gateway.adapters.egress import OPENING_AT_ONCE, DeclaredHostsConnector
+from gateway.adapters.egress import OPENING_AT_ONCE, DeclaredHostsConnector, _Turns
 from gateway.domain.answer import is_retryable
 from gateway.ports import ConnectorSetup
 
@@ -66,3 +66,37 @@ async def test_a_burst_opens_only_so_many_connections_at_once_and_all_are_opened
 
     assert [answer.status for answer in answers] == [200] * 4 * OPENING_AT_ONCE
     assert most == OPENING_AT_ONCE
+
+
+async def test_who_gives_up_waiting_for_a_turn_to_connect_takes_none() -> None:
+    turns = _Turns()
+    turns.free = 0
+    gone, popped, kept = (asyncio.ensure_future(turns.wait()) for _ in range(3))
+    await asyncio.sleep(0)
+
+    gone.cancel()
+    await asyncio.sleep(0)
+    popped.cancel()
+    turns.leave()  # passes over who was cancelled in this very moment
+    await asyncio.wait({gone, popped, kept}, timeout=1)
+    turns.leave()
+
+    assert gone.cancelled()
+    assert popped.cancelled()
+    assert kept.result() is None
+    assert turns.free == 1
+
+
+async def test_a_turn_that_came_as_its_waiter_was_cancelled_goes_to_the_next() -> None:
+    turns = _Turns()
+    turns.free = 0
+    first, second = (asyncio.ensure_future(turns.wait()) for _ in range(2))
+    await asyncio.sleep(0)
+
+    turns.leave()
+    first.cancel()
+    await asyncio.wait({first, second}, timeout=1)
+
+    assert first.cancelled()
+    assert second.result() is None
+    assert turns.free == 0

@@ -13,6 +13,5 @@ class SystemClock:
         """Gives the moment."""
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        """Gives seconds on the loop's scale: asyncio's and uvloop's loops both run on the system's monotonic clock."""
-        return monotonic()
+    # asyncio's and uvloop's loops both run on the system's monotonic clock. Bound as it is: a query asks it some fifty times.
+    monotonic = staticmethod(monotonic)
