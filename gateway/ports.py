@@ -40,10 +40,11 @@ class Connector(Protocol):
         """The facts about the platform."""
         ...
 
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Makes one attempt and tells the truth about it; plans every wait before `fetch_by`, a point of `Clock.monotonic`.
 
-        It is cancelled by its caller at that point: one timer bounds all platforms.
+        It is cancelled by its caller at that point: one timer bounds all platforms. As a rule a coroutine; a wrapper may
+        give the future of what is under way already.
 
         Asks for the permitted categories the platform covers. Never raises for a platform's failure: that is an outcome.
         """

@@ -39,10 +39,10 @@ async def fan_out(
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    pending: dict[asyncio.Task[Answer], str] = {}
+    pending: dict[asyncio.Future[Answer], str] = {}
     all_in: asyncio.Future[None] = loop.create_future()
 
-    def land(platform: str, said: Answer | asyncio.Task[Answer]) -> None:
+    def land(platform: str, said: Answer | asyncio.Future[Answer]) -> None:
         try:
             if not isinstance(said, Answer):
                 said = _answer_of(said, platform, permit.categories, loop.time() - started)
@@ -50,11 +50,11 @@ async def fan_out(
         except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
             landed(_broken(platform, permit.categories, loop.time() - started, type(error).__name__))
 
-    def on_done(task: asyncio.Task[Answer]) -> None:
-        platform = pending.pop(task, None)
+    def on_done(call: asyncio.Future[Answer]) -> None:
+        platform = pending.pop(call, None)
         if platform is None:  # its time was up: it was answered for already
             return
-        land(platform, task)
+        land(platform, call)
         if not pending and not all_in.done():
             all_in.set_result(None)
 
@@ -70,9 +70,13 @@ async def fan_out(
         if spared is not None:
             land(platform, spared)
             continue
-        task = loop.create_task(connector.fetch(query, permit, fetch_by))
-        pending[task] = platform
-        task.add_done_callback(on_done)
+        try:
+            call = asyncio.ensure_future(connector.fetch(query, permit, fetch_by))
+        except Exception as error:  # it broke its word before there was anything to wait for
+            land(platform, _broken(platform, permit.categories, 0.0, type(error).__name__))
+            continue
+        pending[call] = platform
+        call.add_done_callback(on_done)
     if not pending:
         return
     timer = loop.call_at(fetch_by, on_time_up)
@@ -100,7 +104,7 @@ def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) ->
     return None
 
 
-def _answer_of(task: asyncio.Task[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
+def _answer_of(task: asyncio.Future[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
     if task.cancelled():
         answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_cancelled", categories)
         return answer._replace(latency_s=elapsed_s)
@@ -119,7 +123,7 @@ def _broken(platform: str, categories: Sequence[int], elapsed_s: float, detail: 
     return answer._replace(latency_s=elapsed_s)
 
 
-def last_words(task: asyncio.Task[Answer]) -> str:
+def last_words(task: asyncio.Future[Answer]) -> str:
     """Gives what a cancelled connector said of how far it had come, nothing where it did not."""
     if not task.done() or not task.cancelled():
         return ""
@@ -130,7 +134,7 @@ def last_words(task: asyncio.Task[Answer]) -> str:
     return ""
 
 
-async def _cancel(tasks: set[asyncio.Task[Answer]]) -> None:
+async def _cancel(tasks: set[asyncio.Future[Answer]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks, timeout=_GRACE_S)

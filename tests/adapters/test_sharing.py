@@ -22,8 +22,9 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.resilience.sharing import Sharing
 from gateway.adapters.state.answer_cache import LocalAnswerCache
-from gateway.application.fan_out import fan_out
+from gateway.application.fan_out import fan_out, last_words
 from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
 from gateway.domain.keeping import KeepingPolicy
 from gateway.domain.query import CreditQuery
 from gateway.domain.verdict import DEADLINE_TOO_SHORT
@@ -190,6 +191,52 @@ def test_the_last_waiters_leaving_cancels_the_call_at_once() -> None:
 
     assert (cancelled_at, flights) == ([2.0], 0)
     assert ended_at <= 2.05
+
+
+def test_who_leaves_last_is_told_once_the_call_has_ended_and_how_far_it_had_come() -> None:
+    class Chatty(Platforms):
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            try:
+                return await super().fetch(query, permit, fetch_by)
+            except asyncio.CancelledError as error:
+                await asyncio.sleep(0.02)
+                error.args = ("half of it had come",)
+                raise
+
+    async def story() -> list[object]:
+        house = House(Chatty(takes_s=60.0))
+        query = asking(oldest_acceptable_age_s=0.0)
+        wait = asyncio.ensure_future(house.sharing.fetch(query, permit(query), 100.0))
+        await asyncio.sleep(1.0)
+        wait.cancel()
+        wait.cancel()  # twice is once
+        is_done = wait.done()
+        await asyncio.wait([wait])
+        return [is_done, last_words(wait), round(house.clock.monotonic(), 3), len(house.flights)]
+
+    assert simulated(story()) == [False, "half of it had come", 1.02, 0]
+
+
+def test_a_call_that_will_not_end_holds_up_who_leaves_last_for_a_moment_only() -> None:
+    class Stubborn(Platforms):
+        async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+            try:
+                return await super().fetch(query, permit, fetch_by)
+            finally:
+                await asyncio.sleep(5.0)
+
+    async def story() -> list[object]:
+        house = House(Stubborn(takes_s=60.0))
+        query = asking(oldest_acceptable_age_s=0.0)
+        wait = asyncio.ensure_future(house.sharing.fetch(query, permit(query), 100.0))
+        await asyncio.sleep(1.0)
+        wait.cancel()
+        await asyncio.wait([wait])
+        left_at = house.clock.monotonic()
+        await house.flights.aclose()
+        return [wait.cancelled(), last_words(wait), round(left_at, 3)]
+
+    assert simulated(story()) == [True, "", 1.04]
 
 
 def test_a_call_that_was_left_is_not_joined() -> None:

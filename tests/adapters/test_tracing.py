@@ -176,7 +176,7 @@ async def platform(seen: list[dict[str, str]], status: int = 200) -> AsyncIterat
 
 async def view(tracing: Tracing, connector: Any, metadata: Sequence[tuple[str, str]] = ()) -> str:
     with tracing.begin(CALL, metadata) as call:
-        await asyncio.create_task(tracing.around(connector).fetch(QUERY, PERMIT, 1.0))
+        await asyncio.ensure_future(tracing.around(connector).fetch(QUERY, PERMIT, 1.0))
         with tracing.span("merge", records=3):
             pass
     return call.trace_id
@@ -390,7 +390,7 @@ async def test_a_cancelled_fetch_is_ended_in_its_trace_and_stays_cancelled(expor
 
     tracing = tracing_to(exporter)
     with tracing.begin(CALL, ()):
-        task = asyncio.create_task(tracing.around(Endless()).fetch(QUERY, PERMIT, 1.0))
+        task = asyncio.ensure_future(tracing.around(Endless()).fetch(QUERY, PERMIT, 1.0))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])

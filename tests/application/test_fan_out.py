@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,16 @@ async def outcomes(
 
 async def test_a_connector_that_raises_is_isolated() -> None:
     found = await outcomes(Scripted("a", fails=RuntimeError("secret payload")), Scripted("b"))
+
+    assert found == {"a": (OUTCOME_BAD_ANSWER, "connector_fault"), "b": (OUTCOME_NO_RECORDS, "")}
+
+
+async def test_a_connector_that_raises_before_there_is_anything_to_wait_for_is_isolated() -> None:
+    class Rash(Scripted):
+        def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Any:
+            raise RuntimeError("secret payload")
+
+    found = await outcomes(Rash("a"), Scripted("b"))
 
     assert found == {"a": (OUTCOME_BAD_ANSWER, "connector_fault"), "b": (OUTCOME_NO_RECORDS, "")}
 

@@ -72,7 +72,7 @@ class Dropped(SpanExporter):
 
 async def bare(connectors: Sequence[Connector]) -> None:
     """One query's steps without any tracing."""
-    await asyncio.gather(*(asyncio.create_task(each.fetch(QUERY, PERMIT, 1.0)) for each in connectors))
+    await asyncio.gather(*(asyncio.ensure_future(each.fetch(QUERY, PERMIT, 1.0)) for each in connectors))
     for _ in range(5):
         list(NO_CONFIGS)
     await TRAIL.append(ENTRY)
@@ -85,7 +85,7 @@ def traced(tracing: Tracing) -> Callable[[Sequence[Connector]], Awaitable[None]]
 
     async def view(connectors: Sequence[Connector]) -> None:
         with tracing.begin("CreditService/GetCreditView", METADATA) as trace:
-            await asyncio.gather(*(asyncio.create_task(each.fetch(QUERY, PERMIT, 1.0)) for each in connectors))
+            await asyncio.gather(*(asyncio.ensure_future(each.fetch(QUERY, PERMIT, 1.0)) for each in connectors))
             for _ in range(5):
                 list(configs)  # what aiohttp does for each request
             with tracing.span("merge", answers=4):

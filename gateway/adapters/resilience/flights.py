@@ -2,11 +2,12 @@
 
     the first of them   begins the call, in a task of its own
     each of them        waits with a future of its own: its cancellation, or the end of its time, ends only its wait
-    the last to leave   cancels the call, and waits a moment for its end
+    the last to leave   cancels the call, and its future is cancelled once the call has ended, or a moment later
     a purge             disowns the calls about an enterprise: those who wait get the answer, but it is not kept, and
                         nobody joins any more
 
-All on one event loop: between looking for a call and joining it nothing else runs.
+All on one event loop: between looking for a call and joining it nothing else runs. Whoever asks is given its future, not a
+coroutine that waits for it: nearly every call has one who waits, and a task for that would cost as much as the call's own.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Flights:
 class Flight:
     """One call under way; `bank` is in whose name, `fetch_by` by when it was planned, `began` since when."""
 
-    __slots__ = ("_flights", "_waiters", "bank", "began", "fetch_by", "is_keepable", "key", "task")
+    __slots__ = ("_flights", "_leaving", "_waiters", "bank", "began", "fetch_by", "is_keepable", "key", "task")
 
     task: asyncio.Task[Answer]
 
@@ -102,35 +103,38 @@ class Flight:
         self.began = began
         self.is_keepable = True
         self._flights = flights
-        self._waiters: set[asyncio.Future[Answer]] = set()
+        self._waiters: set[_Waiter] = set()
+        self._leaving: _Waiter | None = None
 
-    async def wait(self) -> Answer:
-        """Gives the answer, or raises what the call raised; whoever is cancelled here leaves, and the last ends the call."""
-        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    def wait(self) -> asyncio.Future[Answer]:
+        """Gives a future of the answer, or of what the call raised; whoever cancels it leaves, and the last ends the call."""
+        waiter = _Waiter(loop=self.task.get_loop())
+        waiter.flight = self
         self._waiters.add(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError as left:
-            self._waiters.discard(waiter)
-            if not self._waiters and not self.task.done():
-                await self._end()
-                left.args = (last_words(self.task),)
-            raise
-        finally:
-            self._waiters.discard(waiter)
+        return waiter
 
-    async def _end(self) -> None:
+    def leave(self, waiter: _Waiter, message: str | None) -> None:
+        """Ends the wait; of the last one when the call has ended, which is told how far it had come."""
+        if waiter is self._leaving:
+            return
+        self._waiters.discard(waiter)
+        if self._waiters or self.task.done():
+            waiter.end(message)
+            return
+        self._leaving = waiter
         self._flights.close_to_others(self)
         self.task.cancel()
-        await asyncio.wait((self.task,), timeout=_GRACE_S)
+        self.task.get_loop().call_later(_GRACE_S, waiter.end)
 
     def landed(self, task: asyncio.Task[Answer]) -> None:
         """Hands the end of the call on to all who wait."""
         self._flights.over(self)
-        waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        if self._leaving is not None:
+            self._leaving.end(last_words(task))
+        waiters, self._waiters = self._waiters, set()
         if task.cancelled():
             for waiter in waiters:
-                waiter.cancel()
+                waiter.end()
             return
         error = task.exception()
         for waiter in waiters:
@@ -138,3 +142,22 @@ class Flight:
                 waiter.set_exception(error)
             else:
                 waiter.set_result(task.result())
+
+
+class _Waiter(asyncio.Future[Answer]):
+    """The wait of one query for a call."""
+
+    __slots__ = ("flight",)
+
+    flight: Flight
+
+    def cancel(self, msg: str | None = None) -> bool:
+        """Leaves the call: asked for by whoever waits, or by the task that it waits in."""
+        if self.done():
+            return False
+        self.flight.leave(self, msg)
+        return True
+
+    def end(self, message: str | None = None) -> None:
+        """Cancels the wait itself."""
+        super().cancel(message)

@@ -89,7 +89,7 @@ class Hedging:
         self._platform = inner.platform
         self._is_on = policy.enabled and may_hedge(inner.platform)
         self._latency = Quantile(policy.quantile, policy.fewest_samples)
-        self._ending: set[asyncio.Task[Answer]] = set()  # cancelled, not over yet: held, so that none is lost
+        self._ending: set[asyncio.Future[Answer]] = set()  # cancelled, not over yet: held, so that none is lost
 
     @property
     def platform(self) -> Platform:
@@ -148,7 +148,7 @@ class _Race:
         self._task = task
         self._cancels_before = task.cancelling()
         self._delay_s = 0.0
-        self._beside: list[asyncio.Task[Answer]] = []
+        self._beside: list[asyncio.Future[Answer]] = []
         self._is_first_running = True
         self._is_interrupted = False
 
@@ -156,7 +156,7 @@ class _Race:
         """Gives the answer; no second attempt is left when it returns or raises."""
         self._delay_s = delay_s
         self._timer = self._loop.call_at(started + delay_s, self._begin_another)
-        winner: asyncio.Task[Answer] | None = None
+        winner: asyncio.Future[Answer] | None = None
         try:
             first = await self._first(started, delay_s)
             if not self._beside and first is not None:
@@ -197,13 +197,13 @@ class _Race:
             return  # the loop was late
         if not hedging._budget.try_extra() or not hedging._pay(self._query):
             return
-        attempt = self._loop.create_task(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
+        attempt = asyncio.ensure_future(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
         self._beside.append(attempt)
         attempt.add_done_callback(self._ended)
         if len(self._beside) + 1 < hedging._policy.attempts:
             self._timer = self._loop.call_at(now + self._delay_s, self._begin_another)
 
-    def _ended(self, attempt: asyncio.Task[Answer]) -> None:
+    def _ended(self, attempt: asyncio.Future[Answer]) -> None:
         answer = _answer_of(attempt)
         if answer is None or not self._is_first_running:
             return
@@ -218,7 +218,7 @@ class _Race:
             self._is_interrupted = True
             self._task.cancel()
 
-    async def _settle(self, first: Answer | None) -> tuple[Answer, asyncio.Task[Answer] | None]:
+    async def _settle(self, first: Answer | None) -> tuple[Answer, asyncio.Future[Answer] | None]:
         """Gives the best answer and whose it is, None for the first's; waits for those that can still be better."""
         if first is not None and first.said.outcome not in _WHOLE:
             await self._wait_for_better()
@@ -255,12 +255,12 @@ class _Race:
         await asyncio.wait(running, timeout=_GRACE_S)
 
 
-def _is_whole(ended: asyncio.Task[Answer]) -> bool:
+def _is_whole(ended: asyncio.Future[Answer]) -> bool:
     answer = _answer_of(ended)
     return answer is not None and answer.said.outcome in _WHOLE
 
 
-def _answer_of(ended: asyncio.Task[Answer]) -> Answer | None:
+def _answer_of(ended: asyncio.Future[Answer]) -> Answer | None:
     """Gives what a second attempt said; None if it was cancelled, or broke: the first is not to suffer for it."""
     if ended.cancelled() or ended.exception() is not None:
         return None

@@ -12,6 +12,7 @@ A call under way is as old as its beginning: a query that accepts no age has the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
@@ -76,10 +77,15 @@ class Sharing:
         skipped = failed_answer(self._id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)
         return self._or_stale(skipped, kept, query)
 
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Gives the kept answer, the one under way, or the connector's; of a platform not heard the stale one if allowed."""
         key = self._keeping.key(query, permit)
-        kept = await self._cache.find(key) if _has_use_for_kept(query) else None
+        if _has_use_for_kept(query):
+            return self._find(key, query, permit, fetch_by)
+        return self._begin(key, query, permit, fetch_by).wait()  # a call under way began before it was asked for
+
+    async def _find(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        kept = await self._cache.find(key)
         if kept is not None:
             now = self._clock.monotonic()
             if kept.is_young_enough(query.oldest_acceptable_age_s, now):

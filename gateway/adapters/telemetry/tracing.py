@@ -14,9 +14,9 @@ began it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 from opentelemetry.context import Context
@@ -165,7 +165,7 @@ class Traced:
         """The facts about the platform."""
         return self._platform
 
-    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Coroutine[Any, Any, Answer]:
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Gives the inner connector's answer, and records how it came out.
 
         Whether to record it is seen before anything is awaited, so that a call that is not recorded has no layer more.
