@@ -10,7 +10,7 @@ An age counts from when the call was begun, so that nothing is taken for younger
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -23,6 +23,7 @@ from gateway.domain.query import CreditQuery
 
 _NEGATIVE: Final = frozenset({OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
 _WHOLE: Final = _NEGATIVE | {OUTCOME_OK}
+_SETS_KEPT: Final = 1_000
 
 
 class AnswerKey(NamedTuple):
@@ -84,6 +85,7 @@ class Keeping:
         self._policy = policy
         plans = catalogue.by_category
         self._lifetimes = {category: plans[category].options.lifetime_s for category in platform.coverage}
+        self._shortest: dict[tuple[int, ...], float] = {}  # of a set of categories, as it was worked out the first time
         # Categories whose answers are a bank's own.
         self._own = frozenset(
             category
@@ -97,18 +99,26 @@ class Keeping:
         holder = () if self._own.isdisjoint(categories) else (query.bank, *permit.consents)
         return AnswerKey(self._platform, query.uscc.value, categories, holder)
 
-    def kept(self, answer: Answer, categories: Iterable[int], asked_at: float) -> KeptAnswer | None:
+    def kept(self, answer: Answer, categories: tuple[int, ...], asked_at: float) -> KeptAnswer | None:
         """Gives what is to be kept of a platform's answer; None when nothing is: it was not heard whole, or may not be."""
         policy = self._policy
         outcome = answer.said.outcome
         if not policy.enabled or outcome not in _WHOLE or answer.said.platform != self._platform:
             return None
-        lifetimes = [self._lifetimes[category] for category in categories if category in self._lifetimes]
         is_negative = outcome in _NEGATIVE
-        fresh_s = min(policy.longest_s, policy.negative_s if is_negative else math.inf, *lifetimes)
+        fresh_s = self._shortest.get(categories) or self._shortest_of(categories)
+        if is_negative:
+            fresh_s = min(fresh_s, policy.negative_s)
         if fresh_s <= 0:
             return None
         return KeptAnswer(answer, asked_at, fresh_s, fresh_s if is_negative else fresh_s + policy.stale_s)
+
+    def _shortest_of(self, categories: tuple[int, ...]) -> float:
+        lifetimes = [self._lifetimes[category] for category in categories if category in self._lifetimes]
+        shortest_s = min(self._policy.longest_s, math.inf, *lifetimes)
+        if len(self._shortest) < _SETS_KEPT:
+            self._shortest[categories] = shortest_s
+        return shortest_s
 
 
 def is_void(key: AnswerKey, tombstones: Collection[RepairTombstone]) -> bool:

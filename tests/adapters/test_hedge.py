@@ -320,7 +320,7 @@ def cancelled(*attempts: Attempt, meanwhile: Callable[[asyncio.Task[Answer]], Aw
         loop = asyncio.get_running_loop()
         hedging = Hedging(Scripted(*attempts), POLICY, LoopClock())
         await hedging.fetch(QUERY, PERMIT, 10.0)
-        fetching = asyncio.create_task(hedging.fetch(QUERY, PERMIT, loop.time() + 10.0))
+        fetching = asyncio.ensure_future(hedging.fetch(QUERY, PERMIT, loop.time() + 10.0))
         await meanwhile(fetching)
         await asyncio.wait([fetching])
         return fetching.cancelled(), await no_tasks_left()
@@ -505,7 +505,7 @@ def test_a_caller_that_leaves_cancels_all_three() -> None:
     async def story() -> bool:
         hedging = Hedging(Scripted(*attempts), THREE, LoopClock())
         await hedging.fetch(QUERY, PERMIT, 10.0)
-        call = asyncio.create_task(hedging.fetch(QUERY, PERMIT, 10.0))
+        call = asyncio.ensure_future(hedging.fetch(QUERY, PERMIT, 10.0))
         await asyncio.sleep(0.5)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

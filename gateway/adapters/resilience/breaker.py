@@ -149,24 +149,27 @@ class Breaking:
         `retry_after_s` is then the time to the next probe.
         """
         circuit = self._circuit
-        try:
-            circuit.handle_new_request()
-        except _RefusedError as refused:
-            return failed_answer(
-                self._platform.id,
-                OUTCOME_BREAKER_OPEN,
-                self._because,
-                permit.categories,
-                retry_after_s=refused.wait_s,
-            )
-        if circuit.messages:
+        if self._is_open:  # closed, purgatory's state has nothing to say of a new call
+            try:
+                circuit.handle_new_request()
+            except _RefusedError as refused:
+                return failed_answer(
+                    self._platform.id,
+                    OUTCOME_BREAKER_OPEN,
+                    self._because,
+                    permit.categories,
+                    retry_after_s=refused.wait_s,
+                )
             self._tell()
         turns = self._turns
         began = self._clock.monotonic()
         try:
             answer = await self._inner.fetch(query, permit, fetch_by)
             if turns == self._turns:
-                self._judge(answer, began)
+                if answer.said.outcome in HEARD and not self._is_open:
+                    circuit.closed.heard()
+                else:
+                    self._judge(answer, began)
             return answer
         except asyncio.CancelledError:
             # At the end of the time it is the caller's one timer that cancels: that is the platform's silence. Before, it
@@ -182,8 +185,7 @@ class Breaking:
         said = answer.said
         if said.outcome in HEARD:
             self._circuit.handle_end_request()
-            if self._circuit.messages:
-                self._tell()
+            self._tell()
             return
         verdict = _VERDICTS.get((said.outcome, said.reason)) or _VERDICTS.get((said.outcome, None), _Verdict.SILENT)
         self._note(verdict, said.outcome, said.reason, began, answer.retry_after_s)
@@ -243,7 +245,7 @@ class _Circuit(Context):
         self._relapses = 0
         self._failed_probes = 0
         self._closed_at = -math.inf
-        self._state = _Closed(self)
+        self._state = self.closed = _Closed(self)
 
     def open(self, exc: BaseException) -> None:
         """Begins the rests: with a longer one if the platform was let in only just now."""
@@ -269,7 +271,8 @@ class _Circuit(Context):
     def close(self) -> None:
         """Lets all calls in again."""
         self._closed_at = self.clock.monotonic()
-        self.set_state(_Closed(self))
+        self.closed = _Closed(self)
+        self.set_state(self.closed)
 
 
 def _retry_after_s(exc: BaseException) -> float | None:
@@ -286,9 +289,13 @@ class _Closed(ClosedState):
         self._calls_before = self._failed_before = 0
         self._since = circuit.clock.monotonic()
 
-    def handle_end_request(self, context: Context) -> None:
+    def heard(self) -> None:
+        """Counts a call that was heard: what purgatory does of it, but for an event that nobody wants."""
+        self.failure_count = 0
         self._count(0)
-        super().handle_end_request(context)
+
+    def handle_end_request(self, context: Context) -> None:
+        self.heard()
 
     def handle_exception(self, context: Context, exc: BaseException) -> None:
         self._count(1)

@@ -102,7 +102,7 @@ class Bulkhead:
     @property
     def waiting(self) -> int:
         """How many wait for a place."""
-        return len(self._interactive) + len(self._batch)
+        return self._interactive.count + self._batch.count
 
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Gives the connector's answer; its latency counts the wait. SKIPPED(bulkhead_full) if no place was free in time."""
@@ -120,18 +120,20 @@ class Bulkhead:
         began = self._clock.monotonic()
         try:
             answer = await self._inner.fetch(query, permit, fetch_by)
-            self._note(answer.said.outcome, began)
+            if self._limit.note(answer.said.outcome, began, self._clock.monotonic()):
+                self._tell_limit()
         except asyncio.CancelledError:
             # At the end of the time it is the caller's one timer that cancels: the call was that slow at least.
-            if self._clock.monotonic() >= fetch_by - _TIMER_SLACK_S:
-                self._note(OUTCOME_TIMEOUT, began)
+            now = self._clock.monotonic()
+            if now >= fetch_by - _TIMER_SLACK_S and self._limit.note(OUTCOME_TIMEOUT, began, now):
+                self._tell_limit()
             raise
         finally:
             self._leave()
         return answer if waited_s == 0.0 else answer._replace(latency_s=answer.latency_s + waited_s)
 
-    def _note(self, outcome: Outcome.ValueType, began: float) -> None:
-        if self._limit.note(outcome, began, self._clock.monotonic()) and self._observer is not None:
+    def _tell_limit(self) -> None:
+        if self._observer is not None:
             self._observer.limit_moved(self._platform.id, self._limit.calls)
 
     async def _wait(self, bank: str, is_batch: bool, fetch_by: float) -> bool:
@@ -164,7 +166,7 @@ class Bulkhead:
         if self.waiting < self._policy.longest_queue:
             return True
         line = self._batch if is_batch else self._interactive
-        crowd = self._batch if self._batch and not is_batch else line
+        crowd = self._batch if self._batch.count and not is_batch else line
         longest = crowd.longest()
         if longest is None or (crowd is line and line.waiting(longest) <= line.waiting(bank) + 1):
             return False
@@ -176,8 +178,8 @@ class Bulkhead:
     def _leave(self) -> None:
         """Gives one place back, and every free place to whoever's turn it is."""
         self._under_way -= 1
-        while self._under_way < self._limit.calls and (self._interactive or self._batch):
-            place = (self._interactive or self._batch).next()
+        while (self._interactive.count or self._batch.count) and self._under_way < self._limit.calls:
+            place = (self._interactive if self._interactive.count else self._batch).next()
             if not place.done():  # else it was cancelled just now
                 place.set_result(True)
                 self._under_way += 1
@@ -186,14 +188,11 @@ class Bulkhead:
 class _Line:
     """Who waits, by bank; the banks take turns, each by its oldest."""
 
-    __slots__ = ("_by_bank", "_count")
+    __slots__ = ("_by_bank", "count")
 
     def __init__(self) -> None:
         self._by_bank: OrderedDict[str, deque[asyncio.Future[bool]]] = OrderedDict()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
+        self.count = 0
 
     def waiting(self, bank: str) -> int:
         """How many of the bank wait."""
@@ -201,7 +200,7 @@ class _Line:
 
     def join(self, bank: str, place: asyncio.Future[bool]) -> None:
         self._by_bank.setdefault(bank, deque()).append(place)
-        self._count += 1
+        self.count += 1
 
     def quit(self, bank: str, place: asyncio.Future[bool]) -> None:
         """Takes out one who may have been taken out already."""
@@ -230,7 +229,7 @@ class _Line:
         return place
 
     def _left(self, bank: str, places: deque[asyncio.Future[bool]]) -> None:
-        self._count -= 1
+        self.count -= 1
         if not places:
             del self._by_bank[bank]
 
@@ -244,10 +243,21 @@ def _end_wait(line: _Line, bank: str, place: asyncio.Future[bool]) -> None:
 class AdaptiveLimit:
     """How many calls may be under way, learned from how long they take; pure but for what it remembers."""
 
-    __slots__ = ("_floor_s", "_policy", "_round_began", "_shrunk_at", "_steady", "_took", "calls", "is_short")
+    __slots__ = (
+        "_floor_s",
+        "_policy",
+        "_round",
+        "_round_began",
+        "_shrunk_at",
+        "_steady",
+        "_took",
+        "calls",
+        "is_short",
+    )
 
     def __init__(self, policy: BulkheadPolicy, now: float) -> None:
         self.calls = policy.first
+        self._round = _round(policy.first)
         self.is_short = False  # somebody had to wait in this round
         self._policy = policy
         self._took: list[float] = []
@@ -273,7 +283,7 @@ class AdaptiveLimit:
             self._took.append(math.inf)  # how slow is not known, and must not become what is usual
         else:
             return False
-        if len(self._took) < min(max(self.calls, _SHORTEST_ROUND), _LONGEST_ROUND):
+        if len(self._took) < self._round:
             return False
         return self._end_round(now)
 
@@ -310,9 +320,15 @@ class AdaptiveLimit:
     def _move(self, calls: int) -> bool:
         is_moved = calls != self.calls
         self.calls = calls
+        self._round = _round(calls)
         return is_moved
 
     def _begin_round(self, now: float) -> None:
         self._took.clear()
         self._round_began = now
         self.is_short = False
+
+
+def _round(calls: int) -> int:
+    """Gives how many calls a round has where so many may be under way."""
+    return min(max(calls, _SHORTEST_ROUND), _LONGEST_ROUND)

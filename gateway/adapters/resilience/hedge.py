@@ -20,8 +20,9 @@ the first can still be heard.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_PARTIAL
 from gateway.adapters.resilience.budget import CallBudget, Pay, pay_nothing
@@ -102,21 +103,27 @@ class Hedging:
         observed_s = self._latency.value_s
         if observed_s is None or not self._is_on:
             return None
-        return min(max(observed_s, self._policy.least_delay_s), self._policy.longest_delay_s)
+        policy = self._policy
+        if observed_s < policy.least_delay_s:
+            observed_s = policy.least_delay_s
+        return observed_s if observed_s < policy.longest_delay_s else policy.longest_delay_s
 
-    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+    def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Gives the answer of the first attempt or of the one beside it; `attempts` counts both."""
         if not self._is_on:
-            return await self._inner.fetch(query, permit, fetch_by)
+            return self._inner.fetch(query, permit, fetch_by)
         self._budget.note_call()
         started = self._clock.monotonic()
         delay_s = self.delay_s
         if delay_s is None or started + delay_s + self._policy.least_attempt_s > fetch_by:
-            answer = await self._inner.fetch(query, permit, fetch_by)
-            if answer.said.outcome in HEARD:
-                self._latency.note(self._clock.monotonic() - started)
-            return answer
-        return await _Race(self, query, permit, fetch_by).run(started, delay_s)
+            return self._alone(query, permit, fetch_by, started)
+        return _Race(self, query, permit, fetch_by).run(started, delay_s)
+
+    async def _alone(self, query: CreditQuery, permit: Permit, fetch_by: float, started: float) -> Answer:
+        answer = await self._inner.fetch(query, permit, fetch_by)
+        if answer.said.outcome in HEARD:
+            self._latency.note(self._clock.monotonic() - started)
+        return answer
 
 
 class _Race:
@@ -137,58 +144,59 @@ class _Race:
         "_timer",
     )
 
+    _cancels_before: int
+    _delay_s: float
+    _loop: asyncio.AbstractEventLoop
+    _task: asyncio.Task[Any]
+    _timer: asyncio.TimerHandle
+
     def __init__(self, hedging: Hedging, query: CreditQuery, permit: Permit, fetch_by: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # a coroutine is always run by one
         self._hedging = hedging
         self._query = query
         self._permit = permit
         self._fetch_by = fetch_by
-        self._loop = task.get_loop()
-        self._task = task
-        self._cancels_before = task.cancelling()
-        self._delay_s = 0.0
         self._beside: list[asyncio.Future[Answer]] = []
         self._is_first_running = True
         self._is_interrupted = False
 
     async def run(self, started: float, delay_s: float) -> Answer:
         """Gives the answer; no second attempt is left when it returns or raises."""
+        hedging = self._hedging
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine is always run by one
+        self._task = task
+        self._cancels_before = task.cancelling()
+        self._loop = task.get_loop()
         self._delay_s = delay_s
         self._timer = self._loop.call_at(started + delay_s, self._begin_another)
+        first: Answer | None = None  # what the second's answer made needless
         winner: asyncio.Future[Answer] | None = None
         try:
-            first = await self._first(started, delay_s)
-            if not self._beside and first is not None:
+            try:
+                first = await hedging._inner.fetch(self._query, self._permit, self._fetch_by)
+            except asyncio.CancelledError:
+                if not self._is_interrupted or task.cancelling() > self._cancels_before + 1:
+                    raise  # asked for from outside, be it besides
+            finally:
+                self._first_ended(first, started)
+            if first is not None and not self._beside:
                 return first
             answer, winner = await self._settle(first)
             return answer
         finally:
-            observer = self._hedging._observer
-            if observer is not None:
-                for attempt in self._beside:
-                    observer.call_hedged(self._hedging._platform.id, won=attempt is winner)
-            await self._end()
+            if self._beside:
+                await self._end(winner)
 
-    async def _first(self, started: float, delay_s: float) -> Answer | None:
-        """Gives the first attempt's answer, None when the second's made it needless."""
+    def _first_ended(self, answer: Answer | None, started: float) -> None:
         hedging = self._hedging
-        answer: Answer | None = None
-        try:
-            answer = await hedging._inner.fetch(self._query, self._permit, self._fetch_by)
-        except asyncio.CancelledError:
-            if not self._is_interrupted or self._task.cancelling() > self._cancels_before + 1:
-                raise  # asked for from outside, be it besides
-        finally:
-            self._is_first_running = False
-            self._timer.cancel()
-            if self._is_interrupted:
-                self._task.uncancel()
-            took_s = hedging._clock.monotonic() - started
-            # One cut short, or late to fail, was at least as slow: left out, slow ones would seem rarer than they are.
-            if took_s > delay_s or (answer is not None and answer.said.outcome in HEARD):
-                hedging._latency.note(took_s)
-        return answer
+        self._is_first_running = False
+        self._timer.cancel()
+        if self._is_interrupted:
+            self._task.uncancel()
+        took_s = hedging._clock.monotonic() - started
+        # One cut short, or late to fail, was at least as slow: left out, slow ones would seem rarer than they are.
+        if took_s > self._delay_s or (answer is not None and answer.said.outcome in HEARD):
+            hedging._latency.note(took_s)
 
     def _begin_another(self) -> None:
         hedging = self._hedging
@@ -243,7 +251,12 @@ class _Race:
                 return
             _, running = await asyncio.wait(running, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _end(self) -> None:
+    async def _end(self, winner: asyncio.Future[Answer] | None) -> None:
+        """Tells of the attempts beside, and ends those that still run."""
+        observer = self._hedging._observer
+        if observer is not None:
+            for attempt in self._beside:
+                observer.call_hedged(self._hedging._platform.id, won=attempt is winner)
         running = [attempt for attempt in self._beside if not attempt.done()]
         if not running:
             return

@@ -23,7 +23,7 @@ _ERRORS_BELOW: Final = 3.0
 class Quantile:
     """Estimates one quantile of the durations it is shown."""
 
-    __slots__ = ("_counts", "_fewest", "_total", "_unread", "_value_s", "_wanted")
+    __slots__ = ("_counts", "_fewest", "_total", "_unread", "_wanted", "value_s")
 
     def __init__(self, wanted: float, fewest: int) -> None:
         """Takes the quantile, such as 0.95, and how many durations must have been seen before there is an estimate."""
@@ -32,12 +32,8 @@ class Quantile:
         self._counts = [0.0] * _BUCKETS
         self._total = 0.0
         self._unread = 0
-        self._value_s: float | None = None
-
-    @property
-    def value_s(self) -> float | None:
+        self.value_s: float | None = None
         """The estimate in seconds, at most 16 durations old; None while too few were seen."""
-        return self._value_s
 
     def note(self, duration_s: float) -> None:
         """Takes one duration into account; one that was cut short counts if it is beyond the estimate already."""
@@ -45,7 +41,7 @@ class Quantile:
         self._counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1.0
         self._total += 1.0
         self._unread += 1
-        if self._unread >= _REFRESH or self._value_s is None:
+        if self._unread >= _REFRESH or self.value_s is None:
             self._refresh()
 
     def _refresh(self) -> None:
@@ -61,4 +57,4 @@ class Quantile:
         error = math.sqrt(self._wanted * (1.0 - self._wanted) / self._total)
         rank = (self._wanted - _ERRORS_BELOW * error) * self._total
         reached = (bucket for bucket, below in enumerate(accumulate(self._counts)) if below >= rank)
-        self._value_s = _LEAST_S * math.exp(next(reached) / _PER_LOG)
+        self.value_s = _LEAST_S * math.exp(next(reached) / _PER_LOG)

@@ -14,7 +14,7 @@ from tenacity.wait import wait_base, wait_random_exponential
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_SKIPPED
 from gateway.adapters.resilience.budget import CallBudget, Pay, pay_nothing
-from gateway.domain.answer import Answer, failed_answer, is_retryable
+from gateway.domain.answer import HEARD, Answer, failed_answer, is_retryable
 from gateway.domain.consent import Permit
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
@@ -78,9 +78,9 @@ class Retrying:
             return failed_answer(self._platform.id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)
         self._budget.note_call()
         answer = await self._inner.fetch(query, permit, fetch_by)
-        if self._can_repeat and _is_curable(answer):
+        if answer.said.outcome not in HEARD and self._can_repeat and _is_curable(answer):
             answer = await self._again(answer, query, permit, fetch_by)
-        return answer._replace(latency_s=self._clock.monotonic() - started)
+        return answer.lasting(self._clock.monotonic() - started)
 
     async def _again(self, first: Answer, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         policy = self._policy
