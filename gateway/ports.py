@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
+from gateway.domain.figures import ViewFigures
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
@@ -124,9 +124,10 @@ class KeptAnswers(Protocol):
 
 
 class KeptView(NamedTuple):
-    """A view with its bytes, empty where they are not kept."""
+    """A view with its figures and its bytes, empty where they are not kept."""
 
     merged: Merged
+    figures: ViewFigures
     encoded: bytes = b""
 
 
@@ -163,7 +164,7 @@ class QueryObserver(Protocol):
         """One platform's answer landed."""
         ...
 
-    def view_answered(self, view: view_pb2.CreditView) -> None:
+    def view_answered(self, figures: ViewFigures) -> None:
         """A view is about to leave: its entry in the trail is durable."""
         ...
 

@@ -19,7 +19,8 @@ from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
 from gateway.domain.errors import DeadlineError, Reason, RequestError, StoreError
-from gateway.domain.merge import Merged, Merger
+from gateway.domain.figures import ViewFigures, figures_of
+from gateway.domain.merge import Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
@@ -54,6 +55,7 @@ class CreditAnswer:
 
     answer_id: str
     view: view_pb2.CreditView
+    figures: ViewFigures
     answers: tuple[Answer, ...]
     encoded: bytes = b""
 
@@ -139,7 +141,9 @@ class CreditQueries:
             while (reading := await queue.get()) is not None:
                 seen.append(reading)
                 merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
-                await self._append(story.entry("streamed", self._clock.now(), [reading.answer], merged))
+                stale = len(merged.stale_copies)
+                now = self._clock.now()
+                await self._append(story.entry("streamed", now, [reading.answer], figures_of(merged.view), stale))
                 yield Landed(visible(reading, merged.view), merged.view)
             await asking
             yield await self._finish(story)
@@ -189,12 +193,15 @@ class CreditQueries:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
             raise refusal
         if kept is None:
-            kept = KeptView(self._merger.merge(readings, query, permit, as_of))
+            merged = self._merger.merge(readings, query, permit, as_of)
             if views is not None and not story.distrusted:
-                kept = views.keep(query, permit, as_of, answers, kept.merged)
-        await self._write(story, "answered", answers, kept.merged)
-        self._observer.view_answered(kept.merged.view)
-        return CreditAnswer(story.answer_id, kept.merged.view, answers, kept.encoded)
+                kept = views.keep(query, permit, as_of, answers, merged)
+            else:
+                kept = KeptView(merged, figures_of(merged.view))
+        figures = kept.figures
+        await self._write(story, "answered", answers, figures, len(kept.merged.stale_copies))
+        self._observer.view_answered(figures)
+        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, kept.encoded)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()
@@ -206,10 +213,11 @@ class CreditQueries:
         story: _Story,
         event: str,
         answers: Sequence[Answer] = (),
-        merged: Merged | None = None,
+        figures: ViewFigures | None = None,
+        stale_copies: int = 0,
         reason: str = "",
     ) -> None:
-        entry = story.entry(event, self._clock.now(), answers, merged, reason)
+        entry = story.entry(event, self._clock.now(), answers, figures, stale_copies, reason)
         await self._append(entry)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
 
@@ -274,11 +282,11 @@ class _Story:
         event: str,
         at: datetime,
         answers: Sequence[Answer] = (),
-        merged: Merged | None = None,
+        figures: ViewFigures | None = None,
+        stale_copies: int = 0,
         reason: str = "",
     ) -> AuditEntry:
         """Gives the trail's entry for what has happened."""
-        view = merged.view if merged is not None else None
         return audit_entry(
             event,
             self.query,
@@ -286,8 +294,8 @@ class _Story:
             answers,
             answer_id=self.answer_id,
             at=at,
-            view_id=view.view_id if view is not None else "",
-            completeness_bp=view.completeness_bp if view is not None and view.HasField("completeness_bp") else None,
-            stale_copies=len(merged.stale_copies) if merged is not None else 0,
+            view_id=figures.view_id if figures is not None else "",
+            completeness_bp=figures.completeness_bp if figures is not None else None,
+            stale_copies=stale_copies,
             reason=reason,
         )

@@ -27,6 +27,7 @@ _BASE_34: Final = bytes(
     b"0123456789ABCDEFGHIJKLMNOPQRSTU"[ALPHABET.index(chr(code))] if chr(code) in ALPHABET else ord("?")
     for code in range(256)
 )
+_ORG_CHECKS: Final = "0X987654321"  # of each remainder
 _ORG_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
 _FOLD: Final = (
     {full: chr(full - 0xFEE0).upper() for full in range(0xFF01, 0xFF5F)}
@@ -70,9 +71,8 @@ def uscc_check_character(first17: str) -> str:
 
 def organisation_check_character(first8: str) -> str:
     """Gives the GB 11714 check character of the first 8 characters of an organisation code."""
-    total = sum(int(c, 36) * weight for c, weight in zip(first8, _ORG_WEIGHTS, strict=True))
-    check = 11 - total % 11
-    return {10: "X", 11: "0"}.get(check, str(check))
+    total = sum([int(c, 36) * weight for c, weight in zip(first8, _ORG_WEIGHTS, strict=True)])
+    return _ORG_CHECKS[total % 11]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_POST_LOAN
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
+from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
 from gateway.ports import KeptView
@@ -42,7 +43,7 @@ def test_the_same_question_about_the_same_answers_has_the_same_view() -> None:
     given = kept.keep(query, permit(query), DAY, answers, made)
 
     aged = [answer._replace(cache_age_s=5.0, latency_s=1.0) for answer in answers]
-    assert given == KeptView(made, made.view.SerializeToString())
+    assert given == KeptView(made, figures_of(made.view), made.view.SerializeToString())
     assert find(kept, query, aged) is given
     assert find(kept, replace(query, bank="two", request_id="r-2"), answers) is given
 

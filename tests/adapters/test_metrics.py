@@ -24,6 +24,7 @@ from gateway.adapters.telemetry.metrics import MERGED_BY, Metrics, forget_proces
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Reason
+from gateway.domain.figures import figures_of
 
 PLATFORM_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_platform_answers": ("platform", "outcome", "source"),
@@ -109,7 +110,8 @@ def everything(metrics: Metrics) -> None:
     metrics.answer_landed(answer()._replace(cache_age_s=60.0))
     for event in ("answered", "refused", "unanswered", "cancelled"):
         metrics.query_ended(entry(event, "" if event == "answered" else Reason.CANCELLED), 0.1)
-    metrics.view_answered(CreditView(completeness_bp=10_000, answers=[PlatformAnswer(platform="a", completeness_bp=1)]))
+    view = CreditView(completeness_bp=10_000, answers=[PlatformAnswer(platform="a", completeness_bp=1)])
+    metrics.view_answered(figures_of(view))
     metrics.trail_failed()
     metrics.error_sent(Reason.INTERNAL)
     metrics.call_repeated("a")
@@ -249,8 +251,8 @@ def test_a_view_tells_completeness_agreement_and_age_where_it_has_them() -> None
         ],
     )
 
-    told.metrics.view_answered(view)
-    told.metrics.view_answered(CreditView())
+    told.metrics.view_answered(figures_of(view))
+    told.metrics.view_answered(figures_of(CreditView()))
 
     shown = told.samples()
     assert shown["xinyidai_view_completeness_ratio_count"] == 1

@@ -20,14 +20,15 @@ from gateway.adapters.telemetry.logs import LogObserver, QueryLog, configure_log
 from gateway.adapters.telemetry.observers import Observers
 from gateway.domain.answer import failed_answer
 from gateway.domain.audit import AuditEntry
+from gateway.domain.figures import figures_of
 from gateway.ports import CallObserver, QueryObserver
 
 ENTRY = AuditEntry("", "answered", "a-1", "bank-a", "", "", "PRE_LOAN", "", (), "development", (), "", "", "")
 ANSWER = failed_answer("a", OUTCOME_OK, "", (5,), attempts=1)
-VIEW = CreditView()
+FIGURES = figures_of(CreditView())
 QUERY_EVENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "answer_landed": ((ANSWER,), {}),
-    "view_answered": ((VIEW,), {}),
+    "view_answered": ((FIGURES,), {}),
     "query_ended": ((ENTRY, 0.5), {}),
     "trail_failed": ((), {}),
 }

@@ -278,7 +278,7 @@ async def test_C4_a_cancelled_call_cancels_every_platform_call_and_is_written(ri
         await asyncio.sleep(0.01)
     # For each platform whoever waits, and the call that is waited for.
     fetching = [
-        t for t in asyncio.all_tasks() if any(name in repr(t.get_coro()) for name in ("Sharing.fetch", "Sharing._call"))
+        t for t in asyncio.all_tasks() if any(name in repr(t.get_coro()) for name in ("Sharing._find", "Sharing._call"))
     ]
     assert len(fetching) == 8
 

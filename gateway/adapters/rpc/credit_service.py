@@ -25,6 +25,7 @@ from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
 from gateway.domain.errors import GatewayError, InvalidRequestError, Reason, ViewTooLargeError
+from gateway.domain.figures import platform_figures
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock
 
@@ -238,7 +239,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         shown = next(a for a in step.view_so_far.answers if a.platform == step.answer.platform)
         landed = pb.AnswerLanded(answer=step.answer.said, view_so_far=step.view_so_far)
         health = self._health_of(shown.platform)
-        fill_delivery(landed.delivery, step.answer, shown, now=admission.at, health=health)
+        fill_delivery(landed.delivery, step.answer, platform_figures(shown), now=admission.at, health=health)
         return pb.StreamCreditViewResponse(answer_landed=landed)
 
     def _admit(self, context: Context) -> Admission:

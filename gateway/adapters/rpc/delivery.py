@@ -8,17 +8,15 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf.descriptor import FieldDescriptor
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PlatformAnswer
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, platform_service_pb2
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
+from gateway.domain.figures import PlatformFigures
 from gateway.domain.health import Health
 from gateway.domain.query import CreditQuery
-from gateway.domain.wire import delimited, short_heads, varint
-
-_ANSWERS: Final = delimited(credit_service_pb2.ViewDelivery.DESCRIPTOR.fields_by_name["answers"])
-_VIEW: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["view"])
+from gateway.domain.wire import delimited, encoder, short_heads, varint
 
 HEALTH: Final = {
     health: platform_service_pb2.PlatformHealth.Value(f"PLATFORM_HEALTH_{health.value}") for health in Health
@@ -46,35 +44,36 @@ def duration(target: duration_pb2.Duration, seconds: float) -> None:
 def fill_delivery(
     message: credit_service_pb2.AnswerDelivery,
     answer: Answer,
-    shown: PlatformAnswer | None,
+    shown: PlatformFigures | None,
     *,
     now: datetime | None = None,
     health: platform_service_pb2.PlatformHealth.ValueType = platform_service_pb2.PLATFORM_HEALTH_UNSPECIFIED,
 ) -> None:
-    """Says how one answer was fetched; with the view's own entry, counts and outcome are those the view shows."""
-    message.MergeFromString(_answer_delivery(answer, shown, now, health))
+    """Says how one answer was fetched; with the view's own figures, counts and outcome are those the view shows."""
+    message.MergeFromString(_answer_delivery(answer, shown, now.timestamp() if now is not None else None, health))
 
 
 def _answer_delivery(
     answer: Answer,
-    shown: PlatformAnswer | None,
-    now: datetime | None,
+    shown: PlatformFigures | None,
+    now_s: float | None,
     health: platform_service_pb2.PlatformHealth.ValueType,
 ) -> bytes:
-    said = answer.said
-    outcome = shown.outcome if shown is not None else said.outcome
-    count = sum([category.record_count for category in shown.categories]) if shown is not None else 0
-    written = _unchanging(
-        said.platform, outcome, said.reason, answer.attempts, count, answer.stale_because or 0, health
-    ) + _LATENCY(answer.latency_s)
-    if answer.fetched_at is not None:
-        written += _FETCHED_AT(answer.fetched_at.timestamp())
-    if answer.cache_age_s is not None:
-        written += _CACHE_AGE(answer.cache_age_s)
-    if answer.retry_after_s is not None:
-        written += _RETRY_AFTER(answer.retry_after_s)
-    if now is not None and said.HasField("as_of"):
-        written += _DATA_AGE(max(0.0, now.timestamp() - said.as_of.seconds))
+    said, latency_s, attempts, fetched_at, cache_age_s, retry_after_s, _, stale_because = answer
+    if shown is not None:
+        outcome, count = shown.outcome, shown.record_count
+    else:
+        outcome, count = said.outcome, 0
+    written = _unchanging(said.platform, outcome, said.reason, attempts, count, stale_because or 0, health)
+    written += _LATENCY(latency_s) if latency_s else _NO_LATENCY
+    if fetched_at is not None:
+        written += _FETCHED_AT(fetched_at.timestamp())
+    if cache_age_s is not None:
+        written += _CACHE_AGE(cache_age_s)
+    if retry_after_s is not None:
+        written += _RETRY_AFTER(retry_after_s)
+    if now_s is not None and said.HasField("as_of"):
+        written += _DATA_AGE(max(0.0, now_s - said.as_of.seconds))
     return written
 
 
@@ -94,25 +93,45 @@ def _unchanging(
     ).SerializeToString()
 
 
-def _seconds(name: str) -> Callable[[float], bytes]:
-    """Gives what writes a duration, or a moment in seconds since 1970, as that field of an answer's delivery."""
-    heads = short_heads(credit_service_pb2.AnswerDelivery.DESCRIPTOR.fields_by_name[name])
+@lru_cache(maxsize=1_024)
+def _whole(seconds: int) -> bytes:
+    """Gives the whole seconds of a duration or a moment; those of one moment are asked for again and again."""
+    return b"\x08" + varint(seconds)
+
+
+def _seconds(field: FieldDescriptor) -> Callable[[float], bytes]:
+    """Gives what writes a duration, or a moment in seconds since 1970, as that field."""
+    heads = short_heads(field)
 
     def write(seconds: float) -> bytes:
-        whole, micros = divmod(round(seconds * 1e6), 10**6)
-        content = b"\x08" + varint(whole)  # seconds, in both messages
-        if micros:
+        micros = round(seconds * 1e6)
+        whole = micros // 1_000_000
+        content = _whole(whole)
+        if micros := micros - whole * 1_000_000:
             content += b"\x10" + varint(micros * 1000)  # nanos
         return heads[len(content)] + content
 
     return write
 
 
-_LATENCY: Final = _seconds("latency")
-_FETCHED_AT: Final = _seconds("fetched_at")
-_CACHE_AGE: Final = _seconds("cache_age")
-_RETRY_AFTER: Final = _seconds("retry_after")
-_DATA_AGE: Final = _seconds("data_age")
+_ANSWER_FIELDS: Final = credit_service_pb2.AnswerDelivery.DESCRIPTOR.fields_by_name
+_LATENCY: Final = _seconds(_ANSWER_FIELDS["latency"])
+_NO_LATENCY: Final = _LATENCY(0.0)
+_FETCHED_AT: Final = _seconds(_ANSWER_FIELDS["fetched_at"])
+_CACHE_AGE: Final = _seconds(_ANSWER_FIELDS["cache_age"])
+_RETRY_AFTER: Final = _seconds(_ANSWER_FIELDS["retry_after"])
+_DATA_AGE: Final = _seconds(_ANSWER_FIELDS["data_age"])
+
+_FIELDS: Final = credit_service_pb2.ViewDelivery.DESCRIPTOR.fields_by_name
+_ANSWER_ID: Final = encoder(_FIELDS["answer_id"])
+_REQUEST_ID: Final = encoder(_FIELDS["request_id"])
+_ADMITTED_AT: Final = _seconds(_FIELDS["admitted_at"])
+_DEADLINE: Final = _seconds(_FIELDS["deadline"])
+_ANSWERS: Final = delimited(_FIELDS["answers"])
+_WARNINGS: Final = encoder(_FIELDS["warnings"])
+_IS_REPEATED: Final = encoder(_FIELDS["is_repeated"])
+_VIEW: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["view"])
+_DELIVERY: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["delivery"])
 
 
 def credit_view_response(
@@ -126,7 +145,7 @@ def credit_view_response(
     """Gives the response of one answered query."""
     response = credit_service_pb2.GetCreditViewResponse()
     response.view.CopyFrom(answered.view)
-    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
+    response.delivery.MergeFromString(_view_delivery(answered, query, admission, health_of, is_repeated=is_repeated))
     return response
 
 
@@ -139,33 +158,32 @@ def credit_view_bytes(
     is_repeated: bool = False,
 ) -> bytes:
     """Gives the same response as bytes, the view's own among them: it is neither copied nor, where kept, serialised."""
-    response = credit_service_pb2.GetCreditViewResponse()
-    _fill_view_delivery(response.delivery, answered, query, admission, health_of, is_repeated=is_repeated)
-    return _VIEW(answered.encoded or answered.view.SerializeToString()) + response.SerializeToString()
+    view = answered.encoded or answered.view.SerializeToString()
+    return _VIEW(view) + _DELIVERY(_view_delivery(answered, query, admission, health_of, is_repeated=is_repeated))
 
 
-def _fill_view_delivery(
-    delivery: credit_service_pb2.ViewDelivery,
+def _view_delivery(
     answered: CreditAnswer,
     query: CreditQuery,
     admission: Admission,
     health_of: HealthOf,
     *,
     is_repeated: bool,
-) -> None:
-    delivery.answer_id = answered.answer_id
-    delivery.request_id = query.request_id
-    timestamp(delivery.admitted_at, admission.at)
-    duration(delivery.deadline, admission.deadline - admission.arrived)
-    delivery.is_repeated = is_repeated
+) -> bytes:
+    now_s = admission.at.timestamp()
+    written = [
+        _ANSWER_ID(answered.answer_id),
+        _ADMITTED_AT(now_s),
+        _DEADLINE(admission.deadline - admission.arrived),
+    ]
+    if query.request_id:
+        written.append(_REQUEST_ID(query.request_id))
+    if is_repeated:
+        written.append(_IS_REPEATED(True))
     if query.uscc.warnings:
-        delivery.warnings.extend([warning.value for warning in query.uscc.warnings])
-    shown = {entry.platform: entry for entry in answered.view.answers}
-    delivery.MergeFromString(
-        b"".join(
-            [
-                _ANSWERS(_answer_delivery(answer, shown.get(answer.platform), admission.at, health_of(answer.platform)))
-                for answer in answered.answers
-            ]
-        )
-    )
+        written.append(_WARNINGS([warning.value for warning in query.uscc.warnings]))
+    shown = answered.figures.platforms
+    for answer in answered.answers:
+        platform = answer.said.platform
+        written.append(_ANSWERS(_answer_delivery(answer, shown.get(platform), now_s, health_of(platform))))
+    return b"".join(written)

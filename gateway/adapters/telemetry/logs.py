@@ -10,12 +10,12 @@ from typing import Final, TextIO
 import msgspec
 import structlog
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.trace_context import add_trace_id, current_trace_id
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
+from gateway.domain.figures import ViewFigures
 
 _FLUSH_S: Final = 0.25
 _WHOLE_BYTES: Final = 4_096
@@ -132,7 +132,7 @@ class LogObserver:
                 self._drifted.add(key)
                 self._log.warning("platform.drift", platform=said.platform, path=drift.path, reason=drift.reason)
 
-    def view_answered(self, view: view_pb2.CreditView) -> None:
+    def view_answered(self, figures: ViewFigures) -> None:
         """Not logged: its query's line says it."""
 
     def trail_failed(self) -> None:

@@ -28,6 +28,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.domain.answer import HEARD, Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Reason
+from gateway.domain.figures import ViewFigures
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 MERGED_BY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -142,17 +143,17 @@ class Metrics:
         if entry.stale_copies:
             self._stale_copies.pending += entry.stale_copies
 
-    def view_answered(self, view: view_pb2.CreditView) -> None:
+    def view_answered(self, figures: ViewFigures) -> None:
         """Notes how complete the view is, and of each platform its age, completeness and agreement where there are any."""
-        if view.HasField("completeness_bp"):
-            self._completeness.note(view.completeness_bp / 10_000)
-        for part in view.answers:
-            numbers = self._platforms[part.platform]
-            if part.HasField("completeness_bp"):
+        if figures.completeness_bp is not None:
+            self._completeness.note(figures.completeness_bp / 10_000)
+        for platform, part in figures.platforms.items():
+            numbers = self._platforms[platform]
+            if part.completeness_bp is not None:
                 numbers.completeness.note(part.completeness_bp / 10_000)
-            if part.HasField("agreement_bp"):
+            if part.agreement_bp is not None:
                 numbers.agreement.note(part.agreement_bp / 10_000)
-            if part.HasField("age_days"):
+            if part.age_days is not None:
                 numbers.data_age.note(part.age_days * _DAY_S)
 
     def error_sent(self, reason: Reason) -> None:

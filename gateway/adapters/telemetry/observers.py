@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
+from gateway.domain.figures import ViewFigures
 from gateway.ports import CallObserver, QueryObserver
 
 
@@ -44,10 +44,10 @@ class Observers:
         for tell in self._query_ended:
             tell(entry, latency_s)
 
-    def view_answered(self, view: view_pb2.CreditView) -> None:
+    def view_answered(self, figures: ViewFigures) -> None:
         """Tells of one view."""
         for tell in self._view_answered:
-            tell(view)
+            tell(figures)
 
     def trail_failed(self) -> None:
         """Tells of an entry that could not be written."""
