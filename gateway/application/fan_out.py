@@ -40,7 +40,6 @@ async def fan_out(
     loop = asyncio.get_running_loop()
     started = loop.time()
     pending: dict[asyncio.Future[Answer], str] = {}
-    all_in: asyncio.Future[None] = loop.create_future()
 
     def land(platform: str, said: Answer | asyncio.Future[Answer]) -> None:
         try:
@@ -55,10 +54,10 @@ async def fan_out(
         if platform is None:  # its time was up: it was answered for already
             return
         land(platform, call)
-        if not pending and not all_in.done():
-            all_in.set_result(None)
+        if not pending:
+            on_over()
 
-    def on_time_up() -> None:
+    def on_over() -> None:
         if not all_in.done():
             all_in.set_result(None)
 
@@ -79,7 +78,8 @@ async def fan_out(
         call.add_done_callback(on_done)
     if not pending:
         return
-    timer = loop.call_at(fetch_by, on_time_up)
+    all_in: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_at(fetch_by, on_over)
     try:
         await all_in
     finally:

@@ -181,9 +181,12 @@ class CreditQueries:
     async def _finish(self, story: _Story) -> CreditAnswer:
         query, permit, as_of = story.query, story.permit, china_date(story.admission.at)
         views = self._views if story.is_all_kept else None
-        kept = views.find(query, permit, as_of, story.answers()) if views is not None else None
-        readings = story.in_order() if kept is None else ()
         answers = story.answers()
+        kept = views.find(query, permit, as_of, answers) if views is not None else None
+        readings: Sequence[Reading] = ()
+        if kept is None:
+            readings = story.in_order()
+            answers = story.answers()  # reading may have dropped one
         for answer in answers:
             self._observer.answer_landed(answer)
         for platform in story.distrusted:
@@ -245,14 +248,17 @@ class _Story:
     @property
     def is_all_kept(self) -> bool:
         """Whether no platform was asked: what may be known of the enterprise was kept already."""
-        return all(a.cache_age_s is not None or a.outcome in NOTHING_TO_ASK for a in self._answers.values())
+        for answer in self._answers.values():
+            if answer.cache_age_s is None and answer.said.outcome not in NOTHING_TO_ASK:
+                return False
+        return True
 
     def note(self, answer: Answer) -> None:
         """Takes one answer, and reads it unless it was kept: then it may be that its view was too."""
         if answer.cache_age_s is None:
             self.take(answer)
         else:
-            self._answers[answer.platform] = answer
+            self._answers[answer.said.platform] = answer
 
     def take(self, answer: Answer) -> Reading:
         """Takes one answer and reads it; one that may not enter the merge is not to be given to the next query either."""
@@ -263,8 +269,9 @@ class _Story:
             raise
         if reading.answer is not answer:
             self.distrusted.append(answer.platform)
-        self._answers[answer.platform] = reading.answer
-        self._readings[answer.platform] = reading
+        platform = answer.said.platform
+        self._answers[platform] = reading.answer
+        self._readings[platform] = reading
         return reading
 
     def answers(self) -> tuple[Answer, ...]:

@@ -11,13 +11,14 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_NOT_FOUND,
     OUTCOME_SKIPPED,
 )
-from gateway.domain.answer import Answer, may_pass
+from gateway.domain.answer import HEARD, Answer, may_pass
 from gateway.domain.errors import DeadlineError, Reason, UnansweredError
 from gateway.domain.query import CreditQuery
 
 DEFAULT_RETRY_AFTER_S = 5.0
 DEADLINE_TOO_SHORT: Final = "deadline_too_short"
 """Why a platform was not asked when the time left was too short for one attempt."""
+_UNKNOWN: Final = frozenset({OUTCOME_NOT_FOUND})
 NOTHING_TO_ASK: Final = frozenset({OUTCOME_NOT_COVERED, OUTCOME_NOT_CONSENTED})
 """Outcomes of platforms that were not asked since there was nothing to ask them."""
 
@@ -28,6 +29,9 @@ def obstacle(query: CreditQuery, answers: Sequence[Answer]) -> UnansweredError |
     A deadline too short to ask anyone comes first, then a required platform not heard or a quorum missed, then nobody
     heard, then an enterprise that every asked platform was heard not to know.
     """
+    outcomes = {answer.said.outcome for answer in answers}
+    if outcomes <= HEARD and outcomes - _UNKNOWN and len(answers) >= query.quorum:
+        return None  # all were heard, and so were those required: the way of nearly every query
     heard = [answer for answer in answers if answer.is_heard]
     unheard = [answer for answer in answers if not answer.is_heard]
     askable = [answer for answer in unheard if answer.outcome not in NOTHING_TO_ASK]

@@ -68,10 +68,12 @@ class Sharing:
     def at_hand(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer | None:
         """Gives what needs no call: a kept answer, or SKIPPED(deadline_too_short) and what may stand in for it; else None."""
         now = self._clock.monotonic()
-        kept = self._cache.peek(self._keeping.key(query, permit)) if _has_use_for_kept(query) else None
-        if kept is not None and kept.is_young_enough(query.oldest_acceptable_age_s, now):
-            self._tell("hit")
-            return _again(kept, now)
+        kept: KeptAnswer | None = None
+        if query.oldest_acceptable_age_s != 0.0 or query.is_stale_acceptable:
+            kept = self._cache.peek(self._keeping.key(query, permit))
+            if kept is not None and kept.is_young_enough(query.oldest_acceptable_age_s, now):
+                self._tell("hit")
+                return _again(kept, now)
         if fetch_by - now >= self._least_attempt_s:
             return None
         skipped = failed_answer(self._id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)

@@ -66,10 +66,12 @@ def _answer_delivery(
         outcome, count = said.outcome, 0
     written = _unchanging(said.platform, outcome, said.reason, attempts, count, stale_because or 0, health)
     written += _LATENCY(latency_s) if latency_s else _NO_LATENCY
-    if fetched_at is not None:
-        written += _FETCHED_AT(fetched_at.timestamp())
     if cache_age_s is not None:
         written += _CACHE_AGE(cache_age_s)
+        if fetched_at is not None:
+            written += _kept_since(fetched_at)
+    elif fetched_at is not None:
+        written += _FETCHED_AT(fetched_at.timestamp())
     if retry_after_s is not None:
         written += _RETRY_AFTER(retry_after_s)
     if now_s is not None and said.HasField("as_of"):
@@ -91,6 +93,12 @@ def _unchanging(
         stale_because=stale_because,  # type: ignore[arg-type]
         health=health,  # type: ignore[arg-type]
     ).SerializeToString()
+
+
+@lru_cache(maxsize=16_384)
+def _kept_since(fetched_at: datetime) -> bytes:
+    """Gives when a kept answer was fetched: the same moment whenever it is given again."""
+    return _FETCHED_AT(fetched_at.timestamp())
 
 
 @lru_cache(maxsize=1_024)

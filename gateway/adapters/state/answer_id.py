@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from datetime import datetime
 
 
@@ -13,4 +12,5 @@ def new_answer_id(at: datetime) -> str:
     random = int.from_bytes(os.urandom(10))  # one call to the system for all 74 random bits
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64
     value |= 0b10 << 62 | (random & (2**62 - 1))
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
