@@ -29,8 +29,8 @@ import aiohttp
 from aiohttp import hdrs
 
 from connectors.kit.charset import decode_declared
-from connectors.kit.connector import HttpConnector, is_json, joined_digest, reading
-from connectors.kit.documents import read_json
+from connectors.kit.connector import HttpConnector, is_json, joined_digest, unreadable
+from connectors.kit.documents import BadDocument, read_json
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply, form
 from connectors.kit.manifest import Manifest
@@ -169,11 +169,13 @@ class RestConnector(HttpConnector):
         """Opens the envelope; a 4xx with an envelope has a code, and the code decides."""
         if not reply.body or (reply.status >= 400 and not is_json(reply)):
             self._refuse(reply)
-        with reading(reply):
+        try:
             if self._charset != "utf-8" or reply.body.startswith(b"\xef\xbb\xbf"):
                 document = read_json(decode_declared(reply.body, self._charset))
             else:
                 document = read_json(reply.body)
+        except BadDocument as error:
+            raise unreadable(error, reply) from error
         return self._envelope.open(document, raw_digest=reply.digest)
 
     def _has_more(self, payload: Any, pages_read: int) -> bool:
