@@ -21,6 +21,7 @@ from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
 from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
+from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
@@ -28,9 +29,11 @@ from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
@@ -41,12 +44,15 @@ from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import Stage, ails
+from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
+from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
 from gateway.domain.catalogue import CATALOGUE
-from gateway.domain.consent import development_permit
 from gateway.domain.errors import ConfigError
+from gateway.domain.masking import Masker, masked_fields
 from gateway.domain.merge import Merger
+from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
 from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
@@ -212,6 +218,12 @@ async def build_gateway(
             telling.add(task)
             task.add_done_callback(telling.discard)
 
+        store = StoreDoor(*settings.gateway.store.resolved(audit_path), changed=health_changed)
+        stack.push_async_callback(store.aclose)
+        await store.check()
+        at_hand = await _consents_at_hand(settings, store, clock, stack)
+        consents = Consents(store.consents if at_hand is None else at_hand.itself, audit, clock)
+        stack.push_async_callback(consents.aclose)
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
@@ -239,6 +251,7 @@ async def build_gateway(
             if left is not None:
                 metrics.quota_left(name, left)
         connectors = {name: tracing.around(door) for name, door in chains.doors.items()}
+        authoriser, masker = _authorisation(settings, at_hand, clock)
         authority_ids = AuthorityIds(settings.authorities)
         rules = (
             CATALOGUE,
@@ -256,10 +269,11 @@ async def build_gateway(
             TracedAudit(audit, tracing) if tracing.is_recording else audit,
             clock,
             observers,
-            permit_for=development_permit,
+            authoriser=authoriser,
             new_answer_id=new_answer_id,
             kept=chains,
             views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
+            masker=masker,
         )
         stack.callback(metrics.flush)
         limits = settings.gateway.server
@@ -285,6 +299,7 @@ async def build_gateway(
                 lambda name: getattr(inner[name], "clock_skew_s", None),
             ),
             AdminService(chains, queries.forget),
+            ConsentService(consents, tuple(connectors), clock, new_answer_id),
             health,
             tuple(connectors),
             ServerLimits(
@@ -293,11 +308,40 @@ async def build_gateway(
                 limits.max_pending_calls,
                 shares_port=worker is not None,
             ),
+            is_store_red=lambda: store.is_red,
         )
     except BaseException:
         await stack.aclose()
         raise
     return Gateway(server, queries, merger, health, connectors, metrics, loop_lag, stack, limits.drain_s)
+
+
+async def _consents_at_hand(
+    settings: Settings, store: StoreDoor, clock: SystemClock, stack: AsyncExitStack
+) -> CachedConsents | None:
+    """Gives the consents that queries look up, following their changes; None where consents are not enforced."""
+    stated = settings.gateway.consent
+    if not stated.enforced:
+        return None
+    consents = CachedConsents(await store.consents(), clock, poll_s=stated.poll_s)
+    await consents.start()
+    stack.push_async_callback(consents.aclose)
+    return consents
+
+
+def _authorisation(
+    settings: Settings, consents: CachedConsents | None, clock: SystemClock
+) -> tuple[Authoriser, Masker | None]:
+    """Gives who permits, and what masks; raises ConfigError where the key for masking is missing or too short."""
+    if consents is None:
+        return DevelopmentAuthoriser(), None
+    try:
+        masker = Masker(CATALOGUE, resolve_secret(settings.gateway.consent.masking_key, {}).encode())
+    except ValueError as error:
+        raise ConfigError([f"gateway.toml: consent.masking_key: {error}"]) from error
+    authoriser = ConsentAuthoriser(consents, Rules(CATALOGUE, settings.purposes, masked_fields(CATALOGUE)), clock)
+    consents.tell(authoriser.changed)
+    return authoriser, masker
 
 
 def _tracing(settings: Settings) -> Tracing:

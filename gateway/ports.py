@@ -12,7 +12,8 @@ import aiohttp
 
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
-from gateway.domain.consent import Permit
+from gateway.domain.consent import Consent, ConsentState, Permit
+from gateway.domain.consent_life import ConsentChange
 from gateway.domain.figures import ViewFigures
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
@@ -154,6 +155,58 @@ class AuditLog(Protocol):
 
     def append(self, entry: AuditEntry) -> Awaitable[None]:
         """Gives what is done once the entry is durable; raises StoreError when it cannot be made so."""
+        ...
+
+
+class ConsentStore(Protocol):
+    """Whoever keeps consents (授权): always by bank and id, so that no bank can reach another's.
+
+    Every method raises StoreUnavailableError when the store cannot be reached or stays busy for too long.
+    """
+
+    async def register(self, consent: Consent, *, request_id: str = "", request_digest: bytes = b"") -> Consent:
+        """Keeps a new consent, durably, and gives it.
+
+        The bank's consent that was registered under the same request id is given instead, where there is one; raises
+        RequestIdReusedError where that request's digest differs.
+        """
+        ...
+
+    async def get(self, bank: str, consent_id: str) -> Consent | None:
+        """Gives a consent of the bank; None when it has no such one."""
+        ...
+
+    async def list(self, bank: str, uscc: str, *, after: str, limit: int) -> Sequence[Consent]:
+        """Gives the bank's consents about an enterprise, about any where `uscc` is "", by id, those after the id `after`."""
+        ...
+
+    async def change(
+        self, bank: str, consent_id: str, expected_version: int, state: ConsentState, at: datetime, reason: str = ""
+    ) -> Consent:
+        """Puts a consent of that version into a state that was decided, and gives it with its next version.
+
+        Raises ConsentNotFoundError, and ConsentChangedError when the version has moved. Whether the change may be is the
+        domain's to say (`consent_life`).
+        """
+        ...
+
+    async def use(self, bank: str, consent_id: str, version: int, at: datetime) -> Consent | None:
+        """Takes one use of a consent of that version, atomically, and gives it with its next version.
+
+        None when it is not active and valid at that moment, when no use is left, or when the version has moved.
+        """
+        ...
+
+    async def history(self, bank: str, consent_id: str, *, limit: int) -> Sequence[ConsentChange]:
+        """Gives the latest changes of a consent of the bank, the newest last; none when it has no such one."""
+        ...
+
+    async def newest_mark(self) -> int:
+        """Gives the mark of the newest change, 0 before the first."""
+        ...
+
+    async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
+        """Gives the changes of all banks after a mark, in order: what a process that keeps consents must forget."""
         ...
 
 

@@ -7,19 +7,21 @@ references, never values: "env:NAME", "file:/path", or "sandbox:name" for the wo
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.adapters.rpc.admission import AdmissionPolicy
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
+from gateway.domain.purposes import PurposeMatrix
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
 
 _PACKAGED: Final = Path(__file__).parent / "_config"
@@ -105,6 +107,27 @@ class CacheSettings(_Strict):
     most_view_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
 
 
+class ConsentSettings(_Strict):
+    """Whether consents are enforced; `masking_key` is a reference, and as secret as what it masks."""
+
+    enforced: bool = False
+    masking_key: str = ""
+    poll_s: float = Field(default=0.25, gt=0, le=0.5)
+
+    @field_validator("masking_key")
+    @classmethod
+    def _is_reference(cls, value: str) -> str:
+        if value and not value.startswith(("env:", "file:", "sandbox:")):
+            raise ValueError("write a reference (env:NAME, file:/path), never the key")
+        return value
+
+    @model_validator(mode="after")
+    def _has_key(self) -> ConsentSettings:
+        if self.enforced and not self.masking_key:
+            raise ValueError("masking_key: is needed where consents are enforced; state env:NAME or file:/path")
+        return self
+
+
 class LogSettings(_Strict):
     """What is logged."""
 
@@ -126,6 +149,39 @@ class TracingSettings(_Strict):
         return value
 
 
+_STORE_URL: Final = re.compile(r"(?P<driver>[\w+]+)://(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?")
+
+
+class StoreSettings(_Strict):
+    """Where consents are kept; an empty `url` is an SQLite file beside the trail."""
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _is_served(cls, value: str) -> str:
+        found = _STORE_URL.match(value)
+        if value and (found is None or found["driver"] not in ("sqlite+aiosqlite", "postgresql+asyncpg")):
+            raise ValueError(
+                "must be empty, or begin with sqlite+aiosqlite:/// or postgresql+asyncpg://user:env:NAME@host/database"
+            )
+        if found is not None and found["password"] and not found["password"].startswith(("env:", "file:")):
+            raise ValueError("write a reference (user:env:NAME@, user:file:/path@), never the password")
+        return value
+
+    def resolved(self, beside: Path) -> tuple[str, str | None]:
+        """Gives the address, beside the trail where none is stated, and the password; raises ConfigError."""
+        found = _STORE_URL.match(self.url)
+        if found is None:
+            return f"sqlite+aiosqlite:///{beside.parent / 'store.db'}", None
+        if not found["password"]:
+            return self.url, None
+        try:
+            return self.url, resolve_secret(found["password"], {})
+        except ValueError as error:
+            raise ConfigError([f"gateway.toml: store.url: {error}"]) from error
+
+
 class GatewayFile(_Strict):
     """`gateway.toml`."""
 
@@ -133,9 +189,11 @@ class GatewayFile(_Strict):
     admin: AdminSettings = AdminSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
+    store: StoreSettings = StoreSettings()
     request_ids: RequestIdSettings = RequestIdSettings()
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()
+    consent: ConsentSettings = ConsentSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
 
@@ -176,6 +234,7 @@ class Settings:
     crosswalk: Crosswalk
     authorities: Mapping[str, str]
     divisions: DivisionTable
+    purposes: PurposeMatrix
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
@@ -209,7 +268,12 @@ def load_settings(folder: Path | None = None) -> Settings:
         divisions = DivisionTable.from_toml(read.table("divisions.toml"))
     except ConfigError as error:
         faults += error.faults
-    if faults or gateway is None or crosswalk is None or divisions is None:
+    purposes = None
+    try:
+        purposes = PurposeMatrix.from_toml(read.table("purposes.toml"))
+    except ConfigError as error:
+        faults += error.faults
+    if faults or gateway is None or crosswalk is None or divisions is None or purposes is None:
         raise ConfigError(faults)
     return Settings(
         gateway=gateway,
@@ -218,6 +282,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         publication=publication,
         crosswalk=crosswalk,
         divisions=divisions,
+        purposes=purposes,
         authorities={name: code for code, names in authorities.items() for name in names},
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
+    OUTCOME_CANCELLED,
     OUTCOME_NOT_CONSENTED,
     OUTCOME_NOT_COVERED,
     OUTCOME_TIMEOUT,
@@ -18,6 +19,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.consent import Permit
 from gateway.domain.query import CreditQuery
+from gateway.domain.reach import within
 from gateway.ports import Connector, KeptAnswers
 
 _GRACE_S = 0.05
@@ -31,11 +33,12 @@ async def fan_out(
     fetch_by: float,
     landed: Callable[[Answer], object],
     kept: KeptAnswers | None = None,
+    withdrawn: asyncio.Future[None] | None = None,
 ) -> None:
     """Asks every platform of the query and hands each answer to `landed` as it lands, one per platform.
 
     What `kept` has at hand is not asked for. Returns when all answers are in, at `fetch_by` at the latest. When the caller
-    is cancelled, so is every call.
+    is cancelled, so is every call; so is what is under way once `withdrawn` is done.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -45,7 +48,7 @@ async def fan_out(
         try:
             if not isinstance(said, Answer):
                 said = _answer_of(said, platform, permit.categories, loop.time() - started)
-            landed(said)
+            landed(within(said, permit) if permit.outside else said)
         except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
             landed(_broken(platform, permit.categories, loop.time() - started, type(error).__name__))
 
@@ -57,22 +60,23 @@ async def fan_out(
         if not pending:
             on_over()
 
-    def on_over() -> None:
+    def on_over(_: object = None) -> None:
         if not all_in.done():
             all_in.set_result(None)
 
     for platform in query.platforms:
         connector = connectors[platform]
-        spared = _without_asking(connector, permit, query)
+        allowed = permit.at(platform) if permit.outside else permit
+        spared = _without_asking(connector, allowed, query)
         if spared is None and kept is not None:
-            spared = kept.at_hand(platform, query, permit, fetch_by)
+            spared = kept.at_hand(platform, query, allowed, fetch_by)
         if spared is not None:
             land(platform, spared)
             continue
         try:
-            call = asyncio.ensure_future(connector.fetch(query, permit, fetch_by))
+            call = asyncio.ensure_future(connector.fetch(query, allowed, fetch_by))
         except Exception as error:  # it broke its word before there was anything to wait for
-            land(platform, _broken(platform, permit.categories, 0.0, type(error).__name__))
+            land(platform, _broken(platform, allowed.categories, 0.0, type(error).__name__))
             continue
         pending[call] = platform
         call.add_done_callback(on_done)
@@ -80,6 +84,8 @@ async def fan_out(
         return
     all_in: asyncio.Future[None] = loop.create_future()
     timer = loop.call_at(fetch_by, on_over)
+    if withdrawn is not None:
+        withdrawn.add_done_callback(on_over)
     try:
         await all_in
     finally:
@@ -88,9 +94,12 @@ async def fan_out(
         pending.clear()
         if late:
             await _cancel(set(late))
+    outcome, reason = OUTCOME_TIMEOUT, "deadline"
+    if withdrawn is not None and withdrawn.done():
+        outcome, reason = OUTCOME_CANCELLED, "consent_withdrawn"
     for task, platform in late.items():
         detail = last_words(task)
-        answer = failed_answer(platform, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1, detail=detail)
+        answer = failed_answer(platform, outcome, reason, permit.categories, attempts=1, detail=detail)
         landed(answer._replace(latency_s=loop.time() - started))
 
 

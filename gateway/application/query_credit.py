@@ -1,7 +1,8 @@
 """The main story: a bank asks about one enterprise, all platforms are asked at once, one merged view is answered.
 
-Decide (permit), fetch (fan-out), decide (merge, verdict), write (trail), answer. The trail is written before anything
-leaves: an answer, a refusal and a cancellation each have their entry, and without an entry nothing is answered.
+Decide (permit), fetch (fan-out), decide (does the permit still hold? merge, verdict), write (trail), answer. The trail is
+written before anything leaves: an answer, a refusal, a cancellation, and an answer withheld since its consent was withdrawn
+in between each have their entry, and without an entry nothing is answered.
 """
 
 from __future__ import annotations
@@ -13,14 +14,24 @@ from datetime import datetime
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway.application.authorise import Authoriser, Watch
 from gateway.application.fan_out import fan_out
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.caller import Caller
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
-from gateway.domain.errors import DeadlineError, Reason, RequestError, StoreError
+from gateway.domain.errors import (
+    ConsentError,
+    DeadlineError,
+    PermissionRefusedError,
+    Reason,
+    RequestError,
+    StoreError,
+)
 from gateway.domain.figures import ViewFigures, figures_of
-from gateway.domain.merge import Merger
+from gateway.domain.masking import Masker
+from gateway.domain.merge import Merger, view_id
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
@@ -33,14 +44,16 @@ _RESERVE_S: Final = (0.02, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """When a query was let in and by when it must be answered.
+    """When a query was let in, by when it must be answered, and who asks.
 
-    `at` is the moment as_of is taken from, once; `arrived` and `deadline` are points of `Clock.monotonic`.
+    `at` is the moment as_of is taken from, once; `arrived` and `deadline` are points of `Clock.monotonic`. `caller` is None
+    for a query that came by no call.
     """
 
     at: datetime
     arrived: float
     deadline: float
+    caller: Caller | None = None
 
     @property
     def fetch_by(self) -> float:
@@ -51,13 +64,17 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class CreditAnswer:
-    """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept."""
+    """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept.
+
+    `permit` is what it was made under: it is looked at again before the same answer is given a second time.
+    """
 
     answer_id: str
     view: view_pb2.CreditView
     figures: ViewFigures
     answers: tuple[Answer, ...]
     encoded: bytes = b""
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +97,11 @@ class CreditQueries:
         clock: Clock,
         observer: QueryObserver,
         *,
-        permit_for: Callable[[CreditQuery], Permit],
+        authoriser: Authoriser,
         new_answer_id: Callable[[datetime], str],
         kept: KeptAnswers | None = None,
         views: KeptViews | None = None,
+        masker: Masker | None = None,
     ) -> None:
         self._connectors = connectors
         self._reader = reader
@@ -91,7 +109,8 @@ class CreditQueries:
         self._audit = audit
         self._clock = clock
         self._observer = observer
-        self._permit_for = permit_for
+        self._authoriser = authoriser
+        self._masker = masker
         self._new_answer_id = new_answer_id
         self._kept = kept
         self._views = views
@@ -105,15 +124,22 @@ class CreditQueries:
     async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
         """Gives the view; raises RequestError, UnansweredError or StoreError, each after its entry in the trail."""
         self._under_way += 1
+        watch: Watch | None = None
         try:
             story = await self._begin(query, admission)
+            watch = self._authoriser.watch(query, story.permit)
+            withdrawn = watch.withdrawn if watch is not None else None
             try:
-                await fan_out(self._connectors, query, story.permit, admission.fetch_by, story.note, self._kept)
+                await fan_out(
+                    self._connectors, query, story.permit, admission.fetch_by, story.note, self._kept, withdrawn
+                )
             except asyncio.CancelledError:
                 await self._note_cancelled(story)
                 raise
             return await self._finish(story)
         finally:
+            if watch is not None:
+                watch.close()
             self._under_way -= 1
 
     async def stream(self, query: CreditQuery, admission: Admission) -> AsyncIterator[Landed | CreditAnswer]:
@@ -125,13 +151,15 @@ class CreditQueries:
             self._under_way -= 1
             raise
         queue: asyncio.Queue[Reading | None] = asyncio.Queue()
+        watch = self._authoriser.watch(query, story.permit)
+        withdrawn = watch.withdrawn if watch is not None else None
 
         def take(answer: Answer) -> None:
             queue.put_nowait(story.take(answer))
 
         async def ask() -> None:
             try:
-                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take, self._kept)
+                await fan_out(self._connectors, query, story.permit, admission.fetch_by, take, self._kept, withdrawn)
             finally:
                 queue.put_nowait(None)
 
@@ -140,11 +168,16 @@ class CreditQueries:
         try:
             while (reading := await queue.get()) is not None:
                 seen.append(reading)
+                await self._recheck(story, [reading.answer])
                 merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
+                shown = visible(reading, merged.view)
+                if self._masker is not None and story.permit.is_masked:
+                    self._masker.mask_answer(shown.said, query.uscc.value, story.permit)
+                    self._mask(merged.view, story.permit)
                 stale = len(merged.stale_copies)
                 now = self._clock.now()
                 await self._append(story.entry("streamed", now, [reading.answer], figures_of(merged.view), stale))
-                yield Landed(visible(reading, merged.view), merged.view)
+                yield Landed(shown, merged.view)
             await asking
             yield await self._finish(story)
         except (asyncio.CancelledError, GeneratorExit):
@@ -154,11 +187,28 @@ class CreditQueries:
             raise
         finally:
             asking.cancel()
+            if watch is not None:
+                watch.close()
             self._under_way -= 1
 
-    async def note_repeated(self, query: CreditQuery, answer_id: str) -> None:
-        """Writes that an answer given before was given again under the same request id."""
-        await self._append(audit_entry("repeated", query, None, (), answer_id=answer_id, at=self._clock.now()))
+    async def note_repeated(self, query: CreditQuery, answered: CreditAnswer) -> None:
+        """Writes that an answer given before is given again under the same request id; raises ConsentError if it may not be.
+
+        A use that was taken for it stays taken: giving it again takes none.
+        """
+        answer_id, permit, event, refusal = answered.answer_id, answered.permit, "repeated", None
+        if permit is not None:
+            try:
+                rechecked = self._authoriser.recheck(query, permit)
+                if rechecked is not None:
+                    await rechecked
+            except ConsentError as error:
+                event, refusal = "withheld", error
+        reason = refusal.reason if refusal is not None else ""
+        at = self._clock.now()
+        await self._append(audit_entry(event, query, permit, (), answer_id=answer_id, at=at, reason=reason))
+        if refusal is not None:
+            raise refusal
 
     async def forget(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
@@ -172,11 +222,35 @@ class CreditQueries:
             # Too short to ask is not too short to answer from what is kept; if that does not suffice, the verdict says so.
             if admission.deadline <= self._clock.monotonic():
                 raise DeadlineError("the deadline is past")
-            story.permit = self._permit_for(query)
+            permit = self._authoriser.permit(query, admission.caller)
+            story.permit = permit if isinstance(permit, Permit) else await permit
         except RequestError as error:
+            story.denied_by = error.policy if isinstance(error, PermissionRefusedError) else ""
             await self._write(story, "refused", reason=error.reason)
             raise
+        except StoreError as error:
+            await self._write(story, "unanswered", reason=error.reason)
+            raise
         return story
+
+    async def _recheck(self, story: _Story, answers: Sequence[Answer]) -> None:
+        """Raises ConsentError when what was fetched may not be released any more, after its entry in the trail."""
+        try:
+            rechecked = self._authoriser.recheck(story.query, story.permit)
+            if rechecked is not None:
+                await rechecked
+        except ConsentError as error:
+            await self._write(story, "withheld", answers, reason=error.reason)
+            raise
+        except StoreError as error:
+            await self._write(story, "unanswered", answers, reason=error.reason)
+            raise
+
+    def _mask(self, view: view_pb2.CreditView, permit: Permit) -> None:
+        """Masks what the permit does not lift; the view's id is that of what is shown."""
+        if self._masker is not None and self._masker.mask(view, permit):
+            view.ClearField("view_id")
+            view.view_id = view_id(view)
 
     async def _finish(self, story: _Story) -> CreditAnswer:
         query, permit, as_of = story.query, story.permit, china_date(story.admission.at)
@@ -189,6 +263,8 @@ class CreditQueries:
             answers = story.answers()  # reading may have dropped one
         for answer in answers:
             self._observer.answer_landed(answer)
+        if permit.consents:
+            await self._recheck(story, answers)
         for platform in story.distrusted:
             await self.forget(query.uscc.value, platform)
         refusal = obstacle(query, answers)
@@ -197,6 +273,8 @@ class CreditQueries:
             raise refusal
         if kept is None:
             merged = self._merger.merge(readings, query, permit, as_of)
+            if permit.is_masked:
+                self._mask(merged.view, permit)
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:
@@ -204,7 +282,7 @@ class CreditQueries:
         figures = kept.figures
         await self._write(story, "answered", answers, figures, len(kept.merged.stale_copies))
         self._observer.view_answered(figures)
-        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, kept.encoded)
+        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, kept.encoded, permit)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()
@@ -240,6 +318,7 @@ class _Story:
         self.admission = admission
         self.answer_id = answer_id
         self.permit = Permit(kind="", categories=())
+        self.denied_by = ""
         self.distrusted: list[str] = []
         self._reader = reader
         self._answers: dict[str, Answer] = {}
@@ -305,4 +384,5 @@ class _Story:
             completeness_bp=figures.completeness_bp if figures is not None else None,
             stale_copies=stale_copies,
             reason=reason,
+            policy=self.denied_by,
         )

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.client import explain, get_view, query_message
+from gateway.cli.consents import consents
 from gateway.cli.demo import DemoFailedError, demo
 from gateway.cli.operator import cache, platforms
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
@@ -28,6 +29,7 @@ from gateway.cli.running import (
     stop_signals,
 )
 from gateway.cli.serving import serve_alone, serve_by_workers
+from gateway.cli.store import store
 from gateway.cli.words import say
 from gateway.cli.worker import parse_worker
 from gateway.domain.errors import ConfigError, StoreError
@@ -48,6 +50,8 @@ app = typer.Typer(
 
 app.add_typer(platforms)
 app.add_typer(cache)
+app.add_typer(consents)
+app.add_typer(store)
 
 Config = Annotated[
     Path | None,
@@ -214,6 +218,10 @@ def check_config(config: Config = None) -> None:
     settings = _settings(config)
     plugins = find_plugins(settings)
     faults = connector_faults(settings, plugins)
+    try:
+        settings.gateway.store.resolved(settings.gateway.audit.path)
+    except ConfigError as error:
+        faults += error.faults
     if faults:
         raise fail([say("The configuration has faults:", "配置有误："), *faults], 2)
     for name, facts in plugins.platforms.items():

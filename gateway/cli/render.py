@@ -237,7 +237,22 @@ def _missing(view: view_pb2.CreditView) -> RenderableType:
     empty = [options_pb2.Category.Name(c.category).removeprefix("CATEGORY_") for c in view.coverage if c.is_known_empty]
     if empty:
         lines.append(f"✓ 确认无记录 known to be none: {', '.join(empty)}")
+    lines += _withheld(view.permit)
     return Panel("\n".join(lines) or "—", title="缺失 What is missing", expand=True)
+
+
+def _withheld(permit: view_pb2.PermitScope) -> Iterable[str]:
+    """Gives a line for everything the permit leaves out, and one for all that it masks."""
+    masked = []
+    for entry in permit.withheld:
+        category = options_pb2.Category.Name(entry.category).removeprefix("CATEGORY_")
+        if entry.field:
+            masked.append(f"{category}.{entry.field}")
+            continue
+        where = f" at {', '.join(entry.platforms)}" if entry.platforms else ""
+        yield f"⊘ {category}{where}: 未获授权，未查询 withheld, not asked ({entry.reason})"
+    if masked:
+        yield f"⊘ 已脱敏 masked: {', '.join(masked)}"
 
 
 def _years(missing: Iterable[view_pb2.MissingYear]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
 from gateway.domain.answer import Answer
-from gateway.domain.consent import Permit
+from gateway.domain.consent import Consent, Permit
 from gateway.domain.query import CreditQuery
 
 _OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
@@ -37,10 +37,36 @@ class PlatformEntry(msgspec.Struct, frozen=True):
     stale_because: str = ""
 
 
+class ConsentEntry(msgspec.Struct, frozen=True):
+    """What a consent says, as it stood after what the entry tells of.
+
+    A person is told of by `is_persons` alone: references of persons and of signatories, signatures, and the words of a
+    revocation stay in the store.
+    """
+
+    version: int
+    state: str
+    is_persons: bool
+    purposes: tuple[str, ...]
+    categories: tuple[str, ...]
+    platforms: tuple[str, ...]
+    valid_from: str
+    valid_to: str
+    max_uses: int
+    uses: int
+    channel: str
+    document_digest: str
+    certificate_serial: str
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
-    `event` is "answered", "streamed", "repeated", "refused", "unanswered" or "cancelled"; `reason` is the error reason.
+    `event` is "answered", "streamed", "repeated", "refused", "unanswered", "cancelled", or "withheld": the consent was
+    withdrawn before the answer could leave. `reason` is the error reason, `refused` are the categories that were asked and
+    not permitted, `relied_on` the consents that the permit rests on with their versions, `policy` the ids of the policies
+    that decided. Of a consent `event` is "consent_registered", "consent_paused", "consent_resumed", "consent_revoked", or
+    "consent_refused" with the reason, and `consent` tells what it says.
     """
 
     time: str
@@ -62,6 +88,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     completeness_bp: int | None = None
     stale_copies: int = 0
     reason: str = ""
+    policy: str = ""
+    refused: tuple[str, ...] = ()
+    relied_on: tuple[str, ...] = ()
+    consent: ConsentEntry | None = None
 
 
 def audit_entry(
@@ -76,8 +106,9 @@ def audit_entry(
     completeness_bp: int | None = None,
     stale_copies: int = 0,
     reason: str = "",
+    policy: str = "",
 ) -> AuditEntry:
-    """Gives the entry of one answered, refused or failed query."""
+    """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it."""
     return AuditEntry(
         time=at.isoformat(timespec="milliseconds"),
         event=event,
@@ -98,6 +129,61 @@ def audit_entry(
         completeness_bp=completeness_bp,
         stale_copies=stale_copies,
         reason=reason,
+        policy=policy or (permit.policy if permit is not None else ""),
+        refused=_names(permit.refused) if permit is not None and permit.refused else (),
+        relied_on=permit.consents if permit is not None else (),
+    )
+
+
+def consent_audit_entry(
+    event: str,
+    bank: str,
+    consent: Consent | None,
+    *,
+    at: datetime,
+    consent_id: str = "",
+    uscc: str = "",
+    operator: str = "",
+    branch: str = "",
+    request_id: str = "",
+    reason: str = "",
+) -> AuditEntry:
+    """Gives the entry of one decision about a consent; `consent` is None where it was refused."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id="",
+        bank=bank,
+        operator=operator,
+        branch=branch,
+        purpose="",
+        uscc=consent.uscc if consent is not None else uscc,
+        categories=(),
+        permit="",
+        consent_ids=(consent.consent_id if consent is not None else consent_id,),
+        request_id=request_id,
+        loan_reference="",
+        application_reference="",
+        reason=reason,
+        consent=_consent_entry(consent) if consent is not None else None,
+    )
+
+
+def _consent_entry(consent: Consent) -> ConsentEntry:
+    return ConsentEntry(
+        version=consent.version,
+        state=consent.state,
+        is_persons=bool(consent.person_ref),
+        purposes=tuple([_PURPOSES.get(purpose, "") for purpose in consent.purposes]),
+        categories=_names(consent.categories),
+        platforms=consent.platforms,
+        valid_from=consent.valid_from.isoformat(),
+        valid_to=consent.valid_to.isoformat(),
+        max_uses=consent.max_uses,
+        uses=consent.uses,
+        channel=consent.channel,
+        document_digest=consent.document_digest.hex(),
+        certificate_serial=consent.certificate_serial,
     )
 
 

@@ -161,6 +161,8 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
     declared: options_pb2.FieldOptions = field.GetOptions().Extensions[options_pb2.field]
     if not declared.title_zh:
         raise CatalogueError(f"{field.full_name}: option title_zh is missing")
+    if declared.data_class == options_pb2.DATA_CLASS_C3:
+        raise CatalogueError(f"{field.full_name}: data of class C3 is never stored nor returned; leave the field out")
     enum = field.enum_type
     message = field.message_type
     return FieldPlan(

@@ -1,17 +1,90 @@
-"""Who may ask what about whom: a query becomes a permit or a refusal.
+"""Consents (授权) and permits: what an enterprise or a person allowed a bank, and what a query may therefore ask.
 
-Until consents are enforced there is one kind of permit, "development", which allows every category and is named as such
-in every view; `xinyidai serve` grants it on loopback only.
+A `Consent` is a value; every change makes a new one with the next version. ACTIVE, PAUSED and REVOKED are stored, while
+EXHAUSTED and EXPIRED follow from the uses and the moment that is asked about: no clock has to tick for a consent to end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.query import CreditQuery
 
 DEVELOPMENT = "development"
+CONSENTED = "consent"
+
+
+class ConsentState(StrEnum):
+    """Where a consent stands (状态); EXHAUSTED and EXPIRED are derived, never stored."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    REVOKED = "REVOKED"
+    EXHAUSTED = "EXHAUSTED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What was allowed to one bank about one enterprise, or about one person in connection with it.
+
+    `person_ref` is "" for the enterprise's own consent, else an opaque reference of the person (法定代表人, 股东, 实控人):
+    consents of persons stand apart from the enterprise's. `purposes` and `categories` are numbers of the proto enums,
+    ascending; no `platforms` means all. It holds from `valid_from` until before `valid_to`, both aware. `max_uses` is 0
+    for any number and 1 for one-time. `document_digest` is the SM3 of the signed document, `signature` the grantor's over
+    it, `certificate_serial` the serial of the certificate it was made with, `signatory_ref` an opaque reference of who
+    signed. `state` is the stored one of ACTIVE, PAUSED, REVOKED. `version` grows by one at every change, a use included.
+    """
+
+    consent_id: str
+    bank: str
+    uscc: str
+    purposes: tuple[int, ...]
+    categories: tuple[int, ...]
+    valid_from: datetime
+    valid_to: datetime
+    created_at: datetime
+    changed_at: datetime
+    person_ref: str = ""
+    platforms: tuple[str, ...] = ()
+    max_uses: int = 0
+    uses: int = 0
+    state: ConsentState = ConsentState.ACTIVE
+    channel: str = ""
+    document_digest: bytes = b""
+    signature: bytes = b""
+    certificate_serial: str = ""
+    signatory_ref: str = ""
+    version: int = 1
+    revocation_reason: str = ""
+
+    def state_at(self, now: datetime) -> ConsentState:
+        """Gives where it stands at a moment: what was decided about it comes before what followed by itself."""
+        if self.state is ConsentState.REVOKED:
+            return ConsentState.REVOKED
+        if now >= self.valid_to:
+            return ConsentState.EXPIRED
+        if self.max_uses and self.uses >= self.max_uses:
+            return ConsentState.EXHAUSTED
+        return self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What a permit leaves out, as a view lists it: a category, at some platforms only, or one field of its records.
+
+    No `platforms` means all; no `field` means whole records; `why` is a short stable code such as "consent_revoked".
+    """
+
+    category: int
+    why: str
+    platforms: tuple[str, ...] = ()
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +92,53 @@ class Permit:
     """What a query may ask: `categories` ascending; `refused` are those asked and not permitted.
 
     `consents` are what it rests on, each with its version where that is known: what was fetched under one consent, or under
-    an earlier version of it, is not given out under another.
+    an earlier version of it, is not given out under another. `outside` names the platforms that some of the permitted
+    categories may not be asked of, with those categories. `withheld` is everything left out, for the view to list.
+    Fields about persons are masked where `is_masked`, but for what is about one of `persons`: pairs of a category and the
+    reference of a person who consented to it. `policy` is the id of the policy that decided, for the trail alone.
     """
 
     kind: str
     categories: tuple[int, ...]
     refused: tuple[int, ...] = ()
     consents: tuple[str, ...] = ()
+    outside: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    is_masked: bool = False
+    persons: frozenset[tuple[int, str]] = frozenset()
+    policy: str = ""
 
     def scope(self) -> view_pb2.PermitScope:
         """Gives the part of the permit that shapes the view."""
-        return view_pb2.PermitScope(kind=self.kind, categories=self.categories)  # type: ignore[arg-type]
+        if not self.withheld:
+            return view_pb2.PermitScope(kind=self.kind, categories=self.categories)  # type: ignore[arg-type]
+        return _scope(self.kind, self.categories, self.withheld)
+
+    def at(self, platform: str) -> Permit:
+        """Gives the permit as it holds for one platform: the same, unless a consent leaves the platform out."""
+        for name, categories in self.outside:
+            if name == platform:
+                left = tuple(category for category in self.categories if category not in categories)
+                return replace(self, categories=left, outside=())
+        return self
+
+    def relies_on(self) -> Iterator[str]:
+        """Gives the ids of the consents it rests on, without their versions."""
+        return (stated.partition("@")[0] for stated in self.consents)
+
+
+@lru_cache(maxsize=4096)
+def _scope(kind: str, categories: tuple[int, ...], withheld: tuple[Withheld, ...]) -> view_pb2.PermitScope:
+    """Gives the scope of a permit that leaves something out, made once: whoever gets it copies it and changes nothing."""
+    scope = view_pb2.PermitScope(kind=kind, categories=categories)  # type: ignore[arg-type]  # enums are ints at run time
+    for entry in withheld:
+        scope.withheld.add(
+            category=entry.category,
+            reason=entry.why,
+            platforms=entry.platforms,
+            field=entry.field,
+        )
+    return scope
 
 
 def development_permit(query: CreditQuery) -> Permit:

@@ -6,12 +6,17 @@
     │   ├── InvalidRequestError      a field breaks its rule (reason says which)
     │   ├── DeadlineError            the deadline was past on arrival, or too short
     │   ├── PermissionRefusedError   nothing asked is permitted
+    │   │   └── ConsentError         no consent in force reaches it; the reason says why
     │   ├── RequestIdReusedError     one request id, two bodies
     │   ├── ViewTooLargeError        the view does not fit into one message
+    │   ├── ConsentNotFoundError     the bank has no such consent
+    │   ├── ConsentStateError        the consent's state forbids the change
+    │   ├── ConsentChangedError      the consent was changed in between
     │   └── AdmissionError           the gateway is full or closing
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
     ├── StoreError                   ours: the trail or a store cannot be written
+    │   └── StoreUnavailableError    the store of consents cannot be reached
     └── ConfigError                  ours, at start only, with the full list of faults
 
 `adapters/rpc/status.py` turns each `Reason` into a canonical status by one table. Messages hold no personal data.
@@ -49,7 +54,19 @@ class Reason(StrEnum):
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     TRAIL_UNAVAILABLE = "TRAIL_UNAVAILABLE"
     OVERLOADED = "OVERLOADED"
+    CONSENT_NOT_FOUND = "CONSENT_NOT_FOUND"
+    CONSENT_STATE_FORBIDS = "CONSENT_STATE_FORBIDS"
+    CONSENT_CHANGED = "CONSENT_CHANGED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     INTERNAL = "INTERNAL"
+    CONSENT_MISSING = "CONSENT_MISSING"
+    CONSENT_PURPOSE = "CONSENT_PURPOSE"
+    CONSENT_PAUSED = "CONSENT_PAUSED"
+    CONSENT_EXPIRED = "CONSENT_EXPIRED"
+    CONSENT_EXHAUSTED = "CONSENT_EXHAUSTED"
+    CONSENT_REVOKED = "CONSENT_REVOKED"
+    CONSENT_REPEATED = "CONSENT_REPEATED"
+    PURPOSE_NOT_ALLOWED = "PURPOSE_NOT_ALLOWED"
 
 
 class GatewayError(Exception):
@@ -91,9 +108,18 @@ class DeadlineError(RequestError):
 
 
 class PermissionRefusedError(RequestError):
-    """Nothing that was asked is permitted; no platform was asked."""
+    """Nothing that was asked is permitted; no platform was asked. `policy` is the deciding policy's id, for the trail."""
 
     reason = Reason.NOT_PERMITTED
+
+    def __init__(self, message: str, reason: Reason = Reason.NOT_PERMITTED, *, policy: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.policy = policy
+
+
+class ConsentError(PermissionRefusedError):
+    """No consent in force reaches what was asked, or it was withdrawn before the answer could leave."""
 
 
 class RequestIdReusedError(RequestError):
@@ -112,6 +138,30 @@ class ViewTooLargeError(RequestError):
             f"the view has {size:,} bytes, more than the {most:,} of one message here; "
             "ask for fewer categories or platforms at a time"
         )
+
+
+class ConsentNotFoundError(RequestError):
+    """The bank has no such consent; whether another bank has it is not said."""
+
+    reason = Reason.CONSENT_NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__("no such consent of this bank")
+
+
+class ConsentStateError(RequestError):
+    """The consent's state forbids the change."""
+
+    reason = Reason.CONSENT_STATE_FORBIDS
+
+
+class ConsentChangedError(RequestError):
+    """The consent's version is no longer the one that was to be changed."""
+
+    reason = Reason.CONSENT_CHANGED
+
+    def __init__(self) -> None:
+        super().__init__("the consent was changed in between; get it and decide again")
 
 
 class AdmissionError(RequestError):
@@ -177,6 +227,12 @@ class StoreError(GatewayError):
     """A store of ours cannot be written or read; if it is the trail, nothing is answered."""
 
     reason = Reason.TRAIL_UNAVAILABLE
+
+
+class StoreUnavailableError(StoreError):
+    """The store of consents cannot be reached or does not do as it is told; asking again may help."""
+
+    reason = Reason.STORE_UNAVAILABLE
 
 
 class ConfigError(GatewayError):

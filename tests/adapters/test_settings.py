@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.resilience.quota import MaintenanceWindow
+from gateway.adapters.stores.door import open_database
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.resilience_settings import QuotaTable
-from gateway.settings import load_settings, resolve_secret
+from gateway.settings import StoreSettings, load_settings, resolve_secret
 
 
 def faults_of(folder: Path) -> list[str]:
@@ -70,6 +71,35 @@ def test_a_platform_to_be_told_of_traces_must_be_one(tmp_path: Path) -> None:
     assert faults_of(tmp_path) == ["gateway.toml: tracing.told_platforms: beijing is not in platforms.toml"]
 
 
+@pytest.mark.parametrize(
+    ("stated", "fault"),
+    [
+        ("enforced = true", "masking_key: is needed where consents are enforced"),
+        ('masking_key = "a key written here"', "write a reference (env:NAME, file:/path), never the key"),
+        ("poll_s = 5.0", "Input should be less than or equal to 0.5"),
+    ],
+)
+def test_consents_are_enforced_with_a_key_by_reference_and_known_to_be_withdrawn_in_time(
+    tmp_path: Path, stated: str, fault: str
+) -> None:
+    (tmp_path / "gateway.toml").write_text(f"[consent]\n{stated}\n")
+
+    (found,) = faults_of(tmp_path)
+
+    assert found.startswith("gateway.toml: consent")
+    assert fault in found
+    assert "written here" not in found
+
+
+def test_a_fault_of_the_purposes_is_listed_with_the_others(tmp_path: Path) -> None:
+    (tmp_path / "purposes.toml").write_text('[PRE_LOAN]\ncategories = ["WEALTH"]\n')
+
+    found = faults_of(tmp_path)
+
+    assert "purposes.toml: PRE_LOAN: categories: WEALTH is no category; see CatalogueService.DescribeCatalogue" in found
+    assert "purposes.toml: SELF: has no table" in found
+
+
 def test_the_shipped_files_say_what_the_defaults_are(tmp_path: Path) -> None:
     (tmp_path / "resilience.toml").touch()
     (tmp_path / "gateway.toml").touch()
@@ -120,6 +150,44 @@ def test_a_manifests_maintenance_window_that_is_none_is_named() -> None:
         "connector anhui: manifest.toml: limits: 'at night' is no maintenance window; write \"22:00-06:00\" or "
         '"Sat,Sun 22:00-06:00"'
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("postgresql+asyncpg://gw:plain@db/x", "never the password"),
+        ("postgresql://gw@db/x", "postgresql+asyncpg"),
+        ("mysql+aiomysql://db/x", "postgresql+asyncpg"),
+        ("store.db", "postgresql+asyncpg"),
+    ],
+)
+def test_a_store_is_of_a_served_kind_and_its_password_a_reference(tmp_path: Path, url: str, word: str) -> None:
+    (tmp_path / "gateway.toml").write_text(f'[store]\nurl = "{url}"\n')
+
+    found = faults_of(tmp_path)
+
+    assert found[0].startswith("gateway.toml: store.url")
+    assert word in found[0]
+    assert "plain" not in found[0]
+
+
+def test_the_store_is_beside_the_trail_or_where_one_line_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TEST_SECRET", "p@ss:/word")
+    url = "postgresql+asyncpg://gw:env:A_TEST_SECRET@db:5432/xinyidai"
+
+    beside = StoreSettings().resolved(tmp_path / "audit.jsonl")
+    database = open_database(*StoreSettings(url=url).resolved(tmp_path / "audit.jsonl"))
+
+    assert beside == (f"sqlite+aiosqlite:///{tmp_path / 'store.db'}", None)
+    assert (database.url.password, database.url.host, database.url.port) == ("p@ss:/word", "db", 5432)
+    assert "p@ss" not in str(database.url)
+
+
+def test_a_store_whose_password_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    stated = StoreSettings(url="postgresql+asyncpg://gw:env:NO_SUCH_VARIABLE_HERE@db/x")
+
+    with pytest.raises(ConfigError, match=r"store\.url: set the environment variable NO_SUCH_VARIABLE_HERE"):
+        stated.resolved(tmp_path / "audit.jsonl")
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     admin_service_pb2_grpc,
     catalogue_service_pb2,
     catalogue_service_pb2_grpc,
+    consent_service_pb2,
+    consent_service_pb2_grpc,
     credit_service_pb2,
     credit_service_pb2_grpc,
     platform_service_pb2,
@@ -23,6 +25,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.catalogue_service import CatalogueService
+from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.unreadable import Registry
@@ -33,7 +36,8 @@ CREDIT: Final = credit_service_pb2.DESCRIPTOR.services_by_name["CreditService"].
 PLATFORMS: Final = platform_service_pb2.DESCRIPTOR.services_by_name["PlatformService"].full_name
 CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
 ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN)
+CONSENTS: Final = consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -77,20 +81,25 @@ class RpcServer:
         credit: CreditService,
         platforms: PlatformService,
         admin: AdminService,
+        consents: ConsentService,
         health: PlatformHealth,
         platform_ids: Collection[str],
         limits: ServerLimits,
+        *,
+        is_store_red: Callable[[], bool],
     ) -> None:
         self._server = grpc.aio.server(options=limits.options())
         self._health = health_aio.HealthServicer()
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
+        self._is_store_red = is_store_red
         registry: Any = Registry(self._server)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, registry)
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), registry)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, registry)
+        consent_service_pb2_grpc.add_ConsentServiceServicer_to_server(consents, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -108,12 +117,16 @@ class RpcServer:
         return port
 
     async def tell_health(self) -> None:
-        """Sets the standard health of each service: credit queries serve while at least one platform is not down."""
+        """Sets the standard health of each service.
+
+        Credit queries serve while at least one platform is not down, consents while their store can be reached.
+        """
         all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
         await self._health.set(CREDIT, _NOT_SERVING if all_down else _SERVING)
         await self._health.set(PLATFORMS, _SERVING)
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
+        await self._health.set(CONSENTS, _NOT_SERVING if self._is_store_red() else _SERVING)
         await self._health.set("", _SERVING)
 
     async def stop(self, drain_s: float) -> None:

@@ -26,7 +26,7 @@ _MOST_SCOPES: Final = 8  # of one enterprise
 _IN_MEMORY: Final = 8  # times the encoded size, itself included; see `answer_cache.py`
 _AROUND: Final = 1_500
 
-_Scope = tuple[int, tuple[int, ...], tuple[str, ...], str, tuple[int, ...], date]
+_Scope = tuple[object, ...]
 
 
 class _Kept(NamedTuple):
@@ -75,7 +75,9 @@ class LocalKeptViews:
 
 
 def _scope(query: CreditQuery, permit: Permit, as_of: date) -> _Scope:
-    return query.purpose, query.categories, query.platforms, permit.kind, permit.categories, as_of
+    scope = (query.purpose, query.categories, query.platforms, permit.kind, permit.categories, as_of)
+    # What is withheld stands in the view; whose mask is lifted, and for which platform what was left out, shows in it.
+    return (*scope, permit.withheld, permit.persons, permit.outside, permit.is_masked) if permit.is_masked else scope
 
 
 def _size(views: dict[_Scope, _Kept]) -> int:

@@ -29,6 +29,7 @@ from gateway.domain.answer import HEARD, Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Reason
 from gateway.domain.figures import ViewFigures
+from gateway.domain.reach import WITHDRAWALS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 MERGED_BY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -91,6 +92,7 @@ class Metrics:
                 ("answered", ""),
                 ("cancelled", Reason.CANCELLED.value),
                 *((event, reason.value) for event in ("refused", "unanswered") for reason in Reason),
+                *(("withheld", reason.value) for reason in WITHDRAWALS),
             ],
         )
         self._latencies = {event: _Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}

@@ -1,0 +1,151 @@
+"""Consents in and out: proto messages become checked values, or an error that names the field, and values messages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
+from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
+from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.consent import Consent
+from gateway.domain.consent_life import ConsentChange
+from gateway.domain.errors import InvalidRequestError, Reason
+from gateway.domain.identifiers import Uscc
+
+_CATEGORIES: Final = frozenset(CATALOGUE.by_category)
+_PURPOSES: Final = frozenset(Purpose.values()) - {0}
+_FILTER_BYTES: Final = 8
+
+
+def consent_of(
+    terms: pb.ConsentTerms, bank: str, platforms: Collection[str], *, consent_id: str, at: datetime
+) -> Consent:
+    """Gives the consent that a bank registers at that moment; annotations must have been checked.
+
+    Raises InvalidIdentifierError or InvalidRequestError naming the field.
+    """
+    uscc = Uscc.parse(terms.uscc)
+    _known("purposes", terms.purposes, _PURPOSES, Reason.UNKNOWN_PURPOSE)
+    _known("categories", terms.categories, _CATEGORIES, Reason.UNKNOWN_CATEGORY)
+    for index, platform in enumerate(terms.platforms):
+        if platform not in platforms:
+            raise InvalidRequestError(
+                f"terms.platforms[{index}]",
+                f"no platform {platform!r} among {', '.join(sorted(platforms))}; see PlatformService.ListPlatforms",
+                Reason.UNKNOWN_PLATFORM,
+            )
+    valid_from, valid_to = _moment("valid_from", terms.valid_from), _moment("valid_to", terms.valid_to)
+    if valid_to <= valid_from:
+        raise InvalidRequestError("terms.valid_to", "must be later than valid_from")
+    if valid_to <= at:
+        raise InvalidRequestError("terms.valid_to", "is past already")
+    if terms.channel == pb.CONSENT_CHANNEL_E_SIGN and not (terms.signature and terms.certificate_serial):
+        missing = "certificate_serial" if terms.signature else "signature"
+        raise InvalidRequestError(f"terms.{missing}", "is needed where a consent was signed electronically")
+    return Consent(
+        consent_id=consent_id,
+        bank=bank,
+        uscc=uscc.value,
+        person_ref=terms.person_ref,
+        purposes=tuple(sorted(terms.purposes)),
+        categories=tuple(sorted(terms.categories)),
+        platforms=tuple(sorted(terms.platforms)),
+        valid_from=valid_from,
+        valid_to=valid_to,
+        max_uses=terms.max_uses,
+        channel=pb.ConsentChannel.Name(terms.channel).removeprefix("CONSENT_CHANNEL_"),
+        document_digest=terms.document_digest,
+        signature=terms.signature,
+        certificate_serial=terms.certificate_serial,
+        signatory_ref=terms.signatory_ref,
+        created_at=at,
+        changed_at=at,
+    )
+
+
+def consent_message(consent: Consent, now: datetime) -> pb.Consent:
+    """Gives the message of a consent as it stands at that moment."""
+    return pb.Consent(
+        consent_id=consent.consent_id,
+        terms=pb.ConsentTerms(
+            uscc=consent.uscc,
+            person_ref=consent.person_ref,
+            purposes=consent.purposes,  # type: ignore[arg-type]  # numbers of the enum
+            categories=consent.categories,  # type: ignore[arg-type]
+            platforms=consent.platforms,
+            valid_from=_timestamp(consent.valid_from),
+            valid_to=_timestamp(consent.valid_to),
+            max_uses=consent.max_uses,
+            channel=pb.ConsentChannel.Value(f"CONSENT_CHANNEL_{consent.channel}"),
+            document_digest=consent.document_digest,
+            signature=consent.signature,
+            certificate_serial=consent.certificate_serial,
+            signatory_ref=consent.signatory_ref,
+        ),
+        state=pb.ConsentState.Value(f"CONSENT_STATE_{consent.state_at(now)}"),
+        version=consent.version,
+        use_count=consent.uses,
+        create_time=_timestamp(consent.created_at),
+        change_time=_timestamp(consent.changed_at),
+        revocation_reason=consent.revocation_reason,
+    )
+
+
+def change_message(change: ConsentChange) -> pb.ConsentChange:
+    """Gives the message of one change."""
+    return pb.ConsentChange(
+        event=pb.ConsentEvent.Value(f"CONSENT_EVENT_{change.event}"),
+        version=change.version,
+        change_time=_timestamp(change.at),
+    )
+
+
+def page_token(last_id: str, uscc: str) -> str:
+    """Gives what asks for the page after a consent, of the same list only."""
+    return base64.urlsafe_b64encode(_filter(uscc) + last_id.encode()).decode()
+
+
+def after_of(token: str, uscc: str) -> str:
+    """Gives the id a page begins after, "" for the first; raises InvalidRequestError for a token of another list."""
+    if not token:
+        return ""
+    try:
+        raw = base64.b64decode(token, altchars=b"-_", validate=True)
+        after = raw[_FILTER_BYTES:].decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("page_token", "is no token of this list") from error
+    if raw[:_FILTER_BYTES] != _filter(uscc) or not after:
+        raise InvalidRequestError("page_token", "is no token of this list")
+    return after
+
+
+def _filter(uscc: str) -> bytes:
+    return hashlib.sha256(uscc.encode()).digest()[:_FILTER_BYTES]
+
+
+def _known(field: str, stated: Sequence[int], known: Collection[int], reason: Reason) -> None:
+    for index, number in enumerate(stated):
+        if number not in known:
+            raise InvalidRequestError(
+                f"terms.{field}[{index}]", f"{number} is none; see CatalogueService.DescribeCatalogue", reason
+            )
+
+
+def _moment(field: str, stamp: Timestamp) -> datetime:
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequestError(f"terms.{field}", "is no moment between the years 1 and 9999") from error
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

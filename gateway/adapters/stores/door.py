@@ -1,0 +1,126 @@
+"""The door to the store: opened when it is first needed, watched from then on, closed with the gateway.
+
+A gateway that needs no consents pays nothing for the store, neither its file nor the import of what reads it: so everything
+of SQLAlchemy is imported here, in functions. What is there already is looked at when the gateway starts: a schema that is
+behind or half done is a reason not to start. An SQLite file is brought to the newest schema by itself; a server's database
+only by `xinyidai store upgrade`, since other versions of the gateway may be at work on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.domain.errors import ConfigError, StoreUnavailableError
+from gateway.ports import ConsentStore
+
+if TYPE_CHECKING:
+    from gateway.adapters.stores.engine import Database
+
+_LOOK_S: Final = 2.0
+_log = structlog.get_logger("gateway.store")
+
+
+class StoreDoor:
+    """Opens the store at an address; `password` takes the place of the one in it, if any is given."""
+
+    def __init__(self, url: str, password: str | None = None, *, changed: Callable[[], None] = lambda: None) -> None:
+        """Takes what is called when the store comes to be out of reach or back."""
+        self._url = url
+        self._password = password
+        self._file = url.partition(":///")[2] if url.startswith("sqlite") else None
+        self._changed = changed
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+        self._consents: ConsentStore | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._has_failed = False
+
+    @property
+    def is_red(self) -> bool:
+        """Whether the store could not be opened, or was and cannot be reached."""
+        return self._has_failed or (self._database is not None and not self._database.is_reachable)
+
+    async def check(self) -> None:
+        """Opens a store that is there already; raises ConfigError for a schema that is not right, StoreUnavailableError."""
+        if self._file is None or os.path.exists(self._file):  # noqa: ASYNC240, PTH110  # once, before anything is served
+            await self._open()
+
+    async def consents(self) -> ConsentStore:
+        """Gives the store of consents, opening it the first time; raises StoreUnavailableError when that fails."""
+        if self._consents is not None:
+            return self._consents
+        try:
+            opened = await self._open()
+        except (ConfigError, StoreUnavailableError) as error:
+            self._tell(has_failed=True)
+            _log.error("store.not_opened", why=str(error))
+            raise StoreUnavailableError(
+                "the store of consents cannot be opened; the operator's log says why"
+            ) from error
+        self._tell(has_failed=False)
+        return opened
+
+    async def aclose(self) -> None:
+        """Closes what was opened."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._database is not None:
+            await self._database.aclose()
+
+    async def _open(self) -> ConsentStore:
+        async with self._opening:
+            if self._consents is not None:
+                return self._consents
+            from gateway.adapters.stores.consent_store import SqlConsentStore
+            from gateway.adapters.stores.schema import make_right
+
+            database = open_database(self._url, self._password)
+            try:
+                await make_right(database)
+            except BaseException:
+                await database.aclose()
+                raise
+            self._database = database
+            self._consents = SqlConsentStore(database)
+            self._watch = asyncio.create_task(self._look(database))
+            return self._consents
+
+    def _tell(self, *, has_failed: bool) -> None:
+        if has_failed != self._has_failed:
+            self._has_failed = has_failed
+            self._changed()
+
+    async def _look(self, database: Database) -> None:
+        was_red = False
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            await database.ping()
+            if self.is_red != was_red:
+                was_red = self.is_red
+                self._changed()
+
+
+def open_database(url: str, password: str | None = None, *, is_patient: bool = False) -> Database:
+    """Gives the database at an address, not connected yet; makes a file where that is. Raises ConfigError.
+
+    A patient one lets a command take as long as it takes: a migration of many rows does.
+    """
+    from gateway.adapters.stores.engine import COMMAND_S, Database, parse_url
+
+    parsed = parse_url(url)
+    if password is not None:
+        parsed = parsed.set(password=password)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        try:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT, 0o600))  # as the trail: for nobody else to read
+        except OSError as error:
+            raise ConfigError([f"gateway.toml: store.url: {parsed.database}: {error.strerror}"]) from error
+    return Database(parsed, command_s=None if is_patient else COMMAND_S)

@@ -1,0 +1,178 @@
+"""The database behind the stores: its address, its connections, and how a failure of it becomes ours.
+
+SQLite is one file with a write-ahead log, synced at every commit. A writer takes the file's lock when it begins (BEGIN
+IMMEDIATE): a transaction that reads first and wants to write later would be refused without waiting. Writers of one process
+queue in the process, since SQLite's own waiting is by sleeping longer and longer; between processes its busy timeout holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.domain.errors import ConfigError, StoreUnavailableError
+
+SQLITE: Final = "sqlite"
+_BUSY_S: Final = 5.0
+_CONNECT_S: Final = 5.0
+COMMAND_S: Final = 10.0
+_WRITES: Final = "xinyidai_writes"
+_FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a database's failure is raised as: SQLAlchemy passes on what the driver says while it connects."""
+_log = structlog.get_logger("gateway.store")
+
+
+class Database:
+    """Connections to one database; closed by who made it. Nothing is opened before it is needed."""
+
+    def __init__(self, url: URL, *, busy_s: float = _BUSY_S, command_s: float | None = COMMAND_S) -> None:
+        """Takes how long to wait for other writers and for a connection, and how long a server's command may take."""
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == SQLITE
+        self._engine = _sqlite(url, busy_s) if self.is_sqlite else _server(url, busy_s, command_s)
+        self._busy_s = busy_s
+        self._writing = asyncio.Lock() if self.is_sqlite else None
+        self.is_reachable = True
+        """Whether the last attempt reached it; true before the first."""
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The connections, for whoever translates failures itself."""
+        return self._engine
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction that only reads; raises StoreUnavailableError for whatever goes wrong."""
+        with self._told():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection in a transaction that is durable when the block ends, and undone when it raises.
+
+        Raises StoreUnavailableError for whatever goes wrong, a wait for other writers beyond the busy timeout included.
+        """
+        with self._told():
+            async with _turn(self._writing, self._busy_s), self._engine.connect() as plain:
+                connection = await plain.execution_options(**{_WRITES: True})
+                async with connection.begin():
+                    yield connection
+
+    async def ping(self) -> bool:
+        """Whether the database answers now, from what it keeps: a constant, SQLite would give without its file."""
+        try:
+            async with self.reading() as connection:
+                await connection.execute(text("SELECT version_num FROM alembic_version"))
+        except StoreUnavailableError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._engine.dispose()
+
+    def _told(self) -> _Told:
+        return _Told(self)
+
+
+class _Told:
+    """Translates a failure of the database, and tells once when it is gone and once when it is back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, _FAILURES):
+            # A row that breaks a rule says nothing of the database.
+            if self._database.is_reachable and not isinstance(error, (IntegrityError, DataError)):
+                self._database.is_reachable = False
+                _log.error("store.unreachable", cause=_cause(error), database=self._database.url.get_backend_name())
+            # What the database says may hold values of the row, so the cause is named by its class only.
+            raise StoreUnavailableError(f"the store cannot be reached or is busy ({_cause(error)})") from None
+        if error is None and not self._database.is_reachable:
+            self._database.is_reachable = True
+            _log.warning("store.back", database=self._database.url.get_backend_name())
+
+
+def _cause(error: BaseException) -> str:
+    inner = getattr(error, "orig", None) or error
+    if isinstance(inner, TimeoutError):
+        return "TimeoutError"
+    return type(inner.__cause__ or inner).__name__
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock | None, longest_s: float) -> AsyncIterator[None]:
+    """Waits for the turn to write, at most so long, where writers take turns."""
+    if lock is None:
+        yield
+        return
+    async with asyncio.timeout(longest_s):
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def parse_url(url: str) -> URL:
+    """Reads an address; raises ConfigError when it is none, or of a database that is not served."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(["gateway.toml: store.url: is no address of a database"]) from error
+    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
+        raise ConfigError(
+            [f"gateway.toml: store.url: {parsed.drivername} is not served; use sqlite+aiosqlite or postgresql+asyncpg"]
+        )
+    return parsed
+
+
+def embedded(path: Path) -> URL:
+    """Gives the address of an SQLite file."""
+    return URL.create("sqlite+aiosqlite", database=str(path))
+
+
+def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_size=5, max_overflow=0, pool_timeout=busy_s, connect_args={"timeout": busy_s}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions are begun by us: the driver's own begin too late
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={busy_s * 1000:.0f}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _server(url: URL, busy_s: float, command_s: float | None) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=0,
+        pool_timeout=busy_s,
+        pool_pre_ping=True,
+        connect_args={"timeout": _CONNECT_S, "command_timeout": command_s},
+    )

@@ -1,0 +1,1 @@
+"""Steps from one revision to the next, each undone by its counterpart."""

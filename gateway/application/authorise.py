@@ -1,0 +1,180 @@
+"""Who may ask what, put to use (鉴权): a query becomes a permit before any platform is asked, and is looked at again after.
+
+    permit    stated consents are looked up, the rules decide, and of limited consents a use is taken: all before the
+              fan-out, so that of several queries with one one-time consent exactly one asks
+    recheck   before anything leaves: a consent revoked, paused or run out in between withholds the answer
+    watch     while platforms are asked: a withdrawal cuts the calls short that are still under way
+
+A use is spent once platforms may be asked, and is not given back: they may have answered. In development everything that is
+asked is permitted, and nothing is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from gateway.domain.caller import Caller
+from gateway.domain.consent import Consent, ConsentState, Permit, development_permit
+from gateway.domain.errors import InvalidRequestError, Reason
+from gateway.domain.permission import Decision, Rules, refusal
+from gateway.domain.query import CreditQuery
+from gateway.domain.reach import withdrawn
+from gateway.ports import Clock, ConsentStore
+
+
+class Authoriser(Protocol):
+    """Whoever gives permits; what need not be awaited is given as it is."""
+
+    def permit(self, query: CreditQuery, caller: Caller | None) -> Permit | Awaitable[Permit]:
+        """Gives what the query may ask; raises PermissionRefusedError, InvalidRequestError or StoreError."""
+        ...
+
+    def recheck(self, query: CreditQuery, permit: Permit) -> Awaitable[None] | None:
+        """Raises ConsentError when the permit holds no more; None where it always does."""
+        ...
+
+    def watch(self, query: CreditQuery, permit: Permit) -> Watch | None:
+        """Gives what tells of a withdrawal while the query is under way; None where nothing can be withdrawn."""
+        ...
+
+
+class DevelopmentAuthoriser:
+    """Asks for no consent; `xinyidai serve` has it on loopback only.
+
+    `permit_for` narrows what is permitted; without it everything that is asked is.
+    """
+
+    def __init__(self, permit_for: Callable[[CreditQuery, Caller | None], Permit] | None = None) -> None:
+        self._permit_for = permit_for
+
+    def permit(self, query: CreditQuery, caller: Caller | None) -> Permit:
+        """Gives the development permit."""
+        return development_permit(query) if self._permit_for is None else self._permit_for(query, caller)
+
+    def recheck(self, query: CreditQuery, permit: Permit) -> None:
+        """Does nothing: it always holds."""
+        return
+
+    def watch(self, query: CreditQuery, permit: Permit) -> None:
+        """Gives nothing: nothing can be withdrawn."""
+        return
+
+
+class Denied(NamedTuple):
+    """What policies deny: categories, and the ids of the policies that decided, for the trail."""
+
+    categories: Collection[int]
+    policy: str
+
+
+class Watch:
+    """Waits for the withdrawal of any consent a query rests on; to be closed when the query has ended."""
+
+    def __init__(self, watches: dict[tuple[str, str], set[Watch]], keys: tuple[tuple[str, str], ...]) -> None:
+        self.withdrawn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watches = watches
+        self._keys = keys
+        for key in keys:
+            watches.setdefault(key, set()).add(self)
+
+    def tell(self) -> None:
+        """Says that a consent was withdrawn."""
+        if not self.withdrawn.done():
+            self.withdrawn.set_result(None)
+
+    def close(self) -> None:
+        """Stops waiting."""
+        for key in self._keys:
+            watching = self._watches.get(key)
+            if watching is not None:
+                watching.discard(self)
+                if not watching:
+                    del self._watches[key]
+
+
+class ConsentAuthoriser:
+    """Permits what consents, purposes and policies permit."""
+
+    def __init__(
+        self,
+        consents: ConsentStore,
+        rules: Rules,
+        clock: Clock,
+        denied: Callable[[CreditQuery, Caller | None], Denied] | None = None,
+    ) -> None:
+        self._consents = consents
+        self._rules = rules
+        self._clock = clock
+        self._denied = denied
+        self._watches: dict[tuple[str, str], set[Watch]] = {}
+
+    async def permit(self, query: CreditQuery, caller: Caller | None) -> Permit:
+        """Gives what the query may ask, with a use taken of every limited consent it rests on."""
+        ids = _folded(query.consent_ids)
+        denied = self._denied(query, caller) if self._denied is not None else Denied((), "")
+        stated: dict[str, Consent] = {}
+        for consent_id in ids:
+            consent = await self._consents.get(query.bank, consent_id)
+            if consent is not None:
+                stated[consent_id] = consent
+        used: dict[str, Consent] = {}
+        while True:
+            decision = self._rules.decide(
+                query, stated.values(), self._clock.now(), denied=denied.categories, policy=denied.policy
+            )
+            limited = [c for c in decision.relied_on if c.max_uses and c.consent_id not in used]
+            if not limited:
+                return _with_versions(decision, used)
+            for consent in limited:
+                left = await self._consents.use(query.bank, consent.consent_id, consent.version, self._clock.now())
+                if left is None:  # another query was faster, or it was changed: what it says now decides
+                    stated[consent.consent_id] = await self._changed(query.bank, consent)
+                    break
+                used[consent.consent_id] = left
+
+    async def recheck(self, query: CreditQuery, permit: Permit) -> None:
+        """Raises ConsentError when a consent the permit rests on was revoked or paused, or has run out, since."""
+        now = self._clock.now()
+        for consent_id in permit.relies_on():
+            reason = withdrawn(await self._consents.get(query.bank, consent_id), now)
+            if reason is not None:
+                raise refusal([reason], permit.policy)
+
+    def watch(self, query: CreditQuery, permit: Permit) -> Watch | None:
+        """Gives what waits for a withdrawal, of a permit that rests on consents."""
+        if not permit.consents:
+            return None
+        return Watch(self._watches, tuple((query.bank, consent_id) for consent_id in permit.relies_on()))
+
+    def changed(self, bank: str, consent_id: str, state: ConsentState) -> None:
+        """Takes word of a consent's change, from this process or another; a use is no withdrawal."""
+        if state is not ConsentState.ACTIVE:
+            for watch in tuple(self._watches.get((bank, consent_id), ())):
+                watch.tell()
+
+    async def _changed(self, bank: str, tried: Consent) -> Consent:
+        """Gives what a consent has become that no use could be taken of; as used up where the store says nothing new."""
+        found = await self._consents.get(bank, tried.consent_id)
+        if found is None or found.version == tried.version:
+            return replace(tried, uses=tried.max_uses)
+        return found
+
+
+def _folded(consent_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Gives the stated ids in the letter case they are kept in; raises InvalidRequestError for one stated twice."""
+    folded = tuple([stated.lower() for stated in consent_ids])
+    if len(set(folded)) < len(folded):
+        place = next(i for i, stated in enumerate(folded) if stated in folded[:i])
+        raise InvalidRequestError(f"consent_ids[{place}]", "is stated twice", Reason.CONSENT_REPEATED)
+    return folded
+
+
+def _with_versions(decision: Decision, used: dict[str, Consent]) -> Permit:
+    """Gives the permit with the versions that its consents have after their uses."""
+    if not used:
+        return decision.permit
+    current = [used.get(consent.consent_id, consent) for consent in decision.relied_on]
+    return replace(decision.permit, consents=tuple([f"{c.consent_id}@{c.version}" for c in current]))

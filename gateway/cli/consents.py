@@ -1,0 +1,263 @@
+"""`xinyidai consent …`: a bank's consents at a running gateway."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import grpc
+import typer
+from cryptography.hazmat.primitives import hashes
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
+from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
+from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
+from gateway.adapters.rpc.credit_service import BANK_KEY
+from gateway.cli.client import explain
+from gateway.cli.consent_text import CHINA, as_json_text, line_of, table_of, tell
+from gateway.cli.options import LOCAL, Address, AsJson, console, fail
+from gateway.cli.running import run
+from gateway.cli.words import say
+
+T = TypeVar("T")
+_CHUNK: Final = 1024 * 1024
+_TIMEOUT_S: Final = 10.0
+
+consents = typer.Typer(
+    name="consent",
+    help=say("Consents of enterprises and persons, at a running gateway.", "运行中网关的企业与个人授权。"),
+    no_args_is_help=True,
+)
+
+Id = Annotated[str, typer.Argument(help=say("Id of the consent.", "授权标识。"))]
+Bank = Annotated[
+    str,
+    typer.Option(
+        envvar="XINYIDAI_BANK",
+        help=say("The bank that asks (development mode).", "查询银行（开发模式）。"),
+    ),
+]
+Operator = Annotated[str, typer.Option(help=say("Who decides, for the trail.", "经办人，记入留痕。"))]
+Branch = Annotated[str, typer.Option(help=say("The branch, for the trail.", "经办机构，记入留痕。"))]
+Version = Annotated[
+    int,
+    typer.Option(
+        "--version", min=0, help=say("Only if it is of this version; 0: any.", "仅当为该版本时；0 为任意版本。")
+    ),
+]
+
+
+@consents.command(help=say("Register a consent that was given.", "登记一份授权。"))
+def register(
+    uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
+    purpose: Annotated[list[str], typer.Option(help=say("For what: PRE_LOAN, …; may be repeated.", "用途，可重复。"))],
+    category: Annotated[
+        list[str], typer.Option(help=say("What may be asked: TAX_PAYMENT, …; may be repeated.", "类目，可重复。"))
+    ],
+    document: Annotated[
+        Path,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help=say("The signed document; its SM3 digest is registered.", "已签署的授权书；仅登记其 SM3 摘要。"),
+        ),
+    ],
+    channel: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                "PAPER_SCAN, E_SIGN, PLATFORM_CLICK or CREDIT_CODE_SCAN.",
+                "PAPER_SCAN 纸质扫描、 E_SIGN 电子签名、 PLATFORM_CLICK 平台点选、 CREDIT_CODE_SCAN 扫码。",
+            )
+        ),
+    ] = "PAPER_SCAN",
+    platform: Annotated[
+        list[str] | None, typer.Option(help=say("Only these platforms.", "仅限这些平台，可重复。"))
+    ] = None,
+    valid_from: Annotated[
+        datetime | None, typer.Option("--from", help=say("Beginning, China time; now.", "生效时间，默认现在。"))
+    ] = None,
+    valid_to: Annotated[
+        datetime | None, typer.Option("--to", help=say("End, China time; or by --days.", "失效时间，或用 --days。"))
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, help=say("How long it holds.", "有效天数。"))] = 365,
+    max_uses: Annotated[int, typer.Option(min=0, help=say("Uses; 0: any number.", "使用次数；0 为不限。"))] = 0,
+    one_time: Annotated[bool, typer.Option("--one-time", help=say("One use only.", "一次性授权。"))] = False,
+    person_ref: Annotated[
+        str, typer.Option(help=say("The person's opaque reference, for a person's.", "个人授权：个人的内部编号。"))
+    ] = "",
+    signature: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help=say("File of the signature.", "签名文件。"))
+    ] = None,
+    certificate_serial: Annotated[
+        str, typer.Option(help=say("Serial of the signing certificate.", "签名证书序列号。"))
+    ] = "",
+    signatory_ref: Annotated[str, typer.Option(help=say("Opaque reference of who signed.", "签署人的内部编号。"))] = "",
+    request_id: Annotated[
+        str, typer.Option(help=say("Repeat a request safely by its id.", "请求标识，用于安全重试。"))
+    ] = "",
+    bank: Bank = "",
+    operator: Operator = "",
+    branch: Branch = "",
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the registered consent; exits 1 when it is refused, 2 for a wrong option."""
+    begin = _moment(valid_from) or datetime.now(UTC)
+    try:
+        terms = pb.ConsentTerms(
+            uscc=uscc,
+            person_ref=person_ref,
+            purposes=[Purpose.Value(_known(one, "PURPOSE_", Purpose.keys())) for one in purpose],
+            categories=[Category.Value(_known(one, "CATEGORY_", Category.keys())) for one in category],
+            platforms=platform or [],
+            max_uses=1 if one_time else max_uses,
+            channel=pb.ConsentChannel.Value(_known(channel, "CONSENT_CHANNEL_", pb.ConsentChannel.keys())),
+            document_digest=sm3_of(document),
+            signature=signature.read_bytes() if signature is not None else b"",
+            certificate_serial=certificate_serial,
+            signatory_ref=signatory_ref,
+        )
+    except ValueError as error:
+        raise fail([str(error)], 2) from error
+    terms.valid_from.FromDatetime(begin)
+    terms.valid_to.FromDatetime(_moment(valid_to) or begin + timedelta(days=days))
+    request = pb.RegisterConsentRequest(
+        terms=terms, request_id=request_id or str(uuid.uuid4()), operator=operator, branch=branch
+    )
+    response = _asked(address, bank, lambda stub, more: stub.RegisterConsent(request, **more))
+    tell(response.consent, as_json=as_json)
+
+
+@consents.command("list", help=say("List the bank's consents.", "列出本行的授权。"))
+def list_(
+    uscc: Annotated[str, typer.Argument(help=say("Only about this enterprise.", "仅限该企业。"))] = "",
+    bank: Bank = "",
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints all of them, the oldest first; with --json one line each."""
+
+    async def pages(stub: consent_service_pb2_grpc.ConsentServiceAsyncStub, more: Any) -> Sequence[pb.Consent]:
+        found: list[pb.Consent] = []
+        token = ""
+        while True:
+            page: pb.ListConsentsResponse = await stub.ListConsents(
+                pb.ListConsentsRequest(uscc=uscc, page_size=200, page_token=token), **more
+            )
+            found += page.consents
+            token = page.next_page_token
+            if not token:
+                return found
+
+    found = _asked(address, bank, pages)
+    if as_json:
+        for one in found:
+            typer.echo(as_json_text(one, indent=None))
+        return
+    console().print(table_of(found))
+
+
+@consents.command(help=say("Show one consent and what happened to it.", "查看一份授权及其变更记录。"))
+def show(consent_id: Id, bank: Bank = "", address: Address = LOCAL, as_json: AsJson = False) -> None:
+    """Prints it."""
+    response = _asked(
+        address, bank, lambda stub, more: stub.GetConsent(pb.GetConsentRequest(consent_id=consent_id), **more)
+    )
+    if as_json:
+        typer.echo(as_json_text(response))
+        return
+    tell(response.consent, as_json=False)
+    for change in response.changes:
+        typer.echo(f"  {line_of(change)}")
+
+
+@consents.command(help=say("Revoke a consent for good.", "撤销一份授权（不可恢复）。"))
+def revoke(
+    consent_id: Id,
+    reason: Annotated[str, typer.Option(help=say("Why; without personal data.", "原因，请勿填写个人信息。"))],
+    version: Version = 0,
+    bank: Bank = "",
+    operator: Operator = "",
+    branch: Branch = "",
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the revoked consent; exits 1 when that is refused."""
+    request = pb.RevokeConsentRequest(
+        consent_id=consent_id, reason=reason, expected_version=version, operator=operator, branch=branch
+    )
+    tell(_asked(address, bank, lambda stub, more: stub.RevokeConsent(request, **more)).consent, as_json=as_json)
+
+
+@consents.command(help=say("Pause a consent until it is resumed.", "暂停一份授权。"))
+def pause(
+    consent_id: Id,
+    version: Version = 0,
+    bank: Bank = "",
+    operator: Operator = "",
+    branch: Branch = "",
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the paused consent; exits 1 when that is refused."""
+    request = pb.PauseConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
+    tell(_asked(address, bank, lambda stub, more: stub.PauseConsent(request, **more)).consent, as_json=as_json)
+
+
+@consents.command(help=say("Resume a paused consent.", "恢复一份已暂停的授权。"))
+def resume(
+    consent_id: Id,
+    version: Version = 0,
+    bank: Bank = "",
+    operator: Operator = "",
+    branch: Branch = "",
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the active consent; exits 1 when that is refused."""
+    request = pb.ResumeConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
+    tell(_asked(address, bank, lambda stub, more: stub.ResumeConsent(request, **more)).consent, as_json=as_json)
+
+
+def sm3_of(path: Path) -> bytes:
+    """Gives the SM3 digest of a file, read piece by piece."""
+    digest = hashes.Hash(hashes.SM3())
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            digest.update(piece)
+    return digest.finalize()
+
+
+def _asked(
+    address: str, bank: str, ask: Callable[[consent_service_pb2_grpc.ConsentServiceAsyncStub, Any], Awaitable[T]]
+) -> T:
+    async def call() -> T:
+        async with grpc.aio.insecure_channel(address) as channel:
+            more = {"timeout": _TIMEOUT_S, "metadata": ((BANK_KEY, bank),) if bank else ()}
+            return await ask(consent_service_pb2_grpc.ConsentServiceStub(channel), more)
+
+    return _run(call(), address)
+
+
+def _run(call: Coroutine[Any, Any, T], address: str) -> T:
+    try:
+        return run(call)
+    except grpc.aio.AioRpcError as error:
+        raise fail(explain(error, address), 1) from error
+
+
+def _known(name: str, prefix: str, known: Sequence[str]) -> str:
+    full = prefix + name.upper().replace("-", "_").removeprefix(prefix)
+    if full not in known or full.endswith("_UNSPECIFIED"):
+        choices = ", ".join(one.removeprefix(prefix) for one in known if not one.endswith("_UNSPECIFIED"))
+        raise ValueError(f"{name!r} is unknown; use one of {choices}")
+    return full
+
+
+def _moment(stated: datetime | None) -> datetime | None:
+    return None if stated is None else stated.replace(tzinfo=stated.tzinfo or CHINA)

@@ -1,0 +1,103 @@
+"""Who asks (调用方): a bank, or an operator of the gateway, with the roles its certificate gives it.
+
+A certificate is known by one subject alternative name (SAN), written with its kind as "URI:…" or "DNS:…", so that a name of
+one kind is never taken for one of the other. Its subject is not looked at: anybody's authority may have written it. Which SAN
+is whose stands in `config/banks.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a caller is there for; what each may do is for the policies to say."""
+
+    BANK_QUERY = "bank-query"
+    BANK_GREEN_REVIEWER = "bank-green-reviewer"
+    BANK_AUDITOR = "bank-auditor"
+    PLATFORM_OPERATOR = "platform-operator"
+    GATEWAY_ADMIN = "gateway-admin"
+
+
+BANK_ROLES: Final = frozenset({Role.BANK_QUERY, Role.BANK_GREEN_REVIEWER, Role.BANK_AUDITOR})
+OPERATOR_ROLES: Final = frozenset({Role.PLATFORM_OPERATOR, Role.GATEWAY_ADMIN})
+ANONYMOUS: Final = "anonymous"
+_APART: Final = frozenset({Role.BANK_AUDITOR, *OPERATOR_ROLES})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever calls: `bank` is empty for an operator of the gateway.
+
+    `operator` and `branch` are those of the bank's own user, from a token; empty where it sent none. `certificate` is the
+    certificate's SHA-256 fingerprint in hexadecimal, empty for a caller nobody has proven: one of development.
+    """
+
+    bank: str
+    roles: frozenset[Role]
+    operator: str = ""
+    branch: str = ""
+    province: str = ""
+    certificate: str = ""
+
+    @property
+    def is_development(self) -> bool:
+        """Whether nothing proves who this is."""
+        return not self.certificate
+
+
+def development_caller(bank: str = "") -> Caller:
+    """Gives the caller of a development gateway: whatever bank it says it is, in every role of a bank."""
+    return Caller(bank or ANONYMOUS, BANK_ROLES)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What is read of a certificate that a handshake has verified.
+
+    `names` are its SANs with their kinds, `fingerprint` the SHA-256 of its DER form in hexadecimal.
+    """
+
+    fingerprint: str
+    names: tuple[str, ...]
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHolder:
+    """Whose certificates bear a name, and what they may be used for."""
+
+    bank: str
+    roles: frozenset[Role]
+    province: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Every name that is known, with its holder."""
+
+    holders: Mapping[str, CertificateHolder] = field(default_factory=dict)
+
+    def caller(self, certificate: PeerCertificate) -> Caller | None:
+        """Gives whose certificate this is; None where no name of it is known, or where several are: it must be one's only."""
+        known = [self.holders[name] for name in certificate.names if name in self.holders]
+        if len(known) != 1:
+            return None
+        holder = known[0]
+        return Caller(holder.bank, holder.roles, province=holder.province, certificate=certificate.fingerprint)
+
+
+def duties_at_odds(roles: Collection[Role]) -> str:
+    """Gives why these roles may not be one certificate's, empty where they may.
+
+    Asking and reviewing may go together. Who audits, operates or administers does nothing else beside it.
+    """
+    apart = [role for role in sorted(roles) if role in _APART]
+    if apart and len(roles) > 1:
+        return f"{apart[0]} is a duty of its own; give each duty its own certificate"
+    return ""

@@ -1,0 +1,165 @@
+"""The database behind the stores: bounded waits, failures told once, and nothing of a row in an error."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, text
+from structlog.testing import capture_logs
+
+from gateway.adapters.stores.consent_store import SqlConsentStore
+from gateway.adapters.stores.door import StoreDoor
+from gateway.adapters.stores.engine import Database, embedded, parse_url
+from gateway.adapters.stores.schema import upgrade
+from gateway.domain.consent import ConsentState
+from gateway.domain.errors import ConfigError, StoreUnavailableError
+from tests.adapters.stores.consents import NOON, consent
+
+
+async def test_sqlite_syncs_each_commit_logs_ahead_and_holds_its_foreign_keys(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    try:
+        async with database.reading() as connection:
+            said = [
+                (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            ]
+    finally:
+        await database.aclose()
+
+    assert said == ["wal", 2, 1, 5000]
+
+
+async def test_D4_a_writer_that_finds_the_file_locked_waits_so_long_and_no_longer_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    database = Database(embedded(tmp_path / "store.db"), busy_s=0.2)
+    store = SqlConsentStore(database)
+    try:
+        await upgrade(database)
+        kept = await store.register(consent())
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StoreUnavailableError):
+            await store.change("bank-a", kept.consent_id, 1, ConsentState.REVOKED, NOON, "secret words")
+        assert await store.get("bank-a", kept.consent_id) == kept
+        other.execute("ROLLBACK")
+        other.close()
+
+        assert (await store.change("bank-a", kept.consent_id, 1, ConsentState.REVOKED, NOON)).version == 2
+    finally:
+        await database.aclose()
+
+
+async def test_a_server_out_of_reach_is_told_once_and_so_is_its_return(tmp_path: Path) -> None:
+    lost = URL.create(
+        "postgresql+asyncpg", username="u", password="s3cret", database="d", query={"host": str(tmp_path)}
+    )
+    database = Database(lost)
+    try:
+        with capture_logs() as logs:
+            for _ in range(3):
+                with pytest.raises(StoreUnavailableError) as raised:
+                    async with database.reading():
+                        pass
+    finally:
+        await database.aclose()
+
+    assert not database.is_reachable
+    assert [line["event"] for line in logs] == ["store.unreachable"]
+    assert "s3cret" not in f"{raised.value} {logs} {database.url}"
+
+
+async def test_what_a_server_says_while_connecting_is_a_failure_of_the_store_too(
+    request: pytest.FixtureRequest,
+) -> None:
+    socket = request.getfixturevalue("postgres_socket")
+    absent = URL.create("postgresql+asyncpg", username="postgres", database="nowhere", query={"host": socket})
+    database = Database(absent)
+
+    try:
+        with pytest.raises(StoreUnavailableError, match="InvalidCatalogNameError"):
+            async with database.reading():
+                pass
+    finally:
+        await database.aclose()
+
+
+async def test_a_store_that_cannot_be_opened_is_red_and_a_call_says_so(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file where the folder should be")
+    told: list[bool] = []
+    door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'var' / 'store.db'}", changed=lambda: told.append(door.is_red))
+
+    with capture_logs() as logs:
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="cannot be opened"):
+                await door.consents()
+    (tmp_path / "var").unlink()
+    await door.consents()
+    await door.aclose()
+
+    assert told == [True, False]
+    assert "store.url" in logs[0]["why"]
+
+
+async def test_an_error_shows_nothing_of_the_row_it_is_about(database: Database) -> None:
+    store = SqlConsentStore(database)
+    await store.register(consent(signatory_ref="canary-7531"))
+
+    with pytest.raises(StoreUnavailableError) as raised, capture_logs() as logs:
+        await store.register(consent(signatory_ref="canary-7531"))
+
+    assert database.is_reachable
+    assert "canary" not in f"{raised.value} {raised.value.__cause__} {logs}"
+    assert "IntegrityError" in str(raised.value) or "UniqueViolation" in str(raised.value)
+
+
+async def test_a_store_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
+    door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'var' / 'store.db'}")
+
+    await door.check()
+    before = list(tmp_path.iterdir())
+    await (await door.consents()).register(consent())
+    await door.aclose()
+
+    assert before == []
+    assert (tmp_path / "var" / "store.db").stat().st_mode & 0o077 == 0
+
+
+async def test_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    await upgrade(database, "0001")
+    await database.aclose()
+    door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+
+    try:
+        await door.check()
+        kept = await (await door.consents()).register(consent())
+
+        assert await (await door.consents()).newest_mark() == 1
+        assert kept == consent()
+        assert not door.is_red
+    finally:
+        await door.aclose()
+
+
+async def test_D6_a_server_whose_schema_is_behind_keeps_the_gateway_from_starting(
+    request: pytest.FixtureRequest,
+) -> None:
+    socket = request.getfixturevalue("postgres_socket")
+    door = StoreDoor(f"postgresql+asyncpg://postgres@/postgres?host={socket}")
+
+    try:
+        with pytest.raises(ConfigError, match="xinyidai store upgrade"):
+            await door.check()
+    finally:
+        await door.aclose()
+
+
+@pytest.mark.parametrize("url", ["mysql+aiomysql://h/d", "postgresql+psycopg://h/d", "nonsense"])
+def test_other_databases_are_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"store\.url"):
+        parse_url(url)

@@ -1,0 +1,383 @@
+"""Consents put to use: before any platform is asked, while they are, and before anything leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
+    OUTCOME_NOT_CONSENTED,
+    OUTCOME_OK,
+    PURPOSE_GREEN_REVIEW,
+    PURPOSE_POST_LOAN,
+    PURPOSE_PRE_LOAN,
+    CreditView,
+)
+from gateway.application.authorise import Denied
+from gateway.application.query_credit import CreditAnswer, Landed
+from gateway.domain.consent import Consent, ConsentState, development_permit
+from gateway.domain.errors import (
+    ConsentError,
+    InvalidRequestError,
+    PermissionRefusedError,
+    Reason,
+    StoreUnavailableError,
+)
+from gateway.domain.merge import view_id
+from tests.adapters.simulated import NOON, simulated
+from tests.application.consenting import (
+    HOLDER,
+    MASKER,
+    PENALTY,
+    REGISTRATION,
+    RULES,
+    TAX,
+    House,
+    asking,
+    consent,
+)
+from tests.domain.worlds import AS_OF, USCC
+
+Story = Callable[..., Awaitable[None]]
+
+
+def in_simulated_time(story: Story) -> Callable[..., None]:
+    """Runs a test on a loop that jumps to its next timer."""
+
+    @wraps(story)
+    def run(*args: Any, **more: Any) -> None:
+        simulated(story(*args, **more))  # type: ignore[arg-type]
+
+    return run
+
+
+@asynccontextmanager
+async def house(*consents: Consent, **more: Any) -> AsyncIterator[House]:
+    built = House(**more)
+    await built.open(*consents)
+    try:
+        yield built
+    finally:
+        await built.aclose()
+
+
+def outcomes(view: CreditView, category: int) -> dict[str, int]:
+    return {a.platform: c.outcome for a in view.answers for c in a.categories if c.category == category}
+
+
+def withheld(view: CreditView) -> set[tuple[int, str, str]]:
+    return {(entry.category, entry.field, entry.reason) for entry in view.permit.withheld}
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ({"consent_id": "c-2"}, Reason.CONSENT_MISSING),
+        ({"bank": "bank-b"}, Reason.CONSENT_MISSING),
+        ({"uscc": "91310115MAC0DEM080"}, Reason.CONSENT_MISSING),
+        ({"categories": (HOLDER,)}, Reason.CONSENT_MISSING),
+        ({"person_ref": "p-1"}, Reason.CONSENT_MISSING),
+        ({"platforms": ("zhejiang",)}, Reason.CONSENT_MISSING),
+        ({"state": ConsentState.PAUSED}, Reason.CONSENT_PAUSED),
+        ({"state": ConsentState.REVOKED}, Reason.CONSENT_REVOKED),
+        ({"valid_to": NOON - timedelta(seconds=1)}, Reason.CONSENT_EXPIRED),
+        ({"valid_from": NOON + timedelta(hours=1)}, Reason.CONSENT_EXPIRED),
+        ({"max_uses": 3, "uses": 3}, Reason.CONSENT_EXHAUSTED),
+        ({"purposes": (PURPOSE_GREEN_REVIEW,)}, Reason.CONSENT_PURPOSE),
+    ],
+    ids=lambda value: value.value if isinstance(value, Reason) else ", ".join(value),
+)
+@in_simulated_time
+async def test_A6_A10_a_consent_that_does_not_hold_is_refused_for_its_own_reason_and_nobody_is_asked(
+    stated: dict[str, Any], reason: Reason
+) -> None:
+    async with house(consent(**stated)) as built:
+        with pytest.raises(ConsentError) as refused:
+            await built.ask(TAX)
+
+        assert refused.value.reason is reason
+        assert built.calls == 0
+        assert built.trail.told == [("refused", reason.value)]
+
+
+@in_simulated_time
+async def test_A6_what_is_permitted_in_part_is_answered_in_part_and_the_rest_is_listed() -> None:
+    async with house(consent(state=ConsentState.PAUSED)) as built:
+        answered = await built.ask(TAX, PENALTY)
+
+        view = answered.view
+        assert set(outcomes(view, TAX).values()) == {OUTCOME_NOT_CONSENTED}
+        assert set(outcomes(view, PENALTY).values()) == {OUTCOME_OK}
+        assert (TAX, "", "consent_paused") in withheld(view)
+        assert not view.records.tax_payments
+        assert {asked for platform in built.platforms.values() for asked in platform.asked} == {(PENALTY,)}
+        assert built.trail.entries[-1].refused == ("TAX_PAYMENT",)
+
+
+@in_simulated_time
+async def test_all_or_nothing_refuses_what_is_permitted_in_part() -> None:
+    async with house(consent(state=ConsentState.PAUSED)) as built:
+        with pytest.raises(ConsentError):
+            await built.ask(TAX, PENALTY, is_all_or_nothing=True)
+
+        assert built.calls == 0
+
+
+@in_simulated_time
+async def test_what_is_public_needs_no_consent() -> None:
+    async with house() as built:
+        answered = await built.ask(PENALTY, consents=())
+
+        assert answered.view.permit.kind == "consent"
+        assert answered.view.records.penalties
+        assert built.store.reads == 0
+
+
+@pytest.mark.parametrize("how", ["revoked here", "revoked elsewhere", "paused here", "paused elsewhere", "run out"])
+@in_simulated_time
+async def test_A7_a_consent_withdrawn_while_platforms_are_asked_withholds_the_answer(how: str) -> None:
+    lasts = NOON + timedelta(seconds=2 if how == "run out" else 3600)
+    async with house(consent(valid_to=lasts)) as built:
+        state = ConsentState.REVOKED if "revoked" in how else ConsentState.PAUSED
+        changed = built.consents if "here" in how else built.store
+
+        async def withdraw() -> None:
+            await changed.change("bank-a", "c-1", 1, state, NOON)
+
+        for platform in built.platforms.values():
+            platform.takes_s = 5.0
+        if how != "run out":
+            built.platforms["anhui"].meanwhile = withdraw
+
+        with pytest.raises(ConsentError) as refused:
+            await built.ask(TAX)
+
+        reason = {"revoked": Reason.CONSENT_REVOKED, "paused": Reason.CONSENT_PAUSED}.get(how.split()[0])
+        assert refused.value.reason is (reason or Reason.CONSENT_EXPIRED)
+        assert built.trail.told == [("withheld", refused.value.reason.value)]
+        assert all(p.was_cancelled for p in built.platforms.values()) is (how != "run out")
+        if how != "run out":
+            assert built.clock.monotonic() < 1.0
+            assert {e.reason for e in built.trail.entries[0].platforms} == {"consent_withdrawn"}
+
+
+@in_simulated_time
+async def test_A7_a_stream_ends_before_the_step_that_would_follow_a_withdrawal() -> None:
+    async with house(consent()) as built:
+        for number, platform in enumerate(built.platforms.values()):
+            platform.takes_s = 2.0 * number
+
+        steps = built.queries.stream(asking(TAX), built.admit())
+
+        first = await anext(steps)
+        await built.store.change("bank-a", "c-1", 1, ConsentState.REVOKED, NOON)
+        with pytest.raises(ConsentError):
+            await anext(steps)
+
+        assert isinstance(first, Landed)
+        assert [event for event, _ in built.trail.told] == ["streamed", "withheld"]
+        assert built.platforms["shanghai"].was_cancelled
+
+
+@in_simulated_time
+async def test_an_answer_given_again_is_withheld_once_its_consent_is_withdrawn() -> None:
+    async with house(consent()) as built:
+        answered = await built.ask(TAX)
+        await built.queries.note_repeated(asking(TAX), answered)
+        await built.consents.change("bank-a", "c-1", 1, ConsentState.REVOKED, NOON)
+
+        with pytest.raises(ConsentError):
+            await built.queries.note_repeated(asking(TAX), answered)
+
+        assert built.trail.told == [("answered", ""), ("repeated", ""), ("withheld", "CONSENT_REVOKED")]
+
+
+@in_simulated_time
+async def test_A8_a_platform_outside_the_consent_is_not_asked_for_it_and_its_word_on_it_is_dropped() -> None:
+    async with house(consent(platforms=("anhui", "shanghai"))) as built:
+        answered = await built.ask(TAX, PENALTY)
+
+        view = answered.view
+        assert outcomes(view, TAX) == {
+            "anhui": OUTCOME_OK,
+            "jiangsu": OUTCOME_NOT_CONSENTED,
+            "shanghai": OUTCOME_OK,
+        }
+        assert built.platforms["jiangsu"].asked == [(PENALTY,)]
+        assert {p.platform for r in view.records.tax_payments for p in r.envelope.provenances} == {"anhui", "shanghai"}
+        assert [tuple(entry.platforms) for entry in view.permit.withheld if entry.reason == "platform"] == [
+            ("jiangsu",)
+        ]
+        assert outcomes(view, PENALTY)["jiangsu"] == OUTCOME_OK
+
+
+@in_simulated_time
+async def test_a_platform_with_nothing_left_to_ask_is_not_asked_at_all() -> None:
+    async with house(consent(platforms=("anhui",))) as built:
+        view = (await built.ask(TAX)).view
+
+        assert outcomes(view, TAX)["jiangsu"] == OUTCOME_NOT_CONSENTED
+        assert built.platforms["jiangsu"].asked == []
+
+
+@in_simulated_time
+async def test_A9_of_many_queries_with_one_one_time_consent_exactly_one_succeeds_a_thousand_times() -> None:
+    async with house() as built:
+        for race in range(1_000):
+            await built.store.register(consent(f"c-{race}", max_uses=1))
+
+            found = await asyncio.gather(
+                *(built.ask(TAX, consents=(f"c-{race}",)) for _ in range(3)), return_exceptions=True
+            )
+
+            answers = [each for each in found if isinstance(each, CreditAnswer)]
+            refusals = [each.reason for each in found if isinstance(each, ConsentError)]
+            assert len(answers) == 1, f"race {race}: {found}"
+            assert refusals == [Reason.CONSENT_EXHAUSTED] * 2
+        assert built.calls == 3_000
+
+
+@in_simulated_time
+async def test_a_consent_for_so_many_uses_is_good_for_just_so_many_however_they_meet() -> None:
+    async with house(consent(max_uses=5)) as built:
+        found = await asyncio.gather(*(built.ask(TAX) for _ in range(12)), return_exceptions=True)
+
+        kept = await built.store.get("bank-a", "c-1")
+        assert sum(isinstance(each, CreditAnswer) for each in found) == 5
+        assert kept is not None
+        assert kept.uses == 5
+
+
+@in_simulated_time
+async def test_a_limited_consent_is_left_alone_where_another_reaches() -> None:
+    async with house(consent("c-1", max_uses=1), consent("c-2")) as built:
+        await built.ask(TAX, consents=("c-1", "c-2"))
+
+        kept = await built.store.get("bank-a", "c-1")
+        assert kept is not None
+        assert kept.uses == 0
+        assert built.trail.entries[-1].relied_on == ("c-2@1",)
+
+
+@in_simulated_time
+async def test_a_one_time_consent_used_up_meanwhile_leaves_the_other_categories() -> None:
+    async with house(consent(max_uses=1)) as built:
+        await built.ask(TAX)
+        view = (await built.ask(TAX, PENALTY)).view
+
+        assert (TAX, "", "consent_exhausted") in withheld(view)
+        assert view.records.penalties
+
+
+@in_simulated_time
+async def test_A10_one_consent_stated_twice_is_refused() -> None:
+    async with house(consent("abc")) as built:
+        with pytest.raises(InvalidRequestError) as refused:
+            await built.ask(TAX, consents=("abc", "ABC"))
+
+        assert (refused.value.reason, refused.value.field) == (Reason.CONSENT_REPEATED, "consent_ids[1]")
+        assert built.calls == 0
+
+
+@in_simulated_time
+async def test_a_purpose_that_does_not_allow_a_category_outweighs_any_consent() -> None:
+    async with house(consent(purposes=(PURPOSE_GREEN_REVIEW, PURPOSE_PRE_LOAN))) as built:
+        with pytest.raises(PermissionRefusedError) as refused:
+            await built.ask(TAX, purpose=PURPOSE_GREEN_REVIEW)
+        view = (await built.ask(TAX, PENALTY, purpose=PURPOSE_GREEN_REVIEW)).view
+
+        assert refused.value.reason is Reason.PURPOSE_NOT_ALLOWED
+        assert (TAX, "", "purpose") in withheld(view)
+
+
+@in_simulated_time
+async def test_a_query_after_a_loan_without_its_reference_is_refused() -> None:
+    async with house(consent(purposes=(PURPOSE_POST_LOAN,))) as built:
+        with pytest.raises(InvalidRequestError) as refused:
+            await built.ask(TAX, purpose=PURPOSE_POST_LOAN)
+        answered = await built.ask(TAX, purpose=PURPOSE_POST_LOAN, loan_reference="L-1")
+
+        assert refused.value.field == "loan_reference"
+        assert answered.view.records.tax_payments
+
+
+@in_simulated_time
+async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -> None:
+    async with house(consent(), denied=lambda query, caller: Denied((TAX,), "policy-7")) as built:
+        view = (await built.ask(TAX, PENALTY)).view
+        with pytest.raises(PermissionRefusedError) as refused:
+            await built.ask(TAX)
+
+        assert (TAX, "", "not_allowed") in withheld(view)
+        assert "policy-7" not in str(refused.value)
+        assert [entry.policy for entry in built.trail.entries] == ["policy-7", "policy-7"]
+
+
+@in_simulated_time
+async def test_without_the_store_nothing_that_needs_a_consent_is_answered() -> None:
+    async with house(consent()) as built:
+        built.store.is_down = True
+
+        with pytest.raises(StoreUnavailableError):
+            await built.ask(TAX)
+
+        assert built.calls == 0
+        assert built.trail.told == [("unanswered", "STORE_UNAVAILABLE")]
+
+
+@in_simulated_time
+async def test_persons_are_masked_in_view_and_stream_alike_and_the_view_id_is_that_of_what_is_shown() -> None:
+    async with house(consent()) as built:
+        answered = await built.ask(TAX, HOLDER, PENALTY, REGISTRATION)
+        steps = await built.stream(TAX, HOLDER, PENALTY, REGISTRATION)
+
+        shown = [answered.view.SerializeToString()]
+        for step in steps:
+            shown += [step.view.SerializeToString()] if isinstance(step, CreditAnswer) else _bytes_of(step)
+        for hidden in ("李小四", "张shanghai", "310101199001011234", "13812345678"):
+            assert not any(hidden.encode() in each for each in shown)
+        view = answered.view
+        assert {r.holder_name for r in view.records.holders} == {"李**"}
+        assert {(HOLDER, "holder_name", "masked"), (PENALTY, "facts", "masked")} <= withheld(view)
+        assert view.view_id == view_id(view)
+        assert answered.view == steps[-1].view if isinstance(steps[-1], CreditAnswer) else False
+        assert built.trail.entries[0].view_id == view.view_id
+
+
+def _bytes_of(step: Landed) -> list[bytes]:
+    return [step.answer.said.SerializeToString(), step.view_so_far.SerializeToString()]
+
+
+@in_simulated_time
+async def test_a_persons_own_consent_shows_that_person_and_no_other() -> None:
+    person = consent("c-p", person_ref=MASKER.person(USCC.value, "李小四"), categories=(HOLDER, REGISTRATION))
+    async with house(consent(), person) as built:
+        view = (await built.ask(HOLDER, REGISTRATION, consents=("c-1", "c-p"))).view
+
+        assert {r.holder_name for r in view.records.holders} == {"李小四"}
+        assert view.records.registrations[0].legal_representative.startswith("张*")
+        assert built.trail.entries[-1].relied_on == ("c-1@1", "c-p@1")
+
+
+@in_simulated_time
+async def test_a_kept_view_is_not_given_to_a_permit_that_shows_less() -> None:
+    async with house() as built:
+        query = asking(HOLDER)
+        views = built.queries._views
+        assert views is not None
+        whole = RULES.decide(query, [consent()], NOON).permit
+        person = replace(whole, persons=frozenset({(HOLDER, "p")}))
+        merged = built.queries._merger.merge([], query, whole, AS_OF)
+
+        views.keep(query, person, AS_OF, (), merged)
+
+        assert views.find(query, whole, AS_OF, ()) is None
+        assert views.find(query, person, AS_OF, ()) is not None
+        assert views.find(query, development_permit(query), AS_OF, ()) is None

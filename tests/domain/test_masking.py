@@ -1,0 +1,241 @@
+"""Masks of what is about persons, wherever in a view it could show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registration_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_REGISTRATION
+from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
+from gateway.domain.consent import Permit
+from gateway.domain.masking import (
+    MASKS,
+    Masker,
+    mask_address,
+    mask_name,
+    mask_number,
+    mask_party,
+    mask_text,
+    masked_fields,
+)
+from gateway.domain.statement import sm3
+from tests.domain.worlds import USCC
+
+MASKER = Masker(CATALOGUE, b"a key of this deployment")
+MASKED = Permit("consent", tuple(sorted(CATALOGUE.by_category)), is_masked=True)
+
+
+def view() -> view_pb2.CreditView:
+    found = view_pb2.CreditView()
+    found.query.uscc = USCC.value
+    return found
+
+
+def test_every_field_about_a_persons_name_is_masked_and_every_mask_has_its_rule() -> None:
+    personal = {
+        (plan.category, field.name)
+        for plan in CATALOGUE.plans
+        for field in plan.fields
+        if field.options.personal and field.options.data_class == options_pb2.DATA_CLASS_C2
+    }
+
+    masked = {(category, field) for category, fields in masked_fields(CATALOGUE).items() for field in fields}
+
+    assert personal <= masked
+    assert set(MASKS) == set(options_pb2.Mask.values()) - {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("张三", "张*"), ("欧阳娜娜", "欧***"), ("买买提·吐尔逊", "买***"), ("张", "*"), (" 张三 ", "张*"), ("", "")],
+)
+def test_of_a_name_the_first_character_stays(name: str, shown: str) -> None:
+    assert mask_name(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("上海启辰科技有限公司", "上海启辰科技有限公司"),
+        ("Qichen Technology Co., Ltd.", "Qichen Technology Co., Ltd."),
+        ("苏州工业园区管委会", "苏***"),
+        ("王公司", "王**"),
+        ("张三", "张*"),
+        ("Johnson Incorporated", "J***"),
+    ],
+)
+def test_a_partys_name_is_masked_unless_it_is_evidently_an_organisations(name: str, shown: str) -> None:
+    assert mask_party(name) == shown
+
+
+def test_numbers_keep_three_and_four_and_addresses_six() -> None:
+    assert mask_number("310101199001011234") == "310***********1234"
+    assert mask_number("13812345678") == "138****5678"
+    assert mask_number("12345") == "*****"
+    assert mask_address("上海市浦东新区张江路1号") == "上海市浦东新****"
+    assert mask_address("张江") == "**"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("身份证310101199001011234。", "身份证310***********1234。"),
+        ("证号31010119900101123X号", "证号310***********123X号"),
+        ("旧证310101900101123", "旧证310********1123"),
+        ("账号6222020200112233445，卡ID310101199001011234", "账号622************3445，卡ID310***********1234"),
+        ("全角３１０１０１１９９００１０１１２３Ｘ", "全角３１０***********１２３Ｘ"),
+        ("手机13812345678，座机021-12345678", "手机138****5678，座机021*****5678"),
+        ("代码91310115MA0TERT167，罚款20000元，2026-01-02", "代码91310115MA0TERT167，罚款20000元，2026-01-02"),
+    ],
+)
+def test_in_a_free_text_identity_and_telephone_numbers_are_masked_where_they_stand(text: str, shown: str) -> None:
+    assert mask_text(text) == shown
+
+
+def test_every_value_of_a_conflict_is_masked_lists_too() -> None:
+    found = view()
+    record = found.records.registrations.add(legal_representative="张三")
+    conflict = record.envelope.conflicts.add(field="legal_representative")
+    for name in ("张三", "李四"):
+        conflict.values.add().value.text = name
+    other = record.envelope.conflicts.add(field="address")
+    other.values.add().value.text = "上海市"
+    entry = found.records.list_entries.add(related_persons=["王五六", "赵七"])
+    entry.envelope.conflicts.add(field="related_persons").values.add().value.text = "王五六,赵七"
+
+    assert MASKER.mask(found, MASKED)
+
+    assert record.legal_representative == "张*"
+    assert [v.value.text for v in conflict.values] == ["张*", "李*"]
+    assert other.values[0].value.text == "上海市"
+    assert list(entry.related_persons) == ["王**", "赵*"]
+    assert entry.envelope.conflicts[0].values[0].value.text == "王**,赵*"
+
+
+def test_drift_notes_of_records_and_platforms_are_masked_in_every_type() -> None:
+    found = view()
+    found.answers.add().drifts.add(path="p", reason="r", raw="13812345678")
+    found.records.licences.add().envelope.drifts.add(path="p", reason="date.unreadable", raw="310101199001011234")
+    found.records.registrations.add().envelope.drifts.add(path="p", reason="r", raw="电话13812345678")
+
+    assert MASKER.mask(found, MASKED)
+
+    text = str(found)
+    assert "1381234" not in text
+    assert "19900101" not in text
+
+
+def test_no_digest_in_the_view_can_be_compared_with_that_of_a_guessed_name() -> None:
+    found = view()
+    record = found.records.holders.add(holder_name="张三")
+    digest, key = sm3(b"statement with the name"), sm3(b"key with the name")[:16]
+    record.envelope.provenances.add(platform="a", digest=digest, platform_record_key="H-张三")
+    record.envelope.record_key = key
+    twin = found.records.holders.add(holder_name="上海启辰科技有限公司")
+    twin.envelope.possible_duplicate_of.append(key)
+
+    MASKER.mask(found, MASKED)
+
+    assert record.envelope.provenances[0].digest == MASKER.digest(digest)
+    assert record.envelope.provenances[0].platform_record_key == ""
+    assert record.envelope.record_key == MASKER.digest(key)[:16]
+    assert list(twin.envelope.possible_duplicate_of) == [record.envelope.record_key]
+    assert Masker(CATALOGUE, b"another key of another").digest(digest) != MASKER.digest(digest)
+
+
+def test_hmac_is_that_of_the_standard_whatever_the_keys_length() -> None:
+    import hmac
+
+    for key in (b"k" * 16, b"k" * 64, b"k" * 65):
+        assert Masker(CATALOGUE, key).digest(b"content") == hmac.digest(key, b"content", "sm3")
+
+
+def test_a_persons_consent_lifts_the_mask_from_that_person_in_that_category_only() -> None:
+    found = view()
+    for name in ("张三", "李四"):
+        found.records.holders.add(holder_name=name)
+    found.records.registrations.add(legal_representative="张三")
+    persons = frozenset({(CATEGORY_HOLDER, MASKER.person(USCC.value, "张　三"))})
+
+    MASKER.mask(found, replace(MASKED, persons=persons))
+
+    assert [r.holder_name for r in found.records.holders] == ["张三", "李*"]
+    assert found.records.registrations[0].legal_representative == "张*"
+
+
+def test_a_person_of_another_enterprise_is_another_reference() -> None:
+    assert MASKER.person(USCC.value, "张三") != MASKER.person("91310115MAC0DEM080", "张三")
+
+
+def test_a_development_permit_and_a_view_about_nobody_stay_as_they_are() -> None:
+    found = view()
+    record = found.records.registrations.add(legal_representative="张三")
+    record.envelope.provenances.add(platform="a", digest=b"d" * 32)
+    nobody = view()
+    nobody.records.licences.add(document_number="沪许〔2026〕1号").envelope.provenances.add(
+        platform="a", digest=b"d" * 32
+    )
+    before = nobody.SerializeToString()
+
+    assert not MASKER.mask(found, Permit("development", (CATEGORY_REGISTRATION,)))
+    assert not MASKER.mask(nobody, MASKED)
+
+    assert record.legal_representative == "张三"
+    assert nobody.SerializeToString() == before
+
+
+def test_a_raw_sibling_is_masked_like_its_field() -> None:
+    fields = masked_fields(CATALOGUE)[CATEGORY_HOLDER]
+
+    assert fields == ("holder_name",)  # none of today's has one; the rule below is what a new field would meet
+    plan = next(p for p in CATALOGUE.plans if p.category == CATEGORY_HOLDER)
+    kind_as_name = options_pb2.FieldOptions(title_zh="股东类型", mask=options_pb2.MASK_NAME)
+    changed = replace(
+        plan,
+        fields=tuple(replace(f, options=kind_as_name) if f.name == "holder_kind" else f for f in plan.fields),
+    )
+    catalogue = replace(CATALOGUE, plans=(changed,))
+    found = view()
+    found.records.holders.add(holder_kind_raw="张三", holder_kind=registration_pb2.HOLDER_KIND_UNMAPPED)
+
+    Masker(catalogue, b"a key of this deployment").mask(found, MASKED)
+
+    assert found.records.holders[0].holder_kind_raw == "张*"
+
+
+def test_a_record_type_with_a_field_of_class_c3_does_not_compile() -> None:
+    file = descriptor_pb2.FileDescriptorProto()
+    registration_pb2.DESCRIPTOR.CopyToProto(file)
+    file.name, file.package = "c3.proto", "c3"
+    holder = next(m for m in file.message_type if m.name == "Holder")
+    secret = holder.field.add(name="card_secret", number=50, type=9, label=1)
+    secret.options.Extensions[options_pb2.field].title_zh = "卡片验证码"
+    secret.options.Extensions[options_pb2.field].data_class = options_pb2.DATA_CLASS_C3
+    listed = file.message_type.add(name="Records")
+    listed.field.add(name="holders", number=1, type=11, label=3, type_name=".c3.Holder")
+    file.dependency.append(registration_pb2.DESCRIPTOR.name)
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+
+    with pytest.raises(CatalogueError, match="card_secret: data of class C3 is never stored nor returned"):
+        compile_catalogue(pool.FindMessageTypeByName("c3.Records"))
+
+
+def test_a_key_that_could_be_guessed_is_refused() -> None:
+    with pytest.raises(ValueError, match="16 bytes"):
+        Masker(CATALOGUE, b"short")
+
+
+def test_the_envelope_of_a_platforms_own_answer_in_a_stream_is_masked_too() -> None:
+    said = view_pb2.Answer(platform="a")
+    record = said.records.holders.add(holder_name="张三")
+    record.envelope.provenances.add(platform="a", match_method=envelope_pb2.MATCH_METHOD_CODE)
+    said.drifts.add(path="p", reason="r", raw="13812345678")
+
+    MASKER.mask_answer(said, USCC.value, MASKED)
+
+    assert record.holder_name == "张*"
+    assert said.drifts[0].raw == "138****5678"
