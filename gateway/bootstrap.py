@@ -19,12 +19,16 @@ import aiohttp
 from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
 from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.rights.cedar import CedarRights
+from gateway.adapters.rights.policies import compile_policies
+from gateway.adapters.rights.reload import PolicyWatch
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.rights import Door, development_caller_of, with_operators_at_home
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
@@ -55,7 +59,7 @@ from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
+from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
 
 CONNECTORS: Final = "xinyidai.connectors"
@@ -138,6 +142,7 @@ class Gateway:
         connectors: Mapping[str, Connector],
         metrics: Metrics,
         loop_lag: LoopLag,
+        policies: PolicyWatch,
         stack: AsyncExitStack,
         drain_s: float,
     ) -> None:
@@ -147,6 +152,7 @@ class Gateway:
         self.health = health
         self.connectors = connectors
         self.metrics = metrics
+        self.policies = policies
         self.admin_port: int | None = None
         """Where the admin port listens; None where it does not."""
         self._stage = Stage.STARTING
@@ -190,6 +196,9 @@ async def build_gateway(
     clock = SystemClock()
     stack = AsyncExitStack()
     try:
+        rights = CedarRights(compile_policies(settings.policies.read()))
+        policies_watch = PolicyWatch(rights, settings.policies)
+        stack.push_async_callback(policies_watch.aclose)
         tracing = _tracing(settings)
         stack.push_async_callback(tracing.aclose)
         audit = FileAuditLog(worker.trail(audit_path) if worker is not None else audit_path)
@@ -251,7 +260,7 @@ async def build_gateway(
             if left is not None:
                 metrics.quota_left(name, left)
         connectors = {name: tracing.around(door) for name, door in chains.doors.items()}
-        authoriser, masker = _authorisation(settings, at_hand, clock)
+        authoriser, masker = _authorisation(settings, at_hand, rights, clock)
         authority_ids = AuthorityIds(settings.authorities)
         rules = (
             CATALOGUE,
@@ -300,6 +309,7 @@ async def build_gateway(
             ),
             AdminService(chains, queries.forget),
             ConsentService(consents, tuple(connectors), clock, new_answer_id),
+            Door(rights, with_operators_at_home(development_caller_of), audit, clock, tracing, metrics.error_sent),
             health,
             tuple(connectors),
             ServerLimits(
@@ -313,7 +323,9 @@ async def build_gateway(
     except BaseException:
         await stack.aclose()
         raise
-    return Gateway(server, queries, merger, health, connectors, metrics, loop_lag, stack, limits.drain_s)
+    return Gateway(
+        server, queries, merger, health, connectors, metrics, loop_lag, policies_watch, stack, limits.drain_s
+    )
 
 
 async def _consents_at_hand(
@@ -330,16 +342,17 @@ async def _consents_at_hand(
 
 
 def _authorisation(
-    settings: Settings, consents: CachedConsents | None, clock: SystemClock
+    settings: Settings, consents: CachedConsents | None, rights: Rights, clock: SystemClock
 ) -> tuple[Authoriser, Masker | None]:
     """Gives who permits, and what masks; raises ConfigError where the key for masking is missing or too short."""
     if consents is None:
-        return DevelopmentAuthoriser(), None
+        return DevelopmentAuthoriser(rights), None
     try:
         masker = Masker(CATALOGUE, resolve_secret(settings.gateway.consent.masking_key, {}).encode())
     except ValueError as error:
         raise ConfigError([f"gateway.toml: consent.masking_key: {error}"]) from error
-    authoriser = ConsentAuthoriser(consents, Rules(CATALOGUE, settings.purposes, masked_fields(CATALOGUE)), clock)
+    rules = Rules(CATALOGUE, settings.purposes, masked_fields(CATALOGUE))
+    authoriser = ConsentAuthoriser(consents, rules, clock, rights)
     consents.tell(authoriser.changed)
     return authoriser, masker
 

@@ -12,6 +12,7 @@ import aiohttp
 
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
+from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.figures import ViewFigures
@@ -19,6 +20,7 @@ from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
+from gateway.domain.rights import Decision, Resource
 
 
 class Clock(Protocol):
@@ -207,6 +209,14 @@ class ConsentStore(Protocol):
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
         """Gives the changes of all banks after a mark, in order: what a process that keeps consents must forget."""
+        ...
+
+
+class Rights(Protocol):
+    """Whoever decides what a caller may do (权限)."""
+
+    def decide(self, caller: Caller, action: str, resource: Resource) -> Decision:
+        """Gives the decision on a method, named "<Service>/<Method>", or on what is asked for by it; never waits."""
         ...
 
 

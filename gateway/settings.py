@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from gateway.adapters.rights.sources import PolicyFolders
 from gateway.adapters.rpc.admission import AdmissionPolicy
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
@@ -235,6 +236,7 @@ class Settings:
     authorities: Mapping[str, str]
     divisions: DivisionTable
     purposes: PurposeMatrix
+    policies: PolicyFolders
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
@@ -284,6 +286,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         divisions=divisions,
         purposes=purposes,
         authorities={name: code for code, names in authorities.items() for name in names},
+        policies=read.policies(),
     )
 
 
@@ -312,6 +315,10 @@ class _Files:
             for path in sorted((folder / name).glob("*.toml")):
                 found[path.name] = self._read(path, f"{name}/{path.name}")
         return found
+
+    def policies(self) -> PolicyFolders:
+        """Gives where the policies stand; they are read when they are compiled, and again when they change."""
+        return PolicyFolders(tuple(reversed(self._folders)))
 
     def _read(self, path: Path, name: str) -> dict[str, Any]:
         try:

@@ -12,17 +12,18 @@ asked is permitted, and nothing is awaited.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from gateway.application.rights import permit_by_rights, permitted_categories, require_some
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, ConsentState, Permit, development_permit
 from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import withdrawn
-from gateway.ports import Clock, ConsentStore
+from gateway.ports import Clock, ConsentStore, Rights
 
 
 class Authoriser(Protocol):
@@ -44,15 +45,17 @@ class Authoriser(Protocol):
 class DevelopmentAuthoriser:
     """Asks for no consent; `xinyidai serve` has it on loopback only.
 
-    `permit_for` narrows what is permitted; without it everything that is asked is.
+    Where there are `rights` it permits what they permit the caller; without them everything that is asked.
     """
 
-    def __init__(self, permit_for: Callable[[CreditQuery, Caller | None], Permit] | None = None) -> None:
-        self._permit_for = permit_for
+    def __init__(self, rights: Rights | None = None) -> None:
+        self._rights = rights
 
     def permit(self, query: CreditQuery, caller: Caller | None) -> Permit:
-        """Gives the development permit."""
-        return development_permit(query) if self._permit_for is None else self._permit_for(query, caller)
+        """Gives the development permit; raises PolicyDeniedError where the caller may ask for nothing."""
+        if self._rights is None or caller is None:
+            return development_permit(query)
+        return permit_by_rights(self._rights, caller, query)
 
     def recheck(self, query: CreditQuery, permit: Permit) -> None:
         """Does nothing: it always holds."""
@@ -61,13 +64,6 @@ class DevelopmentAuthoriser:
     def watch(self, query: CreditQuery, permit: Permit) -> None:
         """Gives nothing: nothing can be withdrawn."""
         return
-
-
-class Denied(NamedTuple):
-    """What policies deny: categories, and the ids of the policies that decided, for the trail."""
-
-    categories: Collection[int]
-    policy: str
 
 
 class Watch:
@@ -103,18 +99,23 @@ class ConsentAuthoriser:
         consents: ConsentStore,
         rules: Rules,
         clock: Clock,
-        denied: Callable[[CreditQuery, Caller | None], Denied] | None = None,
+        rights: Rights | None = None,
     ) -> None:
         self._consents = consents
         self._rules = rules
         self._clock = clock
-        self._denied = denied
+        self._rights = rights
         self._watches: dict[tuple[str, str], set[Watch]] = {}
 
     async def permit(self, query: CreditQuery, caller: Caller | None) -> Permit:
         """Gives what the query may ask, with a use taken of every limited consent it rests on."""
         ids = _folded(query.consent_ids)
-        denied = self._denied(query, caller) if self._denied is not None else Denied((), "")
+        denied: tuple[int, ...] = ()
+        policy = ""
+        if self._rights is not None and caller is not None:
+            asked = permitted_categories(self._rights, caller, query)
+            require_some(asked, query)
+            denied, policy = asked.refused, asked.policy
         stated: dict[str, Consent] = {}
         for consent_id in ids:
             consent = await self._consents.get(query.bank, consent_id)
@@ -122,9 +123,7 @@ class ConsentAuthoriser:
                 stated[consent_id] = consent
         used: dict[str, Consent] = {}
         while True:
-            decision = self._rules.decide(
-                query, stated.values(), self._clock.now(), denied=denied.categories, policy=denied.policy
-            )
+            decision = self._rules.decide(query, stated.values(), self._clock.now(), denied=denied, policy=policy)
             limited = [c for c in decision.relied_on if c.max_uses and c.consent_id not in used]
             if not limited:
                 return _with_versions(decision, used)

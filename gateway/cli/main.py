@@ -11,8 +11,10 @@ import grpc
 import typer
 from google.protobuf import json_format
 
+from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import connector_faults, find_plugins
+from gateway.cli.access import access
 from gateway.cli.client import explain, get_view, query_message
 from gateway.cli.consents import consents
 from gateway.cli.demo import DemoFailedError, demo
@@ -52,6 +54,7 @@ app.add_typer(platforms)
 app.add_typer(cache)
 app.add_typer(consents)
 app.add_typer(store)
+app.add_typer(access)
 
 Config = Annotated[
     Path | None,
@@ -222,8 +225,14 @@ def check_config(config: Config = None) -> None:
         settings.gateway.store.resolved(settings.gateway.audit.path)
     except ConfigError as error:
         faults += error.faults
+    try:
+        policies = compile_policies(settings.policies.read())
+    except ConfigError as error:
+        faults = [*error.faults, *faults]
     if faults:
         raise fail([say("The configuration has faults:", "配置有误："), *faults], 2)
+    decided = say(f"{len(policies.by_id)} policies, version", f"{len(policies.by_id)} 条策略，版本")
+    typer.echo(f"{'policies':10} {decided} {policies.version}")
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.adapters.telemetry.metrics import MERGED_BY
 from gateway.bootstrap import Worker
-from gateway.cli.running import gateway, require_loopback, stop_signals
+from gateway.cli.running import gateway, hangups, require_loopback, stop_signals
 from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
 from gateway.cli.worker import tied_to_supervisor
 from gateway.settings import Settings
@@ -27,6 +27,7 @@ async def serve_alone(settings: Settings, listen: str, admin: str | None, worker
         built, port = await stack.enter_async_context(
             gateway(settings, listen=listen, admin=None if worker else admin, worker=worker)
         )
+        stack.enter_context(hangups(built.policies.tell))
         log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
         if worker is None:
             log.warning("gateway.development_permits", note="every query is permitted; loopback only")
@@ -55,4 +56,5 @@ async def serve_by_workers(
             drain_s=settings.gateway.server.drain_s,
         )
         async with stop_signals() as stopped:
-            return await supervisor.run(stopped, admin)
+            with hangups(supervisor.reload):
+                return await supervisor.run(stopped, admin)

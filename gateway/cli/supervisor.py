@@ -2,6 +2,7 @@
 
     hold the port ─► admin port ─► N workers, each an interpreter of its own with one loop
                                      ends by itself ─► logged, its gauges forgotten, begun again after a growing pause
+    SIGHUP ─► SIGHUP to all that are ready: they read their policies anew
     SIGTERM ─► /readyz 503 ─► SIGTERM to all ─► drained, or killed after the drain's time ─► admin port closed
 
 The supervisor serves no query and imports no connector's work: what can crash a worker cannot crash it. Its port is bound
@@ -137,6 +138,10 @@ class Supervisor:
             await port.aclose()
         return self._exit_code
 
+    def reload(self) -> None:
+        """Has every worker that is ready read its policies anew; one that is starting reads them anyway."""
+        self._signal(signal.SIGHUP, only_ready=True)
+
     async def _keep(self, slot: Slot) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -197,9 +202,9 @@ class Supervisor:
             task.result()
         self._log.info("supervisor.stopped")
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals, *, only_ready: bool = False) -> None:
         for slot in self._slots:
-            if slot.process is not None and slot.process.returncode is None:
+            if slot.process is not None and slot.process.returncode is None and (slot.is_ready or not only_ready):
                 slot.process.send_signal(number)
 
     def _ails(self, lag_s: float) -> str:

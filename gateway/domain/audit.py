@@ -11,6 +11,7 @@ import msgspec
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
 from gateway.domain.answer import Answer
+from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.query import CreditQuery
 
@@ -63,9 +64,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
     `event` is "answered", "streamed", "repeated", "refused", "unanswered", "cancelled", or "withheld": the consent was
-    withdrawn before the answer could leave. `reason` is the error reason, `refused` are the categories that were asked and
-    not permitted, `relied_on` the consents that the permit rests on with their versions, `policy` the ids of the policies
-    that decided. Of a consent `event` is "consent_registered", "consent_paused", "consent_resumed", "consent_revoked", or
+    withdrawn before the answer could leave. It is "denied" of a caller turned away at the door: the question was not read,
+    and `method` says what was called. `reason` is the error reason, `refused` are the categories that were asked and not
+    permitted, `relied_on` the consents that the permit rests on with their versions, `policy` the ids of the policies that
+    decided. Of a consent `event` is "consent_registered", "consent_paused", "consent_resumed", "consent_revoked", or
     "consent_refused" with the reason, and `consent` tells what it says.
     """
 
@@ -92,6 +94,30 @@ class AuditEntry(msgspec.Struct, frozen=True):
     refused: tuple[str, ...] = ()
     relied_on: tuple[str, ...] = ()
     consent: ConsentEntry | None = None
+    method: str = ""
+
+
+def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
+    """Gives the entry of a call that was turned away at the door."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event="denied",
+        answer_id="",
+        bank=caller.bank,
+        operator=caller.operator,
+        branch=caller.branch,
+        purpose="",
+        uscc="",
+        categories=(),
+        permit="",
+        consent_ids=(),
+        request_id="",
+        loan_reference="",
+        application_reference="",
+        reason=reason,
+        policy=policy,
+        method=method,
+    )
 
 
 def audit_entry(

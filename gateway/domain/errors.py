@@ -7,6 +7,7 @@
     │   ├── DeadlineError            the deadline was past on arrival, or too short
     │   ├── PermissionRefusedError   nothing asked is permitted
     │   │   └── ConsentError         no consent in force reaches it; the reason says why
+    │   │   └── PolicyDeniedError    no policy permits it, or one forbids it
     │   ├── RequestIdReusedError     one request id, two bodies
     │   ├── ViewTooLargeError        the view does not fit into one message
     │   ├── ConsentNotFoundError     the bank has no such consent
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
     CANCELLED = "CANCELLED"
     NOT_PERMITTED = "NOT_PERMITTED"
+    POLICY_DENIED = "POLICY_DENIED"
     ENTERPRISE_NOT_FOUND = "ENTERPRISE_NOT_FOUND"
     NO_PLATFORM_HEARD = "NO_PLATFORM_HEARD"
     REQUIRED_PLATFORM_MISSING = "REQUIRED_PLATFORM_MISSING"
@@ -120,6 +122,17 @@ class PermissionRefusedError(RequestError):
 
 class ConsentError(PermissionRefusedError):
     """No consent in force reaches what was asked, or it was withdrawn before the answer could leave."""
+
+
+class PolicyDeniedError(PermissionRefusedError):
+    """No policy permits it, or one forbids it; always in the same words.
+
+    `policy` are the ids that decided: for the trail and the operator's log. To the caller they would tell what to try next.
+    """
+
+    def __init__(self, policy: str) -> None:
+        words = "not permitted to this caller; ask the gateway's operator"
+        super().__init__(words, Reason.POLICY_DENIED, policy=policy)
 
 
 class RequestIdReusedError(RequestError):

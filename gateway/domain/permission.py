@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.domain.catalogue import Catalogue
 from gateway.domain.consent import CONSENTED, Consent, Permit, Withheld
-from gateway.domain.errors import ConsentError, PermissionRefusedError, Reason
+from gateway.domain.errors import ConsentError, PermissionRefusedError, PolicyDeniedError, Reason
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import NEAREST, cover, left_out, why_not
@@ -39,7 +39,6 @@ _WORDS: Final = {
     Reason.CONSENT_PURPOSE: "the stated consent was given for other purposes",
     Reason.CONSENT_MISSING: "no stated consent covers what was asked; register the enterprise's and state its id",
     Reason.PURPOSE_NOT_ALLOWED: "what was asked may not be asked for this purpose",
-    Reason.NOT_PERMITTED: "nothing that was asked is permitted",
 }
 
 
@@ -106,7 +105,7 @@ class Rules:
         relied_on: dict[str, Consent] = {}
         for category in query.categories:
             if category in denied:
-                reasons.append(Reason.NOT_PERMITTED)
+                reasons.append(Reason.POLICY_DENIED)
                 withheld.append(Withheld(category, NOT_ALLOWED))
             elif category not in allowed:
                 reasons.append(Reason.PURPOSE_NOT_ALLOWED)
@@ -174,5 +173,6 @@ def refusal(reasons: Iterable[Reason], policy: str = "") -> PermissionRefusedErr
     for reason in NEAREST:
         if reason in found:
             return ConsentError(_WORDS[reason], reason, policy=policy)
-    reason = Reason.PURPOSE_NOT_ALLOWED if Reason.PURPOSE_NOT_ALLOWED in found else Reason.NOT_PERMITTED
-    return PermissionRefusedError(_WORDS[reason], reason, policy=policy)
+    if Reason.PURPOSE_NOT_ALLOWED in found:
+        return PermissionRefusedError(_WORDS[Reason.PURPOSE_NOT_ALLOWED], Reason.PURPOSE_NOT_ALLOWED, policy=policy)
+    return PolicyDeniedError(policy)

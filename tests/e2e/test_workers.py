@@ -25,6 +25,7 @@ from gateway.bootstrap import Worker, find_sandboxes
 from gateway.cli.supervisor import HeldPort, pause_s
 from gateway.cli.worker import parse_worker
 from gateway.domain.errors import ConfigError
+from tests.adapters.policies import write
 from tests.e2e.conftest import Rig, query
 
 COMMAND = str(Path(sys.executable).parent / "xinyidai")
@@ -292,3 +293,27 @@ def test_a_worker_s_part_of_the_port_is_shared_and_a_lone_gateway_s_is_not() -> 
     ]
 
     assert [each["grpc.so_reuseport"] for each in options] == [0, 1]
+
+
+async def test_a_hangup_has_every_worker_read_its_policies_anew_and_ends_none(rig: Rig, tmp_path: Path) -> None:
+    write(tmp_path, own="")
+    async with house(rig, tmp_path) as built:
+        before = dict(built.pids)
+
+        async def told(times: int) -> None:
+            async def all_have() -> bool:
+                lines = [said for said in built.lines if said["event"] == "policies.reloaded"]
+                return all(sum(said["worker"] == one for said in lines) >= times for one in (1, 2))
+
+            built.process.send_signal(signal.SIGHUP)
+            await until(all_have)
+
+        await told(1)  # though nothing changed: by the signal alone
+        write(tmp_path, own='@id("shut") forbid (principal, action, resource);')
+        await told(2)
+        with pytest.raises(grpc.aio.AioRpcError) as denied:
+            await built.ask()
+        after = dict(built.pids)
+
+    assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert after == before

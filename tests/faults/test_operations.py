@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.faults.declared import PLATFORMS, row
 from tests.faults.h2_client import caller
 from tests.faults.house import Footprint, House
 from tests.faults.proxy import Exchange, FaultProxy
-from tests.faults.served import configure, refusing, request, serving
+from tests.faults.served import Served, configure, refusing, request, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # the sandboxes' own
 
@@ -89,6 +91,48 @@ async def test_D9_a_running_gateway_goes_on_when_its_files_break(house: House, t
         view = (await credit.GetCreditView(request(), timeout=10)).view
 
     assert (code, view.completeness_bp) == (2, 10_000)
+
+
+@row(
+    "D9",
+    "the policies break under a running gateway, and SIGHUP is sent",
+    "运行期间策略文件被改坏并收到 SIGHUP",
+    "the old ones keep deciding, the faults are logged; mended, the new ones are in force "
+    "旧策略继续生效并记录错误，修正后新策略生效",
+)
+async def test_D9_broken_policies_never_come_into_force_and_mended_ones_do(house: House, tmp_path: Path) -> None:
+    config = configure(tmp_path / "config", house.sandboxes)
+    policies = config / "policies"
+    policies.mkdir()
+    shut = '@id("shut") forbid (principal, action in Action::"credit", resource);'
+    async with serving(tmp_path, config) as served, served.client() as credit:
+        (policies / "own.cedar").write_text(shut + "permit (")
+        served.process.send_signal(signal.SIGHUP)
+        refused = await told(served, "policies.refused")
+        while_broken = await ended(credit.GetCreditView(request(), timeout=10))
+
+        (policies / "own.cedar").write_text(shut)
+        served.process.send_signal(signal.SIGHUP)
+        await told(served, "policies.reloaded")
+        when_mended = await ended(credit.GetCreditView(request(), timeout=10))
+        entries = served.trail()
+
+    assert "policies/own.cedar" in refused["faults"][0]
+    assert (while_broken, when_mended) == (StatusCode.OK, StatusCode.PERMISSION_DENIED)
+    assert [(entry["event"], entry["policy"]) for entry in entries] == [
+        ("answered", "query-ask"),
+        ("denied", "shut"),
+    ]
+
+
+async def told(served: Served, event: str) -> Mapping[str, Any]:
+    """Gives the first line of the log that tells of an event, once it has come."""
+    async with asyncio.timeout(20):
+        while True:
+            for line in served.lines:
+                if line.get("event") == event:
+                    return line
+            await asyncio.sleep(0.02)
 
 
 @row(

@@ -291,8 +291,8 @@ def _status_for(error: Exception, trace_id: str = "") -> status_pb2.Status:
     return internal_status(trace_id)
 
 
-async def abort(context: Context, error: Exception) -> NoReturn:
+async def abort(context: Context, error: Exception, trace_id: str = "") -> NoReturn:
     """Ends the call with the status of an error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    await context.abort_with_status(rpc_status.to_status(_status_for(error)))
+    await context.abort_with_status(rpc_status.to_status(_status_for(error, trace_id)))

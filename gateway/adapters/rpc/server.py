@@ -28,6 +28,7 @@ from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.unreadable import Registry
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.errors import ConfigError
@@ -82,6 +83,7 @@ class RpcServer:
         platforms: PlatformService,
         admin: AdminService,
         consents: ConsentService,
+        door: Door,
         health: PlatformHealth,
         platform_ids: Collection[str],
         limits: ServerLimits,
@@ -93,7 +95,7 @@ class RpcServer:
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
         self._is_store_red = is_store_red
-        registry: Any = Registry(self._server)
+        registry: Any = Registry(self._server, door.guarding)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, registry)

@@ -32,10 +32,16 @@ UNREADABLE: Final = Unreadable()
 
 
 class Registry:
-    """What the generated `add_…Servicer_to_server` functions register handlers at, on their way to the server."""
+    """What the generated `add_…Servicer_to_server` functions register handlers at, on their way to the server.
 
-    def __init__(self, server: grpc.aio.Server) -> None:
+    Everything registered is put behind the door by `guarding`, which takes a service's full name and its handlers.
+    """
+
+    def __init__(
+        self, server: grpc.aio.Server, guarding: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
         self._server = server
+        self._guarding = guarding
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """Takes none: the same handlers come by their names."""
@@ -44,7 +50,7 @@ class Registry:
         """Registers the handlers of a service, with deserializers that never raise."""
         safe = {
             name: handler._replace(request_deserializer=_never_raising(handler.request_deserializer))
-            for name, handler in handlers.items()
+            for name, handler in self._guarding(service, handlers).items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, safe),))
         self._server.add_registered_method_handlers(service, safe)

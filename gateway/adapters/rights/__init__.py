@@ -1,0 +1,1 @@
+"""Rights by Cedar policies: read, compiled, decided, reloaded, explained."""

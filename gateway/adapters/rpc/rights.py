@@ -1,0 +1,121 @@
+"""The door: whether the caller may call the method, decided in one place before anything else happens.
+
+It stands where handlers are registered, not in the services: every method of ours passes there whichever service it belongs
+to, so that none can be added around it, and a call that is turned away has cost nothing but its bytes. Which categories of a
+credit query the caller may ask for is the second question, for the permit: the question itself must be read for it.
+
+The standard services (health, reflection) are no methods of ours and say nothing of banks or enterprises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from gateway.adapters.rpc.admin_service import is_loopback
+from gateway.adapters.rpc.credit_service import Context, abort, bank_of
+from gateway.adapters.telemetry.tracing import Tracing
+from gateway.domain.audit import denied_entry
+from gateway.domain.caller import OPERATOR_ROLES, Caller, development_caller
+from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason
+from gateway.domain.rights import METHOD
+from gateway.ports import AuditLog, Clock, Rights
+
+CallerOf = Callable[[Context], Awaitable[Caller]]
+
+_QUIET_S: Final = 60.0
+_MOST_TOLD: Final = 1_000
+
+
+class Door:
+    """Lets callers in by their rights, and writes of whom it does not."""
+
+    def __init__(
+        self,
+        rights: Rights,
+        caller_of: CallerOf,
+        audit: AuditLog,
+        clock: Clock,
+        tracing: Tracing,
+        error_sent: Callable[[Reason], None],
+    ) -> None:
+        self._rights = rights
+        self._caller_of = caller_of
+        self._audit = audit
+        self._clock = clock
+        self._tracing = tracing
+        self._error_sent = error_sent
+        self._log = structlog.get_logger("gateway.rights")
+        self._told: dict[tuple[str, str, str], float] = {}
+
+    async def admit(self, context: Context, action: str) -> None:
+        """Returns when the caller may call the method, named "<Service>/<Method>"; else ends the call."""
+        try:
+            caller = await self._caller_of(context)
+            is_allowed, policy = self._rights.decide(caller, action, METHOD)
+            if is_allowed:
+                return
+            error: Exception = PolicyDeniedError(policy)
+            await self._audit.append(denied_entry(caller, action, policy, Reason.POLICY_DENIED, self._clock.now()))
+            self._tell(caller, action, policy)
+        except Exception as failure:
+            error = failure
+        self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
+        # Begun here: whoever is let in has a trace of its method's own.
+        trace = self._tracing.begin(action, context.invocation_metadata())
+        await abort(context, error, trace.trace_id)
+
+    def _tell(self, caller: Caller, action: str, policy: str) -> None:
+        """Logs a denial, once a minute for the same caller, method and policy: the trail has each."""
+        key, now = (caller.bank, action, policy), self._clock.monotonic()
+        last = self._told.get(key)
+        if last is not None and now - last < _QUIET_S:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[key] = now
+        self._log.warning("security.denied", bank=caller.bank, operator=caller.operator, method=action, policy=policy)
+
+    def guarding(self, service: str, handlers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Gives a service's handlers behind the door; `service` is its full name."""
+        return {
+            name: self._guarded(f"{service.rpartition('.')[2]}/{name}", handler) for name, handler in handlers.items()
+        }
+
+    def _guarded(self, action: str, handler: Any) -> Any:
+        """Gives a handler of the same kind: gRPC tells the kinds apart by what the behaviour is, so there are two shapes."""
+        kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if handler.response_streaming else 'unary'}"
+        behaviour = getattr(handler, kind)
+
+        async def answer(request: Any, context: Context) -> Any:
+            await self.admit(context, action)
+            return await behaviour(request, context)
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            await self.admit(context, action)
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return handler._replace(**{kind: stream if handler.response_streaming else answer})
+
+
+async def development_caller_of(context: Context) -> Caller:
+    """Gives the caller of a development gateway, in every role of a bank."""
+    return development_caller(bank_of(context))
+
+
+def with_operators_at_home(caller_of: CallerOf) -> CallerOf:
+    """Gives callers as they are, but those of development in the operator's roles too when they call on its own machine."""
+
+    async def at_home(context: Context) -> Caller:
+        caller = await caller_of(context)
+        if caller.is_development and is_loopback(context.peer()):
+            return replace(caller, roles=caller.roles | OPERATOR_ROLES)
+        return caller
+
+    return at_home

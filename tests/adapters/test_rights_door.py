@@ -1,0 +1,175 @@
+"""The door: who is let in to a method, and what becomes of those who are not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+import structlog
+
+from gateway.adapters.rpc.rights import Door, development_caller_of, with_operators_at_home
+from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
+from gateway.domain.audit import AuditEntry
+from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, Caller, Role
+from gateway.domain.errors import Reason, StoreError
+from tests.adapters.policies import caller, rights
+
+GET = "CreditService/GetCreditView"
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Undoes what another test of the process has set: its level would hide what is told."""
+    structlog.reset_defaults()
+
+
+class EndedError(Exception):
+    """Stands for what gRPC raises when a call is ended."""
+
+
+class Context:
+    """A call, as a handler meets it."""
+
+    def __init__(self, peer: str = "ipv4:127.0.0.1:4711", *metadata: tuple[str, str]) -> None:
+        self._peer, self._metadata = peer, metadata
+        self.ended: Any = None
+
+    def peer(self) -> str:
+        return self._peer
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+    async def abort_with_status(self, status: Any) -> None:
+        self.ended = status
+        raise EndedError
+
+
+class Trail:
+    """A trail in memory, or one that cannot be written."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.entries: list[AuditEntry] = []
+        self._is_full = is_full
+
+    async def append(self, entry: AuditEntry) -> None:
+        if self._is_full:
+            raise StoreError("the trail cannot be written")
+        self.entries.append(entry)
+
+
+def door(trail: Trail, who: Caller, sent: list[Reason] | None = None) -> Door:
+    async def caller_of(context: Any) -> Caller:
+        return who
+
+    return Door(
+        rights(), caller_of, trail, SystemClock(), Tracing(TracingPolicy()), (sent if sent is not None else []).append
+    )
+
+
+async def test_who_may_is_let_in_without_a_word() -> None:
+    trail, context = Trail(), Context()
+    sent: list[Reason] = []
+
+    await door(trail, caller(Role.BANK_QUERY), sent).admit(context, GET)  # type: ignore[arg-type]
+
+    assert (context.ended, trail.entries, sent) == (None, [], [])
+
+
+async def test_who_may_not_is_written_down_before_the_call_ends() -> None:
+    trail, context = Trail(), Context()
+    sent: list[Reason] = []
+
+    with pytest.raises(EndedError):
+        await door(trail, caller(Role.BANK_AUDITOR, operator="teller-7"), sent).admit(context, GET)  # type: ignore[arg-type]
+
+    (entry,) = trail.entries
+    assert (entry.event, entry.bank, entry.operator, entry.method) == ("denied", "bank-a", "teller-7", GET)
+    assert (entry.policy, entry.reason, entry.uscc) == ("separate-auditors", "POLICY_DENIED", "")
+    assert context.ended.code is grpc.StatusCode.PERMISSION_DENIED
+    assert sent == [Reason.POLICY_DENIED]
+
+
+async def test_the_same_denial_is_logged_once_a_minute_and_written_each_time() -> None:
+    trail = Trail()
+    shut = door(trail, caller(Role.BANK_AUDITOR))
+
+    with structlog.testing.capture_logs() as logs:
+        for method in (GET, GET, "AdminService/ShowPlatform"):
+            with pytest.raises(EndedError):
+                await shut.admit(Context(), method)  # type: ignore[arg-type]
+
+    assert [entry["method"] for entry in logs] == [GET, "AdminService/ShowPlatform"]
+    assert len(trail.entries) == 3
+
+
+async def test_a_denial_goes_on_with_the_callers_trace() -> None:
+    context = Context("ipv4:127.0.0.1:1", ("traceparent", f"00-{'a' * 32}-{'b' * 16}-00"))
+
+    with pytest.raises(EndedError):
+        await door(Trail(), caller()).admit(context, GET)  # type: ignore[arg-type]
+
+    assert "a" * 32 in str(dict(context.ended.trailing_metadata)["grpc-status-details-bin"])
+
+
+async def test_a_caller_with_a_certificate_has_its_own_roles_at_home_too() -> None:
+    async def known(context: Any) -> Caller:
+        return caller(Role.BANK_QUERY)
+
+    found = await with_operators_at_home(known)(Context())  # type: ignore[arg-type]
+
+    assert found == caller(Role.BANK_QUERY)
+
+
+async def test_where_the_denial_cannot_be_written_the_trail_is_what_is_missing() -> None:
+    context = Context()
+    sent: list[Reason] = []
+
+    with pytest.raises(EndedError):
+        await door(Trail(is_full=True), caller(), sent).admit(context, GET)  # type: ignore[arg-type]
+
+    assert context.ended.code is grpc.StatusCode.UNAVAILABLE
+    assert sent == [Reason.TRAIL_UNAVAILABLE]
+
+
+async def test_a_stream_behind_the_door_is_closed_with_its_caller() -> None:
+    closed: list[str] = []
+
+    async def behaviour(request: Any, context: Any) -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append("closed")
+
+    handler: Any = grpc.unary_stream_rpc_method_handler(behaviour)
+    guarded: Any = door(Trail(), caller(Role.BANK_QUERY)).guarding("a.v1.CreditService", {"GetCreditView": handler})
+    stream = guarded["GetCreditView"].unary_stream("request", Context())
+
+    first = await anext(stream)
+    await stream.aclose()
+
+    assert (first, closed) == (1, ["closed"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "roles"),
+    [
+        ("ipv4:127.0.0.1:4711", BANK_ROLES | OPERATOR_ROLES),
+        ("unix:", BANK_ROLES | OPERATOR_ROLES),
+        ("ipv4:10.0.0.7:4711", BANK_ROLES),
+        ("", BANK_ROLES),
+    ],
+)
+async def test_in_development_the_operators_roles_are_those_of_its_own_machine(
+    peer: str, roles: frozenset[Role]
+) -> None:
+    context: Any = Context(peer, ("xinyidai-bank", "bank-a"))
+
+    found = await with_operators_at_home(development_caller_of)(context)
+
+    assert found == Caller("bank-a", roles)
+    assert found.is_development
