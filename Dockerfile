@@ -1,5 +1,6 @@
-# The gateway as an image. In this version `xinyidai serve` listens on loopback only (development permits, plain text), so the
-# image is for trials on the host's network.
+# The gateway as an image. In this version `xinyidai serve` listens on loopback only (development permits), so the image is for
+# trials on the host's network. It needs certificates: mount them and name them in gateway.toml (docs/identity.md), or keep
+# the working directory on a volume and run `xinyidai certs init` in it once.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY requirements ./requirements

@@ -17,6 +17,8 @@ from typing import Any, Final, cast
 import aiohttp
 
 from gateway.adapters.egress import DeclaredHostsConnector
+from gateway.adapters.identity.callers import DevelopmentCallers
+from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
 from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.rights.cedar import CedarRights
@@ -24,11 +26,12 @@ from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.rights.reload import PolicyWatch
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
+from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
-from gateway.adapters.rpc.rights import Door, development_caller_of, with_operators_at_home
+from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
 from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
@@ -59,7 +62,8 @@ from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
+from gateway.identity_bootstrap import known_callers, server_credentials
+from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
 
 CONNECTORS: Final = "xinyidai.connectors"
@@ -186,11 +190,17 @@ class Gateway:
 
 
 async def build_gateway(
-    settings: Settings, plugins: Plugins, *, audit_path: Path | None = None, worker: Worker | None = None
+    settings: Settings,
+    plugins: Plugins,
+    *,
+    audit_path: Path | None = None,
+    worker: Worker | None = None,
+    tls: TlsFiles | None = None,
 ) -> Gateway:
     """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
 
-    A worker shares the port with its like, has its part of the platforms' quotas, and a trail of its own.
+    Without `tls` it is one of development: plain text, callers taken at their word, on loopback only. A worker shares the
+    port with its like, has its part of the platforms' quotas, and a trail of its own.
     """
     audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
@@ -205,7 +215,10 @@ async def build_gateway(
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(
-                [table.base_url for table in settings.platforms.values() if table.enabled],
+                [
+                    *(table.base_url for table in settings.platforms.values() if table.enabled),
+                    *(bank.tokens.jwks_url for bank in settings.banks.banks.values() if bank.tokens and tls),
+                ],
                 limit=0,
                 ttl_dns_cache=60,
                 family=socket.AF_UNSPEC,
@@ -252,6 +265,12 @@ async def build_gateway(
             queries=(LogObserver(health, query_log, changed=health_changed), metrics),
             calls=(CallLog(clock), metrics),
         )
+        credentials = None
+        known: Callers = DevelopmentCallers()
+        if tls is not None:
+            credentials = server_credentials(settings, tls, clock, metrics.certificate_has, stack)
+            known = await known_callers(settings, session, clock, stack)
+        callers = RpcCallers(known, clock)
         chains = _chains(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)
         for name, chain in chains.by_platform.items():  # to be seen before they first move
@@ -296,6 +315,7 @@ async def build_gateway(
                 tracing,
                 metrics.error_sent,
                 metrics.unknown_fields_ignored,
+                callers,
                 default_deadline_s=settings.gateway.deadline.default_s,
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
@@ -306,10 +326,11 @@ async def build_gateway(
                 plugins.platforms,
                 health,
                 lambda name: getattr(inner[name], "clock_skew_s", None),
+                callers,
             ),
-            AdminService(chains, queries.forget),
-            ConsentService(consents, tuple(connectors), clock, new_answer_id),
-            Door(rights, with_operators_at_home(development_caller_of), audit, clock, tracing, metrics.error_sent),
+            AdminService(chains, queries.forget, callers),
+            ConsentService(consents, tuple(connectors), clock, new_answer_id, callers),
+            Door(rights, callers.of, audit, clock, tracing, metrics.error_sent),
             health,
             tuple(connectors),
             ServerLimits(
@@ -318,6 +339,8 @@ async def build_gateway(
                 limits.max_pending_calls,
                 shares_port=worker is not None,
             ),
+            callers,
+            credentials,
             is_store_red=lambda: store.is_red,
         )
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ import aiohttp
 
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
-from gateway.domain.caller import Caller
+from gateway.domain.caller import Caller, PeerCertificate
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.figures import ViewFigures
@@ -217,6 +217,30 @@ class Rights(Protocol):
 
     def decide(self, caller: Caller, action: str, resource: Resource) -> Decision:
         """Gives the decision on a method, named "<Service>/<Method>", or on what is asked for by it; never waits."""
+        ...
+
+
+class Callers(Protocol):
+    """Whoever knows who calls."""
+
+    async def identify(
+        self, certificate: PeerCertificate | None, metadata: Iterable[tuple[str, str | bytes]]
+    ) -> Caller:
+        """Gives who calls, by the certificate of a verified handshake (None on a plain connection) and the call's metadata.
+
+        Raises UnauthenticatedError, CallerMismatchError, InvalidRequestError, or IdentityUnavailableError.
+        """
+        ...
+
+
+class SeenTokens(Protocol):
+    """Whoever remembers which tokens were used, for all processes and across restarts."""
+
+    async def note(self, issuer: str, jti: str, digest: bytes, until: float) -> bool | None:
+        """Remembers a use until that time (seconds since 1970), and says what was known of the issuer's `jti` before.
+
+        None: nothing; True: it was this very token; False: it was another. Raises IdentityUnavailableError.
+        """
         ...
 
 

@@ -23,6 +23,7 @@ from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
+from gateway.identity_settings import NOBODY, Banks, IdentitySettings, TlsSettings, read_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
 
 _PACKAGED: Final = Path(__file__).parent / "_config"
@@ -41,6 +42,8 @@ class ServerSettings(_Strict):
     """Where and how the server listens."""
 
     listen: str = "127.0.0.1:50051"
+    development: bool = False
+    tls: TlsSettings = TlsSettings()
     max_request_bytes: int = Field(default=1024 * 1024, ge=1024)
     max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     max_pending_calls: int = Field(default=20_000, ge=1)
@@ -187,6 +190,7 @@ class GatewayFile(_Strict):
     """`gateway.toml`."""
 
     server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
     admin: AdminSettings = AdminSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
@@ -237,6 +241,7 @@ class Settings:
     divisions: DivisionTable
     purposes: PurposeMatrix
     policies: PolicyFolders
+    banks: Banks = NOBODY
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
@@ -258,6 +263,7 @@ def load_settings(folder: Path | None = None) -> Settings:
     if gateway is not None:
         strangers = sorted(gateway.tracing.told_platforms - platform_tables.keys())
         faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
+    banks = read_banks(read.table("banks.toml"), faults)
     publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
     crosswalk = None
     try:
@@ -285,6 +291,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         crosswalk=crosswalk,
         divisions=divisions,
         purposes=purposes,
+        banks=banks,
         authorities={name: code for code, names in authorities.items() for name in names},
         policies=read.policies(),
     )

@@ -1,6 +1,10 @@
 // A bank's client in Java. Generate from proto/ with protoc-gen-grpc-java (message packages follow the proto packages).
+import io.grpc.ChannelCredentials;
+import io.grpc.Grpc;
 import io.grpc.ManagedChannel;
-import io.grpc.ManagedChannelBuilder;
+import io.grpc.TlsChannelCredentials;
+import java.io.File;
+import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 import xinyidai.catalogue.v1.View.Purpose;
 import xinyidai.gateway.v1.CreditServiceGrpc;
@@ -9,8 +13,12 @@ import xinyidai.gateway.v1.CreditServiceOuterClass.GetCreditViewRequest;
 import xinyidai.gateway.v1.CreditServiceOuterClass.GetCreditViewResponse;
 
 public final class JavaClient {
-  public static void main(String[] args) {
-    ManagedChannel channel = ManagedChannelBuilder.forTarget("127.0.0.1:50051").usePlaintext().build();
+  public static void main(String[] args) throws IOException {
+    // The certificate says which bank asks; these are those that `make run` leaves.
+    ChannelCredentials shown = TlsChannelCredentials.newBuilder()
+        .keyManager(new File("var/certs/demo-bank.pem"), new File("var/certs/demo-bank.key"))
+        .trustManager(new File("var/certs/ca.pem")).build();
+    ManagedChannel channel = Grpc.newChannelBuilder("127.0.0.1:50051", shown).build();
     CreditQuery query = CreditQuery.newBuilder()
         .setUscc("91310115MA0TERT167").setPurpose(Purpose.PURPOSE_PRE_LOAN).build();
     GetCreditViewResponse response = CreditServiceGrpc.newBlockingStub(channel)

@@ -3,19 +3,34 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log"
+	"os"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 
 	catalogue "example.invalid/bank/xinyidai/catalogue/v1"
 	gateway "example.invalid/bank/xinyidai/gateway/v1"
 )
 
 func main() {
-	connection, err := grpc.NewClient("127.0.0.1:50051", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// The certificate says which bank asks; these are those that `make run` leaves.
+	certificate, err := tls.LoadX509KeyPair("var/certs/demo-bank.pem", "var/certs/demo-bank.key")
+	if err != nil {
+		log.Fatal(err)
+	}
+	authority, err := os.ReadFile("var/certs/ca.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority)
+	shown := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: trusted})
+	connection, err := grpc.NewClient("127.0.0.1:50051", grpc.WithTransportCredentials(shown))
 	if err != nil {
 		log.Fatal(err)
 	}

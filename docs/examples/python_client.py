@@ -1,12 +1,18 @@
 """A bank's client: one view, then the same as a stream, with errors a person can act on.
 
-Run against `make run`:  .venv/bin/python docs/examples/python_client.py 91310115MA0TERT167
+Run against `make run`, which leaves certificates of a development authority in var/certs:
+
+    .venv/bin/python docs/examples/python_client.py 91310115MA0TERT167 \\
+        --cert var/certs/demo-bank.pem --key var/certs/demo-bank.key --ca var/certs/ca.pem
+
+Without certificates it speaks plain text, as `xinyidai serve --development` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 import grpc
 from google.rpc import error_details_pb2
@@ -61,14 +67,24 @@ def explain(error: grpc.aio.AioRpcError) -> None:
                 print(f"  {violation.field}: {violation.description}")
 
 
+def channel_to(address: str, cert: Path | None, key: Path | None, ca: Path | None) -> grpc.aio.Channel:
+    """Opens a channel; the certificate says which bank asks."""
+    if cert is None or key is None or ca is None:
+        return grpc.aio.insecure_channel(address)
+    shown = grpc.ssl_channel_credentials(ca.read_bytes(), key.read_bytes(), cert.read_bytes())
+    return grpc.aio.secure_channel(address, shown)
+
+
 async def main() -> None:
     """Reads the command line and asks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("uscc", help="unified social credit code")
     parser.add_argument("--address", default="127.0.0.1:50051")
+    for file in ("--cert", "--key", "--ca"):
+        parser.add_argument(file, type=Path)
     given = parser.parse_args()
     query = credit_service_pb2.CreditQuery(uscc=given.uscc, purpose=view_pb2.PURPOSE_PRE_LOAN)
-    async with grpc.aio.insecure_channel(given.address) as channel:
+    async with channel_to(given.address, given.cert, given.key, given.ca) as channel:
         stub = credit_service_pb2_grpc.CreditServiceStub(channel)
         try:
             await one_view(stub, query)

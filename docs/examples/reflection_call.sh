@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Asks for one view by reflection alone, without generated code: reflection_call.sh ADDRESS USCC [BUF]
+# With XINYIDAI_CERT, XINYIDAI_KEY and XINYIDAI_CA it shows a certificate; without them it speaks plain text.
 set -euo pipefail
 address=${1:-127.0.0.1:50051} uscc=${2:-91310115MA0TERT167} buf=${3:-buf}
-exec "$buf" curl --protocol grpc --http2-prior-knowledge \
+if [ -n "${XINYIDAI_CERT:-}" ]; then
+  reach=(--cacert "$XINYIDAI_CA" --cert "$XINYIDAI_CERT" --key "$XINYIDAI_KEY") scheme=https
+else
+  reach=(--http2-prior-knowledge) scheme=http
+fi
+exec "$buf" curl --protocol grpc "${reach[@]}" \
   --data "{\"query\": {\"uscc\": \"$uscc\", \"purpose\": \"PURPOSE_PRE_LOAN\"}}" \
-  "http://$address/xinyidai.gateway.v1.CreditService/GetCreditView"
+  "$scheme://$address/xinyidai.gateway.v1.CreditService/GetCreditView"

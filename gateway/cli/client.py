@@ -18,8 +18,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
-
-_OPTIONS = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
+from gateway.cli.reach import Reach
 
 
 def query_message(
@@ -56,19 +55,19 @@ def _known(name: str, prefix: str, known: Sequence[str]) -> str:
 
 
 async def get_view(
-    address: str, query: credit_service_pb2.CreditQuery, timeout_s: float
+    at: Reach, query: credit_service_pb2.CreditQuery, timeout_s: float
 ) -> credit_service_pb2.GetCreditViewResponse:
     """Asks for one view; raises grpc.aio.AioRpcError."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+    async with at.channel() as channel:
         stub = credit_service_pb2_grpc.CreditServiceStub(channel)
         request = credit_service_pb2.GetCreditViewRequest(query=query)
         response: credit_service_pb2.GetCreditViewResponse = await stub.GetCreditView(request, timeout=timeout_s)
         return response
 
 
-async def list_platforms(address: str) -> Sequence[platform_service_pb2.Platform]:
+async def list_platforms(at: Reach) -> Sequence[platform_service_pb2.Platform]:
     """Asks for all platforms; raises grpc.aio.AioRpcError."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+    async with at.channel() as channel:
         stub = platform_service_pb2_grpc.PlatformServiceStub(channel)
         response: platform_service_pb2.ListPlatformsResponse = await stub.ListPlatforms(
             platform_service_pb2.ListPlatformsRequest(), timeout=10
@@ -76,9 +75,9 @@ async def list_platforms(address: str) -> Sequence[platform_service_pb2.Platform
         return response.platforms
 
 
-async def show_platform(address: str, platform: str) -> admin_service_pb2.ShowPlatformResponse:
+async def show_platform(at: Reach, platform: str) -> admin_service_pb2.ShowPlatformResponse:
     """Asks what is in force around one platform; raises grpc.aio.AioRpcError."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+    async with at.channel() as channel:
         stub = admin_service_pb2_grpc.AdminServiceStub(channel)
         response: admin_service_pb2.ShowPlatformResponse = await stub.ShowPlatform(
             admin_service_pb2.ShowPlatformRequest(platform=platform), timeout=10
@@ -86,9 +85,9 @@ async def show_platform(address: str, platform: str) -> admin_service_pb2.ShowPl
         return response
 
 
-async def purge_answers(address: str, uscc: str, platform: str) -> int:
+async def purge_answers(at: Reach, uscc: str, platform: str) -> int:
     """Has the kept answers about an enterprise forgotten and gives their number; raises grpc.aio.AioRpcError."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+    async with at.channel() as channel:
         stub = admin_service_pb2_grpc.AdminServiceStub(channel)
         response: admin_service_pb2.PurgeAnswersResponse = await stub.PurgeAnswers(
             admin_service_pb2.PurgeAnswersRequest(uscc=uscc, platform=platform), timeout=10
@@ -96,13 +95,20 @@ async def purge_answers(address: str, uscc: str, platform: str) -> int:
         return response.answer_count
 
 
-def explain(error: grpc.aio.AioRpcError, address: str) -> list[str]:
+def explain(error: grpc.aio.AioRpcError, at: Reach) -> list[str]:
     """Gives the lines that tell a person what went wrong and what to do."""
     lines = [f"{error.code().name}: {error.details()}"]
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an AioRpcError has what a call has
     if status is None:
         if error.code() == grpc.StatusCode.UNAVAILABLE:
-            lines.append(f"no gateway answers at {address}; start one with `xinyidai up` or `make run`")
+            lines.append(f"no gateway answers at {at.address}; start one with `xinyidai up` or `make run`")
+            if at.credentials is not None:
+                lines.append(
+                    "if one is there, it may not know the authority of this certificate, or serve --development:"
+                )
+                lines.append("see `xinyidai certs list`, or add --plaintext")
+            else:
+                lines.append("if one is there, it may want a certificate: state --cert, --key and --ca")
         return lines
     for detail in status.details:
         bad = error_details_pb2.BadRequest()

@@ -16,10 +16,12 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
-from gateway.adapters.rpc.credit_service import BANK_KEY
+from gateway.adapters.identity.authority import Kind
+from gateway.adapters.identity.callers import BANK_KEY
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA, as_json_text, line_of, table_of, tell
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
+from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
 from gateway.cli.running import run
 from gateway.cli.words import say
 
@@ -104,6 +106,10 @@ def register(
     operator: Operator = "",
     branch: Branch = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints the registered consent; exits 1 when it is refused, 2 for a wrong option."""
@@ -129,7 +135,12 @@ def register(
     request = pb.RegisterConsentRequest(
         terms=terms, request_id=request_id or str(uuid.uuid4()), operator=operator, branch=branch
     )
-    response = _asked(address, bank, lambda stub, more: stub.RegisterConsent(request, **more))
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    response = _asked(
+        at,
+        bank,
+        lambda stub, more: stub.RegisterConsent(request, **more),
+    )
     tell(response.consent, as_json=as_json)
 
 
@@ -138,6 +149,10 @@ def list_(
     uscc: Annotated[str, typer.Argument(help=say("Only about this enterprise.", "仅限该企业。"))] = "",
     bank: Bank = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints all of them, the oldest first; with --json one line each."""
@@ -154,7 +169,8 @@ def list_(
             if not token:
                 return found
 
-    found = _asked(address, bank, pages)
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    found = _asked(at, bank, pages)
     if as_json:
         for one in found:
             typer.echo(as_json_text(one, indent=None))
@@ -163,10 +179,22 @@ def list_(
 
 
 @consents.command(help=say("Show one consent and what happened to it.", "查看一份授权及其变更记录。"))
-def show(consent_id: Id, bank: Bank = "", address: Address = LOCAL, as_json: AsJson = False) -> None:
+def show(
+    consent_id: Id,
+    bank: Bank = "",
+    address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
+    as_json: AsJson = False,
+) -> None:
     """Prints it."""
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     response = _asked(
-        address, bank, lambda stub, more: stub.GetConsent(pb.GetConsentRequest(consent_id=consent_id), **more)
+        at,
+        bank,
+        lambda stub, more: stub.GetConsent(pb.GetConsentRequest(consent_id=consent_id), **more),
     )
     if as_json:
         typer.echo(as_json_text(response))
@@ -185,13 +213,19 @@ def revoke(
     operator: Operator = "",
     branch: Branch = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints the revoked consent; exits 1 when that is refused."""
     request = pb.RevokeConsentRequest(
         consent_id=consent_id, reason=reason, expected_version=version, operator=operator, branch=branch
     )
-    tell(_asked(address, bank, lambda stub, more: stub.RevokeConsent(request, **more)).consent, as_json=as_json)
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    decided = _asked(at, bank, lambda stub, more: stub.RevokeConsent(request, **more))
+    tell(decided.consent, as_json=as_json)
 
 
 @consents.command(help=say("Pause a consent until it is resumed.", "暂停一份授权。"))
@@ -202,11 +236,17 @@ def pause(
     operator: Operator = "",
     branch: Branch = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints the paused consent; exits 1 when that is refused."""
     request = pb.PauseConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
-    tell(_asked(address, bank, lambda stub, more: stub.PauseConsent(request, **more)).consent, as_json=as_json)
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    decided = _asked(at, bank, lambda stub, more: stub.PauseConsent(request, **more))
+    tell(decided.consent, as_json=as_json)
 
 
 @consents.command(help=say("Resume a paused consent.", "恢复一份已暂停的授权。"))
@@ -217,11 +257,17 @@ def resume(
     operator: Operator = "",
     branch: Branch = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints the active consent; exits 1 when that is refused."""
     request = pb.ResumeConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
-    tell(_asked(address, bank, lambda stub, more: stub.ResumeConsent(request, **more)).consent, as_json=as_json)
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    decided = _asked(at, bank, lambda stub, more: stub.ResumeConsent(request, **more))
+    tell(decided.consent, as_json=as_json)
 
 
 def sm3_of(path: Path) -> bytes:
@@ -234,21 +280,21 @@ def sm3_of(path: Path) -> bytes:
 
 
 def _asked(
-    address: str, bank: str, ask: Callable[[consent_service_pb2_grpc.ConsentServiceAsyncStub, Any], Awaitable[T]]
+    at: Reach, bank: str, ask: Callable[[consent_service_pb2_grpc.ConsentServiceAsyncStub, Any], Awaitable[T]]
 ) -> T:
     async def call() -> T:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with at.channel() as channel:
             more = {"timeout": _TIMEOUT_S, "metadata": ((BANK_KEY, bank),) if bank else ()}
             return await ask(consent_service_pb2_grpc.ConsentServiceStub(channel), more)
 
-    return _run(call(), address)
+    return _run(call(), at)
 
 
-def _run(call: Coroutine[Any, Any, T], address: str) -> T:
+def _run(call: Coroutine[Any, Any, T], at: Reach) -> T:
     try:
         return run(call)
     except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, address), 1) from error
+        raise fail(explain(error, at), 1) from error
 
 
 def _known(name: str, prefix: str, known: Sequence[str]) -> str:

@@ -12,9 +12,12 @@ from rich.rule import Rule
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
+from gateway.adapters.identity.authority import Authority, Kind
 from gateway.cli.client import get_view, query_message
+from gateway.cli.reach import Reach, credentials, profile
 from gateway.cli.render import show
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.cli.trust import own_trust
 from gateway.cli.words import say
 from gateway.domain.answer import HEARD
 from gateway.settings import LogSettings, Settings
@@ -38,24 +41,29 @@ async def demo(settings: Settings, console: Console) -> None:
     settings = replace(settings, gateway=quiet)
     with tempfile.TemporaryDirectory(prefix="xinyidai-demo-") as scratch:
         trail = Path(scratch) / "audit.jsonl"
+        certificates = Authority(Path(scratch) / "certs")
+        tls = own_trust(certificates).tls
         async with (
             sandboxes(list(settings.platforms), World(), free_ports=True) as platforms,
-            gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", admin="127.0.0.1:0", audit_path=trail) as (
-                _,
-                port,
-            ),
+            gateway(
+                at_sandboxes(settings, platforms),
+                listen="127.0.0.1:0",
+                admin="127.0.0.1:0",
+                audit_path=trail,
+                tls=tls,
+            ) as (_, port),
         ):
-            address = f"127.0.0.1:{port}"
+            at = Reach(f"127.0.0.1:{port}", credentials(*profile(certificates.folder, Kind.BANK)))
             console.print(Rule(say("1. One question, four platforms", "一、一次查询，四个平台")))
             query = query_message(USCC, "PRE_LOAN", [], CATEGORIES)
-            whole = await get_view(address, query, 10)
+            whole = await get_view(at, query, 10)
             show(console, whole)
             check_whole(whole)
             console.print(Rule(say(f"2. The same question while {_DOWN} is down", f"二、{_DOWN} 平台中断时的同一查询")))
             async with aiohttp.ClientSession() as session:
                 await session.post(f"{platforms[_DOWN].control_url}/faults", json={"kind": "refuse"})
             query.oldest_acceptable_age.SetInParent()  # zero: what was kept a moment ago would hide that it is down
-            partial = await get_view(address, query, 10)
+            partial = await get_view(at, query, 10)
             show(console, partial)
             check_partial(partial)
         entries = len(trail.read_text(encoding="utf-8").splitlines())

@@ -11,15 +11,18 @@ import grpc
 import typer
 from google.protobuf import json_format
 
+from gateway.adapters.identity.authority import Kind
 from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.access import access
+from gateway.cli.certs import certs
 from gateway.cli.client import explain, get_view, query_message
 from gateway.cli.consents import consents
 from gateway.cli.demo import DemoFailedError, demo
 from gateway.cli.operator import cache, platforms
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail
+from gateway.cli.options import LOCAL, Address, AsJson, Config, console, fail
+from gateway.cli.reach import Ca, Cert, Key, Plaintext, reach
 from gateway.cli.render import show
 from gateway.cli.running import (
     World,
@@ -32,9 +35,11 @@ from gateway.cli.running import (
 )
 from gateway.cli.serving import serve_alone, serve_by_workers
 from gateway.cli.store import store
+from gateway.cli.trust import trust_of_demonstration
 from gateway.cli.words import say
 from gateway.cli.worker import parse_worker
 from gateway.domain.errors import ConfigError, StoreError
+from gateway.identity_bootstrap import tls_faults, tls_notes
 from gateway.settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -55,20 +60,15 @@ app.add_typer(cache)
 app.add_typer(consents)
 app.add_typer(store)
 app.add_typer(access)
+app.add_typer(certs)
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")
-    ),
-]
 Admin = Annotated[
     str | None,
     typer.Option(
         "--admin",
         help=say(
             "Address of the admin port (/metrics, /healthz, /readyz) instead of the configured one.",
-            "管理端口地址 （/metrics、/healthz、/readyz）， 替代配置中的地址。",
+            "管理端口地址 （/metrics、/healthz、 /readyz）， 替代配置中的地址。",
         ),
     ),
 ]
@@ -99,10 +99,20 @@ def serve(
             max=64,
             help=say(
                 "Processes on the one port; each has its own cache, breakers and trail, and its part of the quotas.",
-                "共用同一端口的工作进程数； 各有各的缓存、熔断器与留痕文件， 并均分调用配额。",
+                "共用同一端口的工作进程数； 各有各的缓存、 熔断器与留痕文件， 并均分调用配额。",
             ),
         ),
     ] = 1,
+    development: Annotated[
+        bool,
+        typer.Option(
+            "--development",
+            help=say(
+                "Plain text without certificates; callers are taken at their word; loopback only.",
+                "明文， 不用证书， 不核验调用方， 仅限本机。",
+            ),
+        ),
+    ] = False,
     worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serves until a signal; exits 2 on faults of the configuration."""
@@ -110,11 +120,13 @@ def serve(
     configure_logs(settings.gateway.log.level)
     listen = listen or settings.gateway.server.listen
     if workers > 1 and worker is None:
-        code = _run(serve_by_workers(settings, config, listen, admin_address(settings, admin), workers))
+        admin = admin_address(settings, admin)
+        code = _run(serve_by_workers(settings, config, listen, admin, workers, is_development=development))
         if code:
             raise typer.Exit(code)
     else:
-        _run(serve_alone(settings, listen, admin_address(settings, admin), parse_worker(worker) if worker else None))
+        one = parse_worker(worker) if worker else None
+        _run(serve_alone(settings, listen, admin_address(settings, admin), one, is_development=development))
 
 
 @app.command(help=say("Start the simulated platforms and keep them up.", "启动模拟平台并保持运行。"))
@@ -147,6 +159,7 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
     configure_logs(settings.gateway.log.level)
 
     async def main() -> None:
+        trusted = trust_of_demonstration(settings)
         async with (
             stop_signals() as stopped,
             sandboxes(list(settings.platforms), World(enterprises, seed), free_ports=False) as running,
@@ -154,10 +167,12 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
                 at_sandboxes(settings, running),
                 listen=settings.gateway.server.listen,
                 admin=admin_address(settings),
+                tls=trusted.tls,
             ) as (built, port),
         ):
             for name, one in running.items():
                 typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
+            trusted.warn()
             typer.echo(f"gateway    127.0.0.1:{port}   xinyidai query 91310115MA0TERT167")
             if built.admin_port is not None:
                 typer.echo(
@@ -192,10 +207,14 @@ def query(
         bool,
         typer.Option(
             "--stale",
-            help=say("Of a platform that fails take a kept answer of any age.", "平台查询失败时接受更早的缓存应答。"),
+            help=say("Of a platform that fails take a kept answer of any age.", "平台查询失败时 接受更早的缓存应答。"),
         ),
     ] = False,
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints the view; exits 1 when the gateway refuses or cannot answer, 2 for a wrong option."""
@@ -205,10 +224,11 @@ def query(
         )
     except ValueError as error:
         raise fail([str(error)], 2) from error
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     try:
-        response = run(get_view(address, message, timeout))
+        response = run(get_view(at, message, timeout))
     except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, address), 1) from error
+        raise fail(explain(error, at), 1) from error
     if as_json:
         typer.echo(json_format.MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
     else:
@@ -220,7 +240,7 @@ def check_config(config: Config = None) -> None:
     """Lists every fault with file and key; exits 2 when there is one."""
     settings = _settings(config)
     plugins = find_plugins(settings)
-    faults = connector_faults(settings, plugins)
+    faults = [*tls_faults(settings), *connector_faults(settings, plugins)]
     try:
         settings.gateway.store.resolved(settings.gateway.audit.path)
     except ConfigError as error:
@@ -238,6 +258,8 @@ def check_config(config: Config = None) -> None:
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
         for note in plugins.connectors[name].notes():
             typer.echo(f"{'':10} {note}")
+    for note in tls_notes(settings):
+        typer.echo(f"{'server.tls':10} {note}")
     typer.echo(say("The configuration is sound.", "配置无误。"))
 
 

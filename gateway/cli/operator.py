@@ -14,8 +14,10 @@ from typer.core import TyperGroup
 
 from gateway._pb.xinyidai.gateway.v1.admin_service_pb2 import ShowPlatformResponse, WrapperFact
 from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
+from gateway.adapters.identity.authority import Kind
 from gateway.cli.client import explain, list_platforms, purge_answers, show_platform
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
+from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
 from gateway.cli.running import run
 from gateway.cli.words import say
 
@@ -57,10 +59,15 @@ Name = Annotated[str, typer.Argument(help=say("Id of the platform.", "平台标�
 def list_(
     platform: Annotated[str | None, typer.Argument(help=say("Only this one.", "仅此平台。"))] = None,
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
     as_json: AsJson = False,
 ) -> None:
     """Prints what the gateway is connected to."""
-    found = [p for p in _called(list_platforms(address), address) if platform in (None, p.platform)]
+    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
+    found = [p for p in _called(list_platforms(at), at) if platform in (None, p.platform)]
     if not found:
         raise fail([say(f"no platform {platform!r}", f"没有平台 {platform!r}")], 1)
     if as_json:
@@ -81,9 +88,18 @@ def list_(
 @platforms.command(
     "show", help=say("What is in force around one, wrapper by wrapper.", "某一平台各层的生效设置与当前状态。")
 )
-def show(platform: Name, address: Address = LOCAL, as_json: AsJson = False) -> None:
+def show(
+    platform: Name,
+    address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
+    as_json: AsJson = False,
+) -> None:
     """Prints the wrappers around a platform's connector, the outermost first."""
-    shown = _called(show_platform(address, platform), address)
+    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
+    shown = _called(show_platform(at, platform), at)
     if as_json:
         _print_json(shown, is_whole=True)  # "is_active": false is what some look for
         return
@@ -95,9 +111,14 @@ def purge(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
     platform: Annotated[str, typer.Option(help=say("Of this platform only.", "仅限此平台。"))] = "",
     address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
 ) -> None:
     """Prints how many answers were forgotten; of several processes on one port, that of the one that was met."""
-    count = _called(purge_answers(address, uscc, platform), address)
+    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
+    count = _called(purge_answers(at, uscc, platform), at)
     typer.echo(say(f"{count} kept answers were forgotten", f"已清除 {count} 份缓存应答"))
 
 
@@ -128,8 +149,8 @@ def _print_json(message: Message, *, is_whole: bool = False) -> None:
     )
 
 
-def _called(call: Coroutine[Any, Any, T], address: str) -> T:
+def _called(call: Coroutine[Any, Any, T], at: Reach) -> T:
     try:
         return run(call)
     except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, address), 1) from error
+        raise fail(explain(error, at), 1) from error

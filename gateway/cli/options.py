@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,6 +14,12 @@ from gateway.cli.words import say
 LOCAL: Final = "127.0.0.1:50051"
 
 Address = Annotated[str, typer.Option("--address", help=say("Address of the gateway.", "网关地址。"))]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help=say("Folder whose files override the shipped ones.", "配置目录，逐文件覆盖内置配置。")
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
 
 

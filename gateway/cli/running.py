@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +12,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from gateway.adapters.identity.certificates import TlsFiles
+from gateway.adapters.rpc.server import is_loopback_address
 from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.ports import RunningSandbox
@@ -56,12 +57,7 @@ def hangups(told: Callable[[], None]) -> Iterator[None]:
 
 def require_loopback(listen: str) -> None:
     """Raises ConfigError unless the address is loopback: development permits and plain text go no further."""
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback_address(listen):
         raise ConfigError(
             [
                 f"gateway.toml: server.listen: {listen} is not loopback; development permits and plain text are "
@@ -111,10 +107,14 @@ async def gateway(
     admin: str | None = None,
     audit_path: Path | None = None,
     worker: Worker | None = None,
+    tls: TlsFiles | None = None,
 ) -> AsyncIterator[tuple[Gateway, int]]:
-    """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end."""
+    """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end.
+
+    Without `tls` it speaks plain text and takes callers at their word: a gateway of development.
+    """
     require_loopback(listen)
-    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker)
+    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls)
     calm_collector()
     try:
         yield built, await built.start(listen, admin=admin)

@@ -13,23 +13,28 @@ from gateway.adapters.telemetry.metrics import MERGED_BY
 from gateway.bootstrap import Worker
 from gateway.cli.running import gateway, hangups, require_loopback, stop_signals
 from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
+from gateway.cli.trust import trust
 from gateway.cli.worker import tied_to_supervisor
 from gateway.settings import Settings
 
 
-async def serve_alone(settings: Settings, listen: str, admin: str | None, worker: Worker | None = None) -> None:
+async def serve_alone(
+    settings: Settings, listen: str, admin: str | None, worker: Worker | None = None, *, is_development: bool = False
+) -> None:
     """Serves in this process until a signal; as a worker also until its supervisor is gone."""
     if worker is not None:
         structlog.contextvars.bind_contextvars(worker=worker.number)
     log = structlog.get_logger("gateway")
+    trusted = trust(settings, is_development=is_development)
     async with AsyncExitStack() as stack:
         stopped = await stack.enter_async_context(stop_signals())
         built, port = await stack.enter_async_context(
-            gateway(settings, listen=listen, admin=None if worker else admin, worker=worker)
+            gateway(settings, listen=listen, admin=None if worker else admin, worker=worker, tls=trusted.tls)
         )
         stack.enter_context(hangups(built.policies.tell))
         log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
         if worker is None:
+            trusted.warn()
             log.warning("gateway.development_permits", note="every query is permitted; loopback only")
         else:
             await stack.enter_async_context(tied_to_supervisor(stopped))
@@ -38,15 +43,24 @@ async def serve_alone(settings: Settings, listen: str, admin: str | None, worker
 
 
 async def serve_by_workers(
-    settings: Settings, config: Path | None, listen: str, admin: str | None, workers: int
+    settings: Settings,
+    config: Path | None,
+    listen: str,
+    admin: str | None,
+    workers: int,
+    *,
+    is_development: bool = False,
 ) -> int:
     """Serves in so many worker processes until a signal; gives the exit code."""
     require_loopback(listen)
+    trusted = trust(settings, is_development=is_development)
     held = HeldPort(listen)
     with closing(held), tempfile.TemporaryDirectory(prefix="xinyidai-metrics-") as folder:
         log = structlog.get_logger("gateway")
+        trusted.warn()
         log.warning("gateway.development_permits", note="every query is permitted; loopback only")
         arguments = ["--listen", held.address, *(["--config", str(config)] if config is not None else [])]
+        arguments += ["--development"] if is_development else []
         supervisor = Supervisor(
             workers,
             worker_command(arguments, workers),

@@ -6,8 +6,10 @@
     │   ├── InvalidRequestError      a field breaks its rule (reason says which)
     │   ├── DeadlineError            the deadline was past on arrival, or too short
     │   ├── PermissionRefusedError   nothing asked is permitted
-    │   │   └── ConsentError         no consent in force reaches it; the reason says why
+    │   │   ├── ConsentError         no consent in force reaches it; the reason says why
     │   │   └── PolicyDeniedError    no policy permits it, or one forbids it
+    │   ├── UnauthenticatedError     nobody we know, or a token that proves nothing (reason says which)
+    │   ├── CallerMismatchError      credentials, or statements about the caller, that do not belong together
     │   ├── RequestIdReusedError     one request id, two bodies
     │   ├── ViewTooLargeError        the view does not fit into one message
     │   ├── ConsentNotFoundError     the bank has no such consent
@@ -17,7 +19,8 @@
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
     ├── StoreError                   ours: the trail or a store cannot be written
-    │   └── StoreUnavailableError    the store of consents cannot be reached
+    │   ├── StoreUnavailableError    the store of consents cannot be reached
+    │   └── IdentityUnavailableError what proves a token cannot be had
     └── ConfigError                  ours, at start only, with the full list of faults
 
 `adapters/rpc/status.py` turns each `Reason` into a canonical status by one table. Messages hold no personal data.
@@ -60,6 +63,14 @@ class Reason(StrEnum):
     CONSENT_STATE_FORBIDS = "CONSENT_STATE_FORBIDS"
     CONSENT_CHANGED = "CONSENT_CHANGED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    CALLER_UNKNOWN = "CALLER_UNKNOWN"
+    CALLER_MISMATCH = "CALLER_MISMATCH"
+    TOKEN_INVALID = "TOKEN_INVALID"
+    TOKEN_SIGNATURE_INVALID = "TOKEN_SIGNATURE_INVALID"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    TOKEN_NOT_YET_VALID = "TOKEN_NOT_YET_VALID"
+    TOKEN_REPLAYED = "TOKEN_REPLAYED"
+    IDENTITY_UNAVAILABLE = "IDENTITY_UNAVAILABLE"
     INTERNAL = "INTERNAL"
     CONSENT_MISSING = "CONSENT_MISSING"
     CONSENT_PURPOSE = "CONSENT_PURPOSE"
@@ -133,6 +144,20 @@ class PolicyDeniedError(PermissionRefusedError):
     def __init__(self, policy: str) -> None:
         words = "not permitted to this caller; ask the gateway's operator"
         super().__init__(words, Reason.POLICY_DENIED, policy=policy)
+
+
+class UnauthenticatedError(RequestError):
+    """The caller is nobody we know, or its token proves nothing; the message hints at nothing we hold."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CallerMismatchError(RequestError):
+    """What the caller sent does not belong to its certificate or token: another's token, bank, operator or branch."""
+
+    reason = Reason.CALLER_MISMATCH
 
 
 class RequestIdReusedError(RequestError):
@@ -246,6 +271,12 @@ class StoreUnavailableError(StoreError):
     """The store of consents cannot be reached or does not do as it is told; asking again may help."""
 
     reason = Reason.STORE_UNAVAILABLE
+
+
+class IdentityUnavailableError(StoreError):
+    """What proves a token, an issuer's keys or the store of seen tokens, cannot be had now."""
+
+    reason = Reason.IDENTITY_UNAVAILABLE
 
 
 class ConfigError(GatewayError):

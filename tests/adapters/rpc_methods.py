@@ -25,7 +25,20 @@ def registered_methods() -> list[str]:
     door: Any = _Listing()
     service: Any = _AnyService()
     limits = rpc_server.ServerLimits(1024, 1024, 10)
-    rpc_server.RpcServer(service, service, service, door, SimpleNamespace(), (), limits)  # type: ignore[arg-type]
+    callers: Any = SimpleNamespace()
+    rpc_server.RpcServer(
+        service,
+        service,
+        service,
+        service,
+        door,
+        SimpleNamespace(),  # type: ignore[arg-type]
+        (),
+        limits,
+        callers,
+        None,
+        is_store_red=lambda: False,
+    )
     return sorted(door.methods)
 
 

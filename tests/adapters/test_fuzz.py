@@ -16,10 +16,12 @@ from connectors.kit.documents import BadDocument, read_json, read_xml
 from connectors.kit.payload import PayloadReader
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewRequest
 from gateway.adapters.rpc.requests import check_annotations, credit_query
+from gateway.domain.caller import development_caller
 from gateway.domain.errors import PlatformError, RequestError
 from gateway.domain.identifiers import Uscc
 from tests.conftest import PROFILE
 
+CALLER = development_caller("bank")
 PLATFORMS = ("shanghai", "jiangsu", "zhejiang", "anhui")
 USCC = Uscc.parse("91310115MA0TERT167")
 often = settings(max_examples=500 if PROFILE == "quick" else 5_000)
@@ -42,7 +44,7 @@ def test_C6_random_bytes_are_no_request_or_a_refused_one(raw: bytes) -> None:
     try:
         request = GetCreditViewRequest.FromString(raw)
         check_annotations(request)
-        credit_query(request.query, "bank", PLATFORMS)
+        credit_query(request.query, CALLER, PLATFORMS)
     except (DecodeError, RequestError):
         return
 
@@ -55,7 +57,7 @@ def test_C8_odd_fields_are_refused_by_name(uscc: str, categories: list[int], pur
     request.query.categories.extend(categories)  # type: ignore[arg-type]
     try:
         check_annotations(request)
-        query = credit_query(request.query, "bank", PLATFORMS)
+        query = credit_query(request.query, CALLER, PLATFORMS)
     except RequestError as error:
         assert str(error)
         return

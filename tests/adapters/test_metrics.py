@@ -55,6 +55,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_stale_copies": (),
     "xinyidai_trail_failures": (),
     "xinyidai_loop_lag_seconds": (),
+    "xinyidai_certificate_left_seconds": ("certificate",),
 }
 
 
@@ -122,6 +123,7 @@ def everything(metrics: Metrics) -> None:
     metrics.limit_moved("a", 7)
     metrics.cache_asked("a", "hit")
     metrics.loop_lagged(0.01)
+    metrics.certificate_has("server", 86_400.0)
 
 
 # --- names and labels -------------------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import grpc
 import pytest
 import structlog
 
-from gateway.adapters.rpc.rights import Door, development_caller_of, with_operators_at_home
+from gateway.adapters.identity.callers import DevelopmentCallers
+from gateway.adapters.rpc.callers import RpcCallers
+from gateway.adapters.rpc.rights import Door
 from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.domain.audit import AuditEntry
@@ -32,6 +34,9 @@ class EndedError(Exception):
 
 class Context:
     """A call, as a handler meets it."""
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        return {}
 
     def __init__(self, peer: str = "ipv4:127.0.0.1:4711", *metadata: tuple[str, str]) -> None:
         self._peer, self._metadata = peer, metadata
@@ -115,15 +120,6 @@ async def test_a_denial_goes_on_with_the_callers_trace() -> None:
     assert "a" * 32 in str(dict(context.ended.trailing_metadata)["grpc-status-details-bin"])
 
 
-async def test_a_caller_with_a_certificate_has_its_own_roles_at_home_too() -> None:
-    async def known(context: Any) -> Caller:
-        return caller(Role.BANK_QUERY)
-
-    found = await with_operators_at_home(known)(Context())  # type: ignore[arg-type]
-
-    assert found == caller(Role.BANK_QUERY)
-
-
 async def test_where_the_denial_cannot_be_written_the_trail_is_what_is_missing() -> None:
     context = Context()
     sent: list[Reason] = []
@@ -169,7 +165,7 @@ async def test_in_development_the_operators_roles_are_those_of_its_own_machine(
 ) -> None:
     context: Any = Context(peer, ("xinyidai-bank", "bank-a"))
 
-    found = await with_operators_at_home(development_caller_of)(context)
+    found = await RpcCallers(DevelopmentCallers(), SystemClock()).of(context)
 
     assert found == Caller("bank-a", roles)
     assert found.is_development

@@ -20,11 +20,11 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
-from gateway.application.authorise import ConsentAuthoriser, Denied
+from gateway.application.authorise import ConsentAuthoriser
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
-from gateway.domain.caller import Caller
+from gateway.domain.caller import development_caller
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.masking import Masker, masked_fields
@@ -32,6 +32,7 @@ from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
+from gateway.ports import Rights
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import NOON, LoopClock
 from tests.domain.worlds import MERGER, PLATFORMS, READER, USCC
@@ -141,13 +142,13 @@ class House:
         default_factory=lambda: {name: Talkative(PLATFORMS[name]) for name in ASKED}
     )
     trail: Trail = field(default_factory=Trail)
-    denied: Callable[[CreditQuery, Caller | None], Denied] | None = None
+    rights: Rights | None = None
 
     def __post_init__(self) -> None:
         clock = LoopClock()
         self.clock = clock
         self.consents = CachedConsents(self.store, clock)
-        self.authoriser = ConsentAuthoriser(self.consents, RULES, clock, self.denied)
+        self.authoriser = ConsentAuthoriser(self.consents, RULES, clock, self.rights)
         self.consents.tell(self.authoriser.changed)
         self.numbers = iter(range(1_000_000))
         self.queries = CreditQueries(
@@ -176,7 +177,7 @@ class House:
     def admit(self) -> Admission:
         """Lets a query in for ten seconds."""
         now = self.clock.monotonic()
-        return Admission(self.clock.now(), now, now + 10)
+        return Admission(self.clock.now(), now, now + 10, development_caller(BANK))
 
     async def ask(self, *categories: int, **more: Any) -> CreditAnswer:
         """Gives the answer to a query."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_NOT_CONSENTED,
     OUTCOME_OK,
@@ -20,8 +21,8 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     PURPOSE_PRE_LOAN,
     CreditView,
 )
-from gateway.application.authorise import Denied
 from gateway.application.query_credit import CreditAnswer, Landed
+from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, ConsentState, development_permit
 from gateway.domain.errors import (
     ConsentError,
@@ -31,6 +32,7 @@ from gateway.domain.errors import (
     StoreUnavailableError,
 )
 from gateway.domain.merge import view_id
+from gateway.domain.rights import Decision, Resource
 from tests.adapters.simulated import NOON, simulated
 from tests.application.consenting import (
     HOLDER,
@@ -310,14 +312,20 @@ async def test_a_query_after_a_loan_without_its_reference_is_refused() -> None:
 
 @in_simulated_time
 async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -> None:
-    async with house(consent(), denied=lambda query, caller: Denied((TAX,), "policy-7")) as built:
+    class NoTaxes:
+        def decide(self, caller: Caller, action: str, resource: Resource) -> Decision:
+            is_allowed = resource.category != Category.Name(TAX).removeprefix("CATEGORY_")
+            return Decision(is_allowed, "policy-1" if is_allowed else "policy-7")
+
+    async with house(consent(), rights=NoTaxes()) as built:
         view = (await built.ask(TAX, PENALTY)).view
         with pytest.raises(PermissionRefusedError) as refused:
             await built.ask(TAX)
 
         assert (TAX, "", "not_allowed") in withheld(view)
+        assert refused.value.reason is Reason.POLICY_DENIED
         assert "policy-7" not in str(refused.value)
-        assert [entry.policy for entry in built.trail.entries] == ["policy-7", "policy-7"]
+        assert [entry.policy for entry in built.trail.entries] == ["policy-1", "policy-7"]
 
 
 @in_simulated_time

@@ -87,8 +87,8 @@ def test_the_reason_named_is_the_one_most_easily_mended() -> None:
         decided(asking(TAX), *given)
 
     assert refused.value.reason is Reason.CONSENT_PAUSED
-    assert refusal([Reason.NOT_PERMITTED, Reason.PURPOSE_NOT_ALLOWED]).reason is Reason.PURPOSE_NOT_ALLOWED
-    assert refusal([Reason.NOT_PERMITTED]).reason is Reason.NOT_PERMITTED
+    assert refusal([Reason.POLICY_DENIED, Reason.PURPOSE_NOT_ALLOWED]).reason is Reason.PURPOSE_NOT_ALLOWED
+    assert refusal([Reason.POLICY_DENIED]).reason is Reason.POLICY_DENIED
 
 
 def test_a_persons_consent_permits_no_category_and_the_enterprises_lifts_no_mask() -> None:

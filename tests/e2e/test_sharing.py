@@ -20,7 +20,7 @@ from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, OUTCOME_UNREACHABLE, CreditView
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
-from gateway.adapters.rpc.admin_service import is_loopback
+from gateway.adapters.rpc.callers import is_loopback
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.settings import AdmissionSettings, load_settings

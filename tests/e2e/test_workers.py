@@ -126,6 +126,7 @@ async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         COMMAND,
         "serve",
+        "--development",
         "--config",
         str(folder),
         "--admin",

@@ -19,6 +19,7 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NO_RECORDS, OUTCOME_UNREACHABLE, PURPOSE_PRE_LOAN
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import Gateway, Plugins, build_gateway
 from gateway.domain.answer import Answer, failed_answer
@@ -167,9 +168,25 @@ def at_upstream(settings: Settings, url: str) -> Settings:
     return replace(settings, platforms=platforms)
 
 
+def channel_to(port: int, shown: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """Gives a channel with a connection of its own, in plain text without credentials."""
+    if shown is None:
+        return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OWN)
+    return grpc.aio.secure_channel(f"127.0.0.1:{port}", shown, options=_OWN)
+
+
 @asynccontextmanager
-async def callers_rig(folder: Path, settings: Settings | None = None) -> AsyncIterator[Rig]:
-    """Starts it all and stops it all; afterwards nothing may be under way."""
+async def callers_rig(
+    folder: Path,
+    settings: Settings | None = None,
+    *,
+    tls: TlsFiles | None = None,
+    shown: grpc.ChannelCredentials | None = None,
+) -> AsyncIterator[Rig]:
+    """Starts it all and stops it all; afterwards nothing may be under way.
+
+    With `tls` it is served with certificates, and the client shows its own; otherwise it is a gateway of development.
+    """
     configure_logs("error")
     tasks, files = asyncio.all_tasks(), _open_files()
     upstream = Upstream()
@@ -187,11 +204,11 @@ async def callers_rig(folder: Path, settings: Settings | None = None) -> AsyncIt
     trail = folder / "audit.jsonl"
     try:
         gateway = await build_gateway(
-            at_upstream(settings or load_settings(), url), Plugins(connectors, facts, ()), audit_path=trail
+            at_upstream(settings or load_settings(), url), Plugins(connectors, facts, ()), audit_path=trail, tls=tls
         )
         try:
             port = await gateway.server.start("127.0.0.1:0")
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OWN) as channel:
+            async with channel_to(port, shown) as channel:
                 stub: Any = credit_service_pb2_grpc.CreditServiceStub(channel)
                 yield Rig(port, gateway, upstream, trail, stub)
         finally:

@@ -23,6 +23,7 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_SUBJECT
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.rpc.requests import check_annotations, credit_query
+from gateway.domain.caller import development_caller
 from gateway.domain.errors import RequestError
 from tests.faults.callers_fixtures import (
     BATCH,
@@ -226,7 +227,7 @@ def test_C6_a_million_mangled_requests_are_refused_or_read_and_nothing_crashes()
         try:
             asked = pb.GetCreditViewRequest.FromString(bytes(content))
             check_annotations(asked)
-            credit_query(asked.query, "bank", ("ping", "pong"))
+            credit_query(asked.query, development_caller("bank"), ("ping", "pong"))
             ends["read"] += 1
         except DecodeError:
             ends["no message"] += 1

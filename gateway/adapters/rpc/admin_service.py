@@ -1,8 +1,10 @@
-"""AdminService over gRPC: what the operator asks of the process and has it do, from its own machine only."""
+"""AdminService over gRPC: what the operator asks of the process and has it do, from its own machine only.
+
+The operator is known by its certificate; on a development gateway, whoever calls from this machine is taken for it.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -11,8 +13,10 @@ from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2_grpc
 from gateway.adapters.resilience.chain import Chains
 from gateway.adapters.resilience.in_force import WrapperInForce, in_force
-from gateway.adapters.rpc.credit_service import Context, abort
+from gateway.adapters.rpc.callers import Context, RpcCallers, is_loopback
+from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations
+from gateway.domain.caller import OPERATOR_ROLES
 from gateway.domain.errors import InvalidRequestError, PermissionRefusedError, Reason
 from gateway.domain.identifiers import Uscc
 
@@ -22,17 +26,20 @@ _log = structlog.get_logger("gateway.admin")
 class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     """Serves the operator."""
 
-    def __init__(self, chains: Chains, forget: Callable[[str, str | None], Awaitable[int]]) -> None:
+    def __init__(
+        self, chains: Chains, forget: Callable[[str, str | None], Awaitable[int]], callers: RpcCallers
+    ) -> None:
         """Takes what forgets an enterprise's kept answers, of one platform or of all, and gives how many they were."""
         self._chains = chains
         self._forget = forget
+        self._callers = callers
 
     async def ShowPlatform(  # noqa: N802  # named by the proto
         self, request: pb.ShowPlatformRequest, context: Context
     ) -> pb.ShowPlatformResponse:
         """Shows what is in force around one platform's connector."""
         try:
-            _require_loopback(context)
+            await self._require_operator(context)
             check_annotations(request)
             self._require_known(request.platform)
             wrappers = [_wrapper(each) for each in in_force(self._chains, request.platform)]
@@ -45,7 +52,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.PurgeAnswersResponse:
         """Forgets what is kept about one enterprise."""
         try:
-            _require_loopback(context)
+            await self._require_operator(context)
             check_annotations(request)
             if request.platform:
                 self._require_known(request.platform)
@@ -55,6 +62,13 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
             return pb.PurgeAnswersResponse(answer_count=forgotten)
         except Exception as error:
             await abort(context, error)
+
+    async def _require_operator(self, context: Context) -> None:
+        if not is_loopback(context.peer()):
+            raise PermissionRefusedError("the admin service answers calls from its own machine only")
+        caller = await self._callers.of(context)
+        if not caller.is_development and caller.roles.isdisjoint(OPERATOR_ROLES):
+            raise PermissionRefusedError("the admin service answers operators of the gateway only")
 
     def _require_known(self, platform: str) -> None:
         if platform not in self._chains.by_platform:
@@ -77,22 +91,3 @@ def _wrapper(wrapper: WrapperInForce) -> pb.Wrapper:
 
 def _facts(texts: Mapping[str, str]) -> list[pb.WrapperFact]:
     return [pb.WrapperFact(key=key, value=value) for key, value in texts.items()]
-
-
-def is_loopback(peer: str) -> bool:
-    """Whether gRPC's name of a peer, such as "ipv4:127.0.0.1:4711" or "ipv6:%5B::1%5D:4711", is of this machine."""
-    family, _, address = peer.partition(":")
-    if family == "unix":
-        return True
-    host = address.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
-    try:
-        parsed = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback
-
-
-def _require_loopback(context: Context) -> None:
-    if not is_loopback(context.peer()):
-        raise PermissionRefusedError("the admin service answers calls from its own machine only")

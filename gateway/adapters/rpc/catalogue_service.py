@@ -6,7 +6,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2_grpc
-from gateway.adapters.rpc.credit_service import Context, abort
+from gateway.adapters.rpc.callers import Context, RpcCallers
+from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.domain.catalogue import CATALOGUE, SCHEMA_VERSION, RecordPlan
 from gateway.domain.errors import GatewayError
@@ -21,11 +22,15 @@ _TYPES = {
 class CatalogueService(catalogue_service_pb2_grpc.CatalogueServiceServicer):
     """Describes the unified collection catalogue."""
 
+    def __init__(self, callers: RpcCallers) -> None:
+        self._callers = callers
+
     async def DescribeCatalogue(  # noqa: N802  # named by the proto
         self, request: pb.DescribeCatalogueRequest, context: Context
     ) -> pb.DescribeCatalogueResponse:
         """Gives every record type with its fields."""
         try:
+            await self._callers.of(context)
             check_annotations(request)
         except GatewayError as error:
             await abort(context, error)

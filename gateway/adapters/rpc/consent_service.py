@@ -7,6 +7,7 @@ from datetime import datetime
 
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
+from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.consent_messages import (
     after_of,
     change_message,
@@ -14,9 +15,10 @@ from gateway.adapters.rpc.consent_messages import (
     consent_of,
     page_token,
 )
-from gateway.adapters.rpc.credit_service import Context, abort, bank_of
-from gateway.adapters.rpc.requests import check_annotations
+from gateway.adapters.rpc.credit_service import abort
+from gateway.adapters.rpc.requests import check_annotations, proven
 from gateway.application.consents import By, Consents, Decision
+from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.identifiers import Uscc
 from gateway.ports import Clock
@@ -28,23 +30,31 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
     """Serves consents."""
 
     def __init__(
-        self, consents: Consents, platforms: Collection[str], clock: Clock, new_consent_id: Callable[[datetime], str]
+        self,
+        consents: Consents,
+        platforms: Collection[str],
+        clock: Clock,
+        new_consent_id: Callable[[datetime], str],
+        callers: RpcCallers,
     ) -> None:
         self._consents = consents
         self._platforms = platforms
         self._clock = clock
         self._new_consent_id = new_consent_id
+        self._callers = callers
 
     async def RegisterConsent(  # noqa: N802  # named by the proto
         self, request: pb.RegisterConsentRequest, context: Context
     ) -> pb.RegisterConsentResponse:
         """Registers a consent."""
         try:
-            bank = bank_of(context)
+            caller = await self._callers.bank_of(context)
             check_annotations(request)
             now = self._clock.now()
-            stated = consent_of(request.terms, bank, self._platforms, consent_id=self._new_consent_id(now), at=now)
-            by = By(bank, request.operator, request.branch)
+            stated = consent_of(
+                request.terms, caller.bank, self._platforms, consent_id=self._new_consent_id(now), at=now
+            )
+            by = _by(caller, request.operator, request.branch)
             consent, is_repeated = await self._consents.register(stated, by, request.request_id)
             return pb.RegisterConsentResponse(consent=self._message(consent), is_repeated=is_repeated)
         except Exception as error:
@@ -53,7 +63,7 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
     async def GetConsent(self, request: pb.GetConsentRequest, context: Context) -> pb.GetConsentResponse:  # noqa: N802
         """Gets one consent and what happened to it."""
         try:
-            bank = bank_of(context)
+            bank = (await self._callers.bank_of(context)).bank
             check_annotations(request)
             consent, changes = await self._consents.get(bank, request.consent_id)
             return pb.GetConsentResponse(
@@ -65,7 +75,7 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
     async def ListConsents(self, request: pb.ListConsentsRequest, context: Context) -> pb.ListConsentsResponse:  # noqa: N802
         """Lists consents page by page."""
         try:
-            bank = bank_of(context)
+            bank = (await self._callers.bank_of(context)).bank
             check_annotations(request)
             uscc = Uscc.parse(request.uscc).value if request.uscc else ""
             after = after_of(request.page_token, uscc)
@@ -105,11 +115,17 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
         context: Context,
         state: ConsentState,
     ) -> pb.Consent:
-        bank = bank_of(context)
+        caller = await self._callers.bank_of(context)
         check_annotations(request)
         reason = request.reason if isinstance(request, pb.RevokeConsentRequest) else ""
         decision = Decision(request.consent_id, state, request.expected_version, reason)
-        return self._message(await self._consents.decide(decision, By(bank, request.operator, request.branch)))
+        by = _by(caller, request.operator, request.branch)
+        return self._message(await self._consents.decide(decision, by))
 
     def _message(self, consent: Consent) -> pb.Consent:
         return consent_message(consent, self._clock.now())
+
+
+def _by(caller: Caller, operator: str, branch: str) -> By:
+    """Gives who decides, as the caller's token proves it; raises CallerMismatchError where the request states another."""
+    return By(caller.bank, proven("operator", operator, caller.operator), proven("branch", branch, caller.branch))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.rpc.admission import Admissions
+from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
 from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
@@ -24,15 +25,12 @@ from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
+from gateway.domain.caller import Caller
 from gateway.domain.errors import GatewayError, InvalidRequestError, Reason, ViewTooLargeError
 from gateway.domain.figures import platform_figures
 from gateway.domain.query import CreditQuery
 from gateway.ports import Clock
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-BANK_KEY = "xinyidai-bank"
-_LONGEST_BANK = 128
 _AROUND_ITEM = 1024  # bytes, for the item's correlation id and the frame
 _log = structlog.get_logger("gateway.rpc")
 
@@ -50,6 +48,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         tracing: Tracing,
         error_sent: Callable[[Reason], None],
         unknown_fields_ignored: Callable[[int], None],
+        callers: RpcCallers,
         *,
         default_deadline_s: float,
         longest_deadline_s: float,
@@ -65,6 +64,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._tracing = tracing
         self._error_sent = error_sent
         self._unknown_fields_ignored = unknown_fields_ignored
+        self._callers = callers
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._batch_concurrency = batch_concurrency
@@ -78,14 +78,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         trace = self._tracing.begin("CreditService/GetCreditView", context.invocation_metadata())
         try:
             with trace:
-                admission = self._admit(context)
-                bank = bank_of(context)
+                caller = await self._callers.bank_of(context)
+                bank, admission = caller.bank, self._admit(context, caller)
                 if not self._admissions.try_enter(bank):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
                     check_annotations(request)
                     self._count_unknown(request, request.query)
-                    answered, query, is_repeated = await self._answered(request.query, bank, admission)
+                    answered, query, is_repeated = await self._answered(request.query, caller, admission)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(len(view))
@@ -102,14 +102,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         trace = self._tracing.begin("CreditService/StreamCreditView", context.invocation_metadata())
         try:
             with trace:
-                admission = self._admit(context)
-                bank = bank_of(context)
+                caller = await self._callers.bank_of(context)
+                bank, admission = caller.bank, self._admit(context, caller)
                 if not self._admissions.try_enter(bank):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
                     check_annotations(request)
                     self._count_unknown(request, request.query)
-                    query = credit_query(request.query, bank, self._platforms)
+                    query = credit_query(request.query, caller, self._platforms)
                     async for step in self._queries.stream(query, admission):
                         if isinstance(step, CreditAnswer):
                             trace.span.note(answer_id=step.answer_id)
@@ -126,9 +126,9 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
     ) -> AsyncIterator[pb.BatchGetCreditViewsResponse]:
         """Answers many queries, in the order they finish; one bad item never ends the stream."""
         try:
-            bank = bank_of(context)
+            caller = await self._callers.bank_of(context)
         except GatewayError as error:
-            await abort(context, error)
+            await self._abort(context, error, "")
         metadata = context.invocation_metadata()
         room = asyncio.Semaphore(self._batch_concurrency)
         # Bounded: a client that sends without reading is held back, not buffered without end.
@@ -138,7 +138,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
         async def work(item: pb.BatchGetCreditViewsRequest, is_repeated_id: bool) -> None:
             try:
-                await ready.put(await self._item(item, bank, metadata, is_repeated_id=is_repeated_id))
+                await ready.put(await self._item(item, caller, metadata, is_repeated_id=is_repeated_id))
             finally:
                 room.release()
 
@@ -171,12 +171,13 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             await abort(context, refusals[0])
 
     async def _item(
-        self, item: pb.BatchGetCreditViewsRequest, bank: str, metadata: Metadata | None, *, is_repeated_id: bool
+        self, item: pb.BatchGetCreditViewsRequest, caller: Caller, metadata: Metadata | None, *, is_repeated_id: bool
     ) -> pb.BatchGetCreditViewsResponse:
         response = pb.BatchGetCreditViewsResponse(correlation_id=item.correlation_id)
+        bank = caller.bank
         arrived = self._clock.monotonic()
         # The stream's own deadline bounds the stream; each item has the default of its own.
-        admission = Admission(self._clock.now(), arrived, arrived + self._default_deadline_s)
+        admission = Admission(self._clock.now(), arrived, arrived + self._default_deadline_s, caller)
         # A trace of its own for each item: one of the whole stream would grow without end.
         trace = self._tracing.begin("CreditService/BatchGetCreditViews", metadata)
         try:
@@ -188,7 +189,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 if not self._admissions.try_enter(bank, is_batch=True):
                     await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
                 try:
-                    answered, query, is_repeated = await self._answered(item.query, bank, admission, is_batch=True)
+                    answered, query, is_repeated = await self._answered(item.query, caller, admission, is_batch=True)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(view.ByteSize() + _AROUND_ITEM)
@@ -200,12 +201,12 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         return response
 
     async def _answered(
-        self, message: pb.CreditQuery, bank: str, admission: Admission, *, is_batch: bool = False
+        self, message: pb.CreditQuery, caller: Caller, admission: Admission, *, is_batch: bool = False
     ) -> tuple[CreditAnswer, CreditQuery, bool]:
         """Gives the answer, the query as it was understood, and whether that answer was given before."""
-        query = credit_query(message, bank, self._platforms, is_batch=is_batch)
+        query = credit_query(message, caller, self._platforms, is_batch=is_batch)
         answered, is_repeated = await self._request_ids.once(
-            bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
+            caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
         if is_repeated:
             await self._queries.note_repeated(query, answered)
@@ -242,14 +243,14 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         fill_delivery(landed.delivery, step.answer, platform_figures(shown), now=admission.at, health=health)
         return pb.StreamCreditViewResponse(answer_landed=landed)
 
-    def _admit(self, context: Context) -> Admission:
+    def _admit(self, context: Context, caller: Caller) -> Admission:
         arrived = self._clock.monotonic()
         allowed_s = deadline_s(
             context.time_remaining(),
             default_s=self._default_deadline_s,
             longest_s=self._longest_deadline_s,
         )
-        return Admission(self._clock.now(), arrived, arrived + allowed_s)
+        return Admission(self._clock.now(), arrived, arrived + allowed_s, caller)
 
 
 def methods_in_bytes(service: CreditService) -> Mapping[str, grpc.RpcMethodHandler[Any, Any]]:
@@ -259,24 +260,6 @@ def methods_in_bytes(service: CreditService) -> Mapping[str, grpc.RpcMethodHandl
             service.GetCreditView, request_deserializer=pb.GetCreditViewRequest.FromString
         )
     }
-
-
-def bank_of(context: Context) -> str:
-    """Gives the asking bank: until banks are known by certificate, the value of the metadata key `xinyidai-bank`.
-
-    Raises InvalidRequestError for two of them, and for a name that may not stand in the trail as it is.
-    """
-    bank = ""
-    for key, value in context.invocation_metadata() or ():
-        if key == BANK_KEY:
-            if bank:
-                raise InvalidRequestError(BANK_KEY, "is stated more than once in the metadata")
-            if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-                raise InvalidRequestError(BANK_KEY, "has characters other than printable ASCII in the metadata")
-            if not 0 < len(value) <= _LONGEST_BANK:
-                raise InvalidRequestError(BANK_KEY, f"must have 1 to {_LONGEST_BANK} characters in the metadata")
-            bank = value
-    return bank or "anonymous"
 
 
 def _body(query: CreditQuery) -> bytes:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2_grpc
-from gateway.adapters.rpc.credit_service import Context, abort
+from gateway.adapters.rpc.callers import Context, RpcCallers
+from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.delivery import HEALTH, duration
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.adapters.telemetry.health import WINDOW_S, HealthSummary, PlatformHealth
@@ -30,16 +31,19 @@ class PlatformService(platform_service_pb2_grpc.PlatformServiceServicer):
         platforms: Mapping[str, Platform],
         health: PlatformHealth,
         clock_skew_s: Callable[[str], float | None],
+        callers: RpcCallers,
     ) -> None:
         self._platforms = platforms
         self._health = health
         self._clock_skew_s = clock_skew_s
+        self._callers = callers
 
     async def ListPlatforms(  # noqa: N802  # named by the proto
         self, request: pb.ListPlatformsRequest, context: Context
     ) -> pb.ListPlatformsResponse:
         """Lists all platforms, ordered by id."""
         try:
+            await self._callers.of(context)
             check_annotations(request)
         except GatewayError as error:
             await abort(context, error)
@@ -50,6 +54,7 @@ class PlatformService(platform_service_pb2_grpc.PlatformServiceServicer):
     ) -> pb.GetPlatformResponse:
         """Gives one platform."""
         try:
+            await self._callers.of(context)
             check_annotations(request)
             if request.platform not in self._platforms:
                 raise InvalidRequestError(

@@ -12,8 +12,9 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
 from gateway.adapters.rpc.unreadable import Unreadable
+from gateway.domain.caller import Caller
 from gateway.domain.catalogue import CATALOGUE
-from gateway.domain.errors import DeadlineError, InvalidRequestError, Reason
+from gateway.domain.errors import CallerMismatchError, DeadlineError, InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
 
@@ -42,11 +43,12 @@ def _path(violation: object) -> str:
 
 
 def credit_query(
-    message: credit_service_pb2.CreditQuery, bank: str, platforms: Collection[str], *, is_batch: bool = False
+    message: credit_service_pb2.CreditQuery, caller: Caller, platforms: Collection[str], *, is_batch: bool = False
 ) -> CreditQuery:
     """Gives the checked query of a bank, `platforms` being those configured; annotations must have been checked.
 
-    Raises InvalidIdentifierError or InvalidRequestError naming the field.
+    Raises InvalidIdentifierError or InvalidRequestError naming the field, CallerMismatchError where operator or branch is
+    not the token's.
     """
     uscc = Uscc.parse(message.uscc)
     if message.purpose not in _PURPOSES:
@@ -81,7 +83,7 @@ def credit_query(
         purpose=message.purpose,
         categories=tuple(sorted(message.categories)) or CATALOGUE.default_categories,
         platforms=tuple(asked),
-        bank=bank,
+        bank=caller.bank,
         required=frozenset(required),
         quorum=message.quorum,
         oldest_acceptable_age_s=age.seconds + age.nanos / 1e9 if message.HasField("oldest_acceptable_age") else None,
@@ -89,12 +91,19 @@ def credit_query(
         consent_ids=tuple(message.consent_ids),
         loan_reference=message.loan_reference,
         application_reference=message.application_reference,
-        operator=message.operator,
-        branch=message.branch,
+        operator=proven("operator", message.operator, caller.operator),
+        branch=proven("branch", message.branch, caller.branch),
         is_all_or_nothing=message.is_all_or_nothing,
         is_stale_acceptable=message.is_stale_acceptable,
         is_batch=is_batch,
     )
+
+
+def proven(field: str, stated: str, proven: str) -> str:
+    """Gives what the token says, or the query where it says nothing; the query may repeat the token, not contradict it."""
+    if proven and stated and stated != proven:
+        raise CallerMismatchError(f"{field}: is not the token's; leave it out")
+    return proven or stated
 
 
 def _known_platforms(field: str, stated: Sequence[str], known: Collection[str]) -> list[str]:

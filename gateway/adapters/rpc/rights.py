@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
-from gateway.adapters.rpc.admin_service import is_loopback
-from gateway.adapters.rpc.credit_service import Context, abort, bank_of
+from gateway.adapters.rpc.callers import Context
+from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import denied_entry
-from gateway.domain.caller import OPERATOR_ROLES, Caller, development_caller
+from gateway.domain.caller import Caller
 from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason
 from gateway.domain.rights import METHOD
 from gateway.ports import AuditLog, Clock, Rights
@@ -102,20 +101,3 @@ class Door:
                     yield response
 
         return handler._replace(**{kind: stream if handler.response_streaming else answer})
-
-
-async def development_caller_of(context: Context) -> Caller:
-    """Gives the caller of a development gateway, in every role of a bank."""
-    return development_caller(bank_of(context))
-
-
-def with_operators_at_home(caller_of: CallerOf) -> CallerOf:
-    """Gives callers as they are, but those of development in the operator's roles too when they call on its own machine."""
-
-    async def at_home(context: Context) -> Caller:
-        caller = await caller_of(context)
-        if caller.is_development and is_loopback(context.peer()):
-            return replace(caller, roles=caller.roles | OPERATOR_ROLES)
-        return caller
-
-    return at_home

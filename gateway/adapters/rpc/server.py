@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2_grpc,
 )
 from gateway.adapters.rpc.admin_service import AdminService
+from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
@@ -45,6 +47,15 @@ _LONGEST_UNTAKEN_S: Final = 600
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def is_loopback_address(listen: str) -> bool:
+    """Whether "host:port" can be reached from this machine only."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +98,14 @@ class RpcServer:
         health: PlatformHealth,
         platform_ids: Collection[str],
         limits: ServerLimits,
+        callers: RpcCallers,
+        credentials: grpc.ServerCredentials | None,
         *,
         is_store_red: Callable[[], bool],
     ) -> None:
+        """Takes what handshakes are made with; None speaks plain text, for development and on loopback only."""
         self._server = grpc.aio.server(options=limits.options())
+        self._credentials = credentials
         self._health = health_aio.HealthServicer()
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
@@ -99,7 +114,7 @@ class RpcServer:
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, registry)
-        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(), registry)
+        catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(callers), registry)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, registry)
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server(consents, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -107,9 +122,14 @@ class RpcServer:
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
 
     async def start(self, listen: str) -> int:
-        """Starts listening in plain text; gives the port. Raises ConfigError when the address cannot be had."""
+        """Starts listening; gives the port. Raises ConfigError when the address cannot be had, or not in plain text."""
         try:
-            port = self._server.add_insecure_port(listen)
+            if self._credentials is not None:
+                port = self._server.add_secure_port(listen, self._credentials)
+            elif is_loopback_address(listen):
+                port = self._server.add_insecure_port(listen)
+            else:
+                raise ConfigError([f"gateway.toml: server.listen: {listen} is not loopback, and this is plain text"])
         except RuntimeError as error:
             raise ConfigError([f"gateway.toml: server.listen: cannot listen on {listen}"]) from error
         if not port:

@@ -114,6 +114,7 @@ class Metrics:
             self._lag,
             *(part for numbers in self._platforms.values() for part in numbers.parts),
         )
+        self._certificate_left = families.certificate_left
         for platform, calls in (calls_per_day or {}).items():
             families.quota_calls.labels(platform).set(calls)
 
@@ -169,6 +170,10 @@ class Metrics:
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
         self._trail_failures.pending += 1
+
+    def certificate_has(self, name: str, left_s: float) -> None:
+        """Notes how long a certificate of the server is still valid; not a number for one that is no longer used."""
+        self._certificate_left.labels(name).set(left_s)
 
     def call_repeated(self, platform: str) -> None:
         """Counts the repeat."""
@@ -370,6 +375,13 @@ class _Families:
         )
         self.trail_failures = counter("trail_failures", "Entries that could not be written to the audit trail")
         self.loop_lag = spread("loop_lag_seconds", "How late the event loop was", _LAG_S)
+        self.certificate_left = Gauge(
+            "xinyidai_certificate_left_seconds",
+            "Time until a certificate of the server expires, below zero when it has",
+            ("certificate",),
+            registry=registry,
+            multiprocess_mode="livemin",  # each process reads the files for itself: the worst is told
+        )
         self.answers = counter(
             "platform_answers", "Answers by outcome, and where they came from", of, "outcome", "source"
         )

@@ -47,7 +47,7 @@ async def empty(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> As
 @asynccontextmanager
 async def right(url: URL) -> AsyncIterator[Database]:
     """Gives the database with the newest schema."""
-    made = Database(url, busy_s=60)  # a test of a thousand at once is not one of how long to wait
+    made = Database(url, busy_s=300)  # a test of a thousand at once is not one of how long to wait
     try:
         await upgrade(made)
         yield made

@@ -10,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.cli.client import get_view, query_message
+from gateway.cli.reach import Reach
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.settings import load_settings
 
@@ -39,7 +40,7 @@ async def main(folder: Path) -> None:
         sandboxes(["shanghai"], World(enterprises=20), free_ports=True) as running,
         gateway(at_sandboxes(settings, running), listen="127.0.0.1:0", audit_path=folder / "audit.jsonl") as (_, port),
     ):
-        response = await get_view(f"127.0.0.1:{port}", query_message(USCC, "PRE_LOAN", [], ["PENALTY"]), 10)
+        response = await get_view(Reach(f"127.0.0.1:{port}"), query_message(USCC, "PRE_LOAN", [], ["PENALTY"]), 10)
     await runner.cleanup()
     said = [[p.platform for p in penalty.envelope.provenances] for penalty in response.view.records.penalties]
     print(json.dumps({"platforms": list(response.view.query.platforms), "said_by": said}))

@@ -1,0 +1,98 @@
+"""Who calls an rpc: the one place where a gRPC context becomes a `Caller`."""
+
+from __future__ import annotations
+
+import ipaddress
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+import grpc
+import structlog
+
+from gateway.adapters.identity.certificates import peer_certificate
+from gateway.domain.caller import OPERATOR_ROLES, Caller, PeerCertificate
+from gateway.domain.errors import (
+    CallerMismatchError,
+    PermissionRefusedError,
+    Reason,
+    UnauthenticatedError,
+)
+from gateway.ports import Callers, Clock
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_PEM: Final = "x509_pem_cert"
+_QUIET_S: Final = 60.0
+_MOST_TOLD: Final = 1_000
+_OF_THIS_CALL: ContextVar[tuple[Context, Caller] | None] = ContextVar("caller", default=None)
+"""Each call has a task of its own: whoever asks again during it gets the same answer, and a token is used once by it."""
+
+
+class RpcCallers:
+    """Tells each service who calls, and the log who was turned away, once a minute per certificate and reason."""
+
+    def __init__(self, callers: Callers, clock: Clock) -> None:
+        self._callers = callers
+        self._clock = clock
+        self._told: dict[tuple[str, Reason], float] = {}
+        self._log = structlog.get_logger("gateway.identity")
+
+    async def of(self, context: Context) -> Caller:
+        """Gives who calls; raises what `Callers.identify` does."""
+        known = _OF_THIS_CALL.get()
+        if known is not None and known[0] is context:
+            return known[1]
+        pem = next(iter(context.auth_context().get(_PEM, ())), None)
+        try:
+            certificate = peer_certificate(pem) if pem is not None else None
+        except ValueError:  # read by the handshake's library and not by ours: known to nobody
+            certificate = None
+        try:
+            caller = await self._callers.identify(certificate, context.invocation_metadata() or ())
+        except (UnauthenticatedError, CallerMismatchError) as error:
+            self._tell(context, certificate, error)
+            raise
+        if caller.is_development and is_loopback(context.peer()):
+            caller = replace(caller, roles=caller.roles | OPERATOR_ROLES)  # whoever develops operates this machine too
+        _OF_THIS_CALL.set((context, caller))
+        return caller
+
+    async def bank_of(self, context: Context) -> Caller:
+        """Gives the bank that calls; an operator of the gateway is none, and is refused with PermissionRefusedError."""
+        caller = await self.of(context)
+        if not caller.bank:
+            raise PermissionRefusedError("this is for banks")
+        return caller
+
+    def _tell(
+        self,
+        context: Context,
+        certificate: PeerCertificate | None,
+        error: UnauthenticatedError | CallerMismatchError,
+    ) -> None:
+        fingerprint = certificate.fingerprint if certificate is not None else ""
+        key, now = (fingerprint, error.reason), self._clock.monotonic()
+        last = self._told.get(key)
+        if last is not None and now - last < _QUIET_S:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[key] = now
+        self._log.warning(
+            "security.caller_refused", reason=error.reason.value, certificate=fingerprint, peer=context.peer()
+        )
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether gRPC's name of a peer, such as "ipv4:127.0.0.1:4711" or "ipv6:%5B::1%5D:4711", is of this machine."""
+    family, _, address = peer.partition(":")
+    if family == "unix":
+        return True
+    host = address.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback

@@ -1,0 +1,117 @@
+"""How a command reaches a gateway: its address, and with what it shows who it is.
+
+--plaintext                         a development gateway, on this machine only
+--cert --key --ca, or XINYIDAI_CERT, XINYIDAI_KEY, XINYIDAI_CA
+a profile of `xinyidai certs`       in the folder XINYIDAI_CERTS, else var/certs: the one named by XINYIDAI_PROFILE,
+                                    else the demonstration's of the kind the command needs, else the first of that kind
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import grpc
+import typer
+
+from gateway.adapters.identity.authority import DEMO_BANK, DEMO_OPERATOR, PROFILES, Kind
+from gateway.adapters.rpc.server import is_loopback_address
+from gateway.cli.options import fail
+from gateway.cli.words import say
+
+FOLDER: Final = "XINYIDAI_CERTS"
+DEFAULT_FOLDER: Final = Path("var/certs")
+_OPTIONS: Final = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
+_DEMO: Final = (DEMO_BANK, DEMO_OPERATOR)
+
+Cert = Annotated[
+    Path | None,
+    typer.Option("--cert", envvar="XINYIDAI_CERT", help=say("Certificate to show, PEM.", "出示的证书（PEM）。")),
+]
+Key = Annotated[Path | None, typer.Option("--key", envvar="XINYIDAI_KEY", help=say("Its private key.", "证书的私钥。"))]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", envvar="XINYIDAI_CA", help=say("Authority of the gateway's certificate.", "网关证书的签发机构。")
+    ),
+]
+Plaintext = Annotated[
+    bool,
+    typer.Option(
+        "--plaintext", help=say("Of a gateway served with --development.", "连接以 --development 启动的网关。")
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a gateway is and how to speak with it; without credentials in plain text."""
+
+    address: str
+    credentials: grpc.ChannelCredentials | None = None
+
+    def channel(self) -> grpc.aio.Channel:
+        """Opens a channel, to be closed by who asked."""
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.address, options=_OPTIONS)
+        return grpc.aio.secure_channel(self.address, self.credentials, options=_OPTIONS)
+
+
+def certs_folder() -> Path:
+    """Gives where the development authority stands."""
+    return Path(os.environ.get(FOLDER) or DEFAULT_FOLDER)
+
+
+def reach(
+    address: str, kind: Kind, cert: Path | None, key: Path | None, ca: Path | None, *, is_plaintext: bool
+) -> Reach:
+    """Gives how to reach the gateway as somebody of a kind; ends the command where files are missing."""
+    stated = (cert, key, ca)
+    if is_plaintext or not (any(stated) or _profiles(certs_folder())):
+        if not is_loopback_address(address):
+            lines = say(
+                "plain text goes no further than this machine; state --cert, --key and --ca",
+                "明文仅限本机；请给出 --cert、--key 与 --ca",
+            )
+            raise fail([lines], 2)
+        return Reach(address)
+    if not any(stated):
+        cert, key, ca = profile(certs_folder(), kind, os.environ.get("XINYIDAI_PROFILE", ""))
+    if cert is None or key is None or ca is None:
+        raise fail([say("--cert, --key and --ca belong together", "--cert、--key 与 --ca 须同时给出")], 2)
+    return Reach(address, credentials(cert, key, ca))
+
+
+def profile(folder: Path, kind: Kind, wanted: str = "") -> tuple[Path, Path, Path]:
+    """Gives certificate, key and authority of the wanted profile, else of one of the kind; ends the command without one."""
+    found = _profiles(folder)
+    fitting = [name for name, table in found.items() if table.get("kind") == kind]
+    name = wanted or next((each for each in fitting if each in _DEMO), next(iter(fitting), ""))
+    table = found.get(name)
+    if table is None:
+        lines = say(
+            f"{folder / PROFILES} has no {wanted or kind}; see xinyidai certs issue",
+            f"{folder / PROFILES} 中没有 {wanted or kind}；见 xinyidai certs issue",
+        )
+        raise fail([lines], 2)
+    return folder / table["cert"], folder / table["key"], folder / table["ca"]
+
+
+def credentials(cert: Path, key: Path, ca: Path) -> grpc.ChannelCredentials:
+    """Gives a client's side of the handshake; ends the command where a file cannot be read."""
+    try:
+        return grpc.ssl_channel_credentials(ca.read_bytes(), key.read_bytes(), cert.read_bytes())
+    except OSError as error:
+        raise fail([f"{error.filename}: {error.strerror}"], 2) from error
+
+
+def _profiles(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        return tomllib.loads((folder / PROFILES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise fail([f"{folder / PROFILES}: {error}"], 2) from error

@@ -1,0 +1,85 @@
+"""The composition of identity: what handshakes are made with, who is known, and what is wrong with either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import grpc
+
+from gateway.adapters.identity.callers import KnownCallers
+from gateway.adapters.identity.certificates import Expiry, TlsFiles, TlsFilesError, exposed_key, read_tls, soon
+from gateway.adapters.identity.jwks import IssuerKeys
+from gateway.adapters.identity.seen_tokens import SqlSeenTokens
+from gateway.adapters.identity.server_tls import ServerTls
+from gateway.adapters.identity.tokens import BankTokens
+from gateway.adapters.state.clock import SystemClock
+from gateway.ports import Clock
+from gateway.settings import Settings
+
+
+def server_credentials(
+    settings: Settings,
+    files: TlsFiles,
+    clock: Clock,
+    told: Callable[[str, float], None],
+    stack: AsyncExitStack,
+) -> grpc.ServerCredentials:
+    """Gives what the server listens with, its files watched until the stack closes; raises ConfigError.
+
+    `told` is told how many seconds each certificate has left.
+    """
+    stated = settings.gateway.server.tls
+    tls = ServerTls(files, clock, told, reload_s=stated.reload_s, warn_days=stated.warn_days)
+    tls.watch()
+    stack.push_async_callback(tls.aclose)
+    return tls.credentials()
+
+
+async def known_callers(
+    settings: Settings, session: aiohttp.ClientSession, clock: Clock, stack: AsyncExitStack
+) -> KnownCallers:
+    """Gives who is known by banks.toml; the store of seen tokens is opened only where a bank has tokens."""
+    issuers = {bank: table.tokens for bank, table in settings.banks.banks.items() if table.tokens is not None}
+    tokens: dict[str, BankTokens] = {}
+    if issuers:
+        seen = await SqlSeenTokens.open(settings.gateway.identity.seen_tokens, clock)
+        stack.push_async_callback(seen.aclose)
+        for bank, issuer in issuers.items():
+            keys = IssuerKeys(issuer.jwks_url, session, clock, issuer.keeping())
+            stack.push_async_callback(keys.aclose)
+            tokens[bank] = BankTokens(issuer.policy(), keys, seen, clock)
+    return KnownCallers(settings.banks.register, tokens, clock)
+
+
+def tls_faults(settings: Settings) -> list[str]:
+    """Gives every fault of the certificates that the configuration names, by file and key; none where it names none."""
+    stated = settings.gateway.server.tls
+    if not stated.is_stated:
+        return []
+    try:
+        read_tls(stated.files(), SystemClock().now())
+    except ValueError as error:
+        return [f"gateway.toml: server.tls: {error}"]
+    except TlsFilesError as error:
+        return [f"gateway.toml: server.tls.{key}: {text}" for key, text in error.faults]
+    return []
+
+
+def tls_notes(settings: Settings) -> list[str]:
+    """Gives what an operator should know of sound certificates: until when they are valid, and who may read the key."""
+    stated, now = settings.gateway.server.tls, SystemClock().now()
+    notes = [
+        f"{expiry.name}: until {expiry.not_after:%F}" + (" ⚠" if soon(expiry.not_after, now, stated.warn_days) else "")
+        for expiry in tls_expiries(settings)
+    ]
+    if notes and exposed_key(stated.files().key):
+        notes.append(f"{stated.files().key}: can be read by others than its owner; chmod 600 ⚠")
+    return notes
+
+
+def tls_expiries(settings: Settings) -> tuple[Expiry, ...]:
+    """Gives until when the configured certificates, which must be sound, are valid; none where none are configured."""
+    stated = settings.gateway.server.tls
+    return read_tls(stated.files(), SystemClock().now()).expiries if stated.is_stated else ()

@@ -1,0 +1,195 @@
+"""`banks.toml`, and `[server.tls]` and `[identity]` of `gateway.toml`: who is known by which certificates and tokens.
+
+Certificates and keys are named by reference: a path, "file:/path", or "env:NAME" for a variable that holds a path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from yarl import URL
+
+from gateway.adapters.identity.certificates import TlsFiles
+from gateway.adapters.identity.jwks import KeepingKeys
+from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder, Register, Role, duties_at_odds
+from gateway.domain.token import TokenPolicy
+
+FILE: Final = "banks.toml"
+_KEEPING: Final = KeepingKeys()
+_TLS_KEYS: Final = ("certificate", "key", "client_ca")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsSettings(_Table):
+    """What the server shows and whom it trusts: all three, or none."""
+
+    certificate: str = ""
+    key: str = ""
+    client_ca: str = ""
+    reload_s: float = Field(default=5.0, gt=0)
+    warn_days: int = Field(default=30, ge=0)
+
+    @field_validator(*_TLS_KEYS)
+    @classmethod
+    def _is_reference(cls, value: str) -> str:
+        if "\n" in value or value.startswith("-----"):
+            raise ValueError("write where it stands (a path, file:/path or env:NAME), never the thing itself")
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TlsSettings:
+        missing = [key for key in _TLS_KEYS if not getattr(self, key)]
+        if 0 < len(missing) < len(_TLS_KEYS):
+            raise ValueError(f"{', '.join(missing)}: missing; state certificate, key and client_ca, or none of them")
+        return self
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the configuration names certificates."""
+        return bool(self.certificate)
+
+    def files(self) -> TlsFiles:
+        """Gives where they stand; raises ValueError naming a variable that is not set."""
+        return TlsFiles(*[_path(getattr(self, key)) for key in _TLS_KEYS])
+
+
+class IdentitySettings(_Table):
+    """Where it is remembered which tokens were used."""
+
+    seen_tokens: str = "sqlite+aiosqlite:///var/seen_tokens.db"
+
+
+class CertificateTable(_Table):
+    """One name by which certificates are known, and what they are for."""
+
+    san: str
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+
+    @field_validator("san")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        kind, _, name = value.partition(":")
+        if kind not in ("URI", "DNS") or not name or name != name.strip() or "*" in name:
+            raise ValueError('must be a name with its kind, such as "URI:urn:…" or "DNS:…", and no pattern')
+        return f"{kind}:{name.lower()}" if kind == "DNS" else value
+
+    @field_validator("roles")
+    @classmethod
+    def _are_of_one_duty(cls, value: frozenset[Role]) -> frozenset[Role]:
+        reason = duties_at_odds(value)
+        if reason:
+            raise ValueError(reason)
+        return value
+
+
+class TokenTable(_Table):
+    """A bank's issuer of tokens for its own users; see `TokenPolicy` and `KeepingKeys`."""
+
+    issuer: str = Field(min_length=1, max_length=512)
+    audience: str = Field(min_length=1)
+    jwks_url: str
+    leeway_s: float = Field(default=60.0, ge=0, le=900)
+    longest_s: float = Field(default=3_600.0, gt=0, le=86_400)
+    is_required: bool = False
+    is_one_use: bool = False
+    refresh_s: float = Field(default=_KEEPING.refresh_s, gt=0)
+    retry_s: float = Field(default=_KEEPING.retry_s, ge=0)
+    kept_s: float = Field(default=_KEEPING.kept_s, gt=0)
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        url = URL(value)
+        is_local = url.host in ("127.0.0.1", "::1", "localhost")
+        if url.scheme != "https" and not (url.scheme == "http" and is_local):
+            raise ValueError("must begin with https://: whoever can change the keys can sign any token")
+        return value
+
+    def policy(self) -> TokenPolicy:
+        """Gives what a token must fulfil."""
+        return TokenPolicy(self.issuer, self.audience, self.leeway_s, self.longest_s, self.is_required, self.is_one_use)
+
+    def keeping(self) -> KeepingKeys:
+        """Gives how long the issuer's keys serve."""
+        return KeepingKeys(self.refresh_s, self.retry_s, self.kept_s)
+
+
+class _Titled(_Table):
+    name_zh: str = Field(min_length=1)
+    name_en: str = Field(min_length=1)
+    certificates: tuple[CertificateTable, ...] = ()
+
+
+class BankTable(_Titled):
+    """One bank: its names, the province it may be bound to, its certificates and its issuer of tokens."""
+
+    province: Annotated[str, Field(pattern=r"^(\d{2})?$")] = ""
+    tokens: TokenTable | None = None
+
+
+class OperatorTable(_Titled):
+    """One operator of the gateway."""
+
+
+class BanksFile(_Table):
+    """`banks.toml`."""
+
+    banks: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")], BankTable] = {}
+    operators: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")], OperatorTable] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Banks:
+    """The file, checked: every bank and operator by id, and whose each certificate's name is."""
+
+    banks: Mapping[str, BankTable] = field(default_factory=dict)
+    operators: Mapping[str, OperatorTable] = field(default_factory=dict)
+    register: Register = field(default_factory=Register)
+
+
+NOBODY: Final = Banks()
+"""What is known where no file says."""
+
+
+def read_banks(document: Mapping[str, Any], faults: list[str]) -> Banks:
+    """Gives the checked file; appends every fault."""
+    try:
+        file = BanksFile.model_validate(document)
+    except ValidationError as error:
+        for fault in error.errors():
+            faults.append(f"{FILE}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}")
+        return Banks()
+    holders: dict[str, CertificateHolder] = {}
+    for kind, tables, allowed in (
+        ("banks", file.banks, BANK_ROLES),
+        ("operators", file.operators, OPERATOR_ROLES),
+    ):
+        for name, table in tables.items():
+            holder = (name, table.province) if isinstance(table, BankTable) else ("", "")
+            for number, certificate in enumerate(table.certificates):
+                where = f"{FILE}: {kind}.{name}.certificates[{number}]"
+                foreign = certificate.roles - allowed
+                if foreign:
+                    faults.append(f"{where}: roles: {', '.join(sorted(foreign))} cannot be held by one of [{kind}]")
+                if certificate.san in holders:
+                    faults.append(f"{where}: san: {certificate.san} is another's already")
+                holders[certificate.san] = CertificateHolder(holder[0], certificate.roles, holder[1])
+    return Banks(file.banks, file.operators, Register(holders))
+
+
+def _path(reference: str) -> Path:
+    scheme, _, name = reference.partition(":")
+    if scheme == "env":
+        value = os.environ.get(name)
+        if not value:
+            raise ValueError(f"set the environment variable {name} to a path")
+        return Path(value)
+    return Path(name if scheme == "file" else reference)
