@@ -45,9 +45,11 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Drift
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Records
 from gateway.domain.catalogue import CATALOGUE, ENVELOPE, RecordPlan
+from gateway.domain.masking import mask_text
 from gateway.domain.wire import Encode, delimited
 
 _SHOWN: Final = 64
+_LOOKED_AT: Final = 2 * _SHOWN
 DRIFTS_TOLD: Final = 100
 """So many drifts are told of an answer: more of them say nothing new, and a platform could fill log and trail."""
 _LAYOUTS_KEPT: Final = 1_000
@@ -82,8 +84,8 @@ class Drifts:
 
 
 def shorten(raw: Any) -> str:
-    """Gives the raw value as a drift shows it."""
-    return "" if raw is None else str(raw)[:_SHOWN]
+    """Gives the raw value as a drift shows it: masked before it is cut, since half a number would not be known as one."""
+    return "" if raw is None else mask_text(str(raw)[:_LOOKED_AT])[:_SHOWN]
 
 
 _Layout = tuple[tuple[Put, ...], tuple[Put, ...]]

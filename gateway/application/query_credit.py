@@ -385,4 +385,5 @@ class _Story:
             stale_copies=stale_copies,
             reason=reason,
             policy=self.denied_by,
+            certificate=self.admission.caller.certificate if self.admission.caller is not None else "",
         )

@@ -29,6 +29,9 @@ def query_message(
     *,
     oldest_s: float | None = None,
     is_stale_acceptable: bool = False,
+    consents: Sequence[str] = (),
+    loan_reference: str = "",
+    application_reference: str = "",
 ) -> credit_service_pb2.CreditQuery:
     """Gives the query; raises ValueError naming an unknown purpose or category and what is known.
 
@@ -40,6 +43,9 @@ def query_message(
         platforms=platforms,
         categories=[Category.Value(_known(category, "CATEGORY_", Category.keys())) for category in categories],
         is_stale_acceptable=is_stale_acceptable,
+        consent_ids=consents,
+        loan_reference=loan_reference,
+        application_reference=application_reference,
     )
     if oldest_s is not None:
         message.oldest_acceptable_age.FromNanoseconds(round(oldest_s * 1e9))

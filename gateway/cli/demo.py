@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import secrets
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import aiohttp
 from rich.console import Console
 from rich.rule import Rule
 
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
 from gateway.adapters.identity.authority import Authority, Kind
@@ -20,7 +26,8 @@ from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.cli.trust import own_trust
 from gateway.cli.words import say
 from gateway.domain.answer import HEARD
-from gateway.settings import LogSettings, Settings
+from gateway.domain.catalogue import CATALOGUE
+from gateway.settings import ConsentSettings, LogSettings, Settings
 
 USCC = "91310115MA0TERT167"
 CATEGORIES = (
@@ -37,9 +44,12 @@ class DemoFailedError(Exception):
 async def demo(settings: Settings, console: Console) -> None:
     """Runs the demo; raises DemoFailedError when a promised thing is not in the view."""
     # The views are the output; one log line per query would stand between them.
-    quiet = settings.gateway.model_copy(update={"log": LogSettings(level="error")})
-    settings = replace(settings, gateway=quiet)
     with tempfile.TemporaryDirectory(prefix="xinyidai-demo-") as scratch:
+        masking_key = Path(scratch) / "masking_key"
+        masking_key.write_text(secrets.token_hex(32), encoding="ascii")
+        consent = ConsentSettings(enforced=True, masking_key=f"file:{masking_key}")
+        demonstrated = settings.gateway.model_copy(update={"log": LogSettings(level="error"), "consent": consent})
+        settings = replace(settings, gateway=demonstrated)
         trail = Path(scratch) / "audit.jsonl"
         certificates = Authority(Path(scratch) / "certs")
         tls = own_trust(certificates).tls
@@ -53,9 +63,12 @@ async def demo(settings: Settings, console: Console) -> None:
                 tls=tls,
             ) as (_, port),
         ):
-            at = Reach(f"127.0.0.1:{port}", credentials(*profile(certificates.folder, Kind.BANK)))
+            files = profile(certificates.folder, Kind.BANK)
+            at = Reach(f"127.0.0.1:{port}", credentials(*files))
+            console.print(Rule(say("The enterprise's consent", "企业授权")))
+            consent_id = await register_consent(console, Path(scratch), at.address, files)
             console.print(Rule(say("1. One question, four platforms", "一、一次查询，四个平台")))
-            query = query_message(USCC, "PRE_LOAN", [], CATEGORIES)
+            query = query_message(USCC, "PRE_LOAN", [], CATEGORIES, consents=[consent_id])
             whole = await get_view(at, query, 10)
             show(console, whole)
             check_whole(whole)
@@ -67,7 +80,7 @@ async def demo(settings: Settings, console: Console) -> None:
             show(console, partial)
             check_partial(partial)
         entries = len(trail.read_text(encoding="utf-8").splitlines())
-        _require(entries == 2, f"the trail holds {entries} entries instead of 2")
+        _require(entries == 3, f"the trail holds {entries} entries instead of 3")
     console.print(Rule())
     console.print(
         say(
@@ -79,6 +92,32 @@ async def demo(settings: Settings, console: Console) -> None:
     console.print("  make run                                       # sandbox + gateway stay up 保持运行")
     console.print(f"  .venv/bin/xinyidai query {USCC} --json  # ask them 查询")
     console.print("  make test · make check · make bench")
+
+
+async def register_consent(console: Console, scratch: Path, address: str, files: Sequence[Path]) -> str:
+    """Registers the enterprise's consent to what is not public, by the command as a bank would; gives its id."""
+    document = scratch / "consent.txt"
+    document.write_text(f"{USCC} 授权书（示例）\n", encoding="utf-8")
+    wanted = [name for name in CATEGORIES if not CATALOGUE.by_category[Category.Value(f"CATEGORY_{name}")].is_public]
+    shown = ["consent", "register", USCC, "--purpose", "PRE_LOAN"]
+    for name in wanted:
+        shown += ["--category", name]
+    shown += ["--document", document.name]
+    console.print("  xinyidai " + " ".join(shown), highlight=False, soft_wrap=True)
+    options = [value for pair in zip(("--cert", "--key", "--ca"), map(str, files), strict=True) for value in pair]
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", *shown, "--address", address, *options, "--json"),
+        cwd=scratch,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await command.communicate()
+    if command.returncode:
+        raise DemoFailedError(f"the consent could not be registered: {said.decode(errors='replace').strip()}")
+    found = json.loads(out)
+    consent_id = str(found["consent"]["consent_id"] if "consent" in found else found["consent_id"])
+    console.print(say(f"  registered as {consent_id}", f"  已登记：{consent_id}"), highlight=False)
+    return consent_id
 
 
 def check_whole(response: GetCreditViewResponse) -> None:
@@ -100,6 +139,7 @@ def check_whole(response: GetCreditViewResponse) -> None:
     _require(len(view.records.penalties) == 1, "a repaired penalty is shown")
     _require(any(len(r.envelope.provenances) == 3 for r in view.records.licences), "the licence is not one record")
     _require(len(view.records.evaluations) >= 4, "grades are missing")
+    _require("*" in registration.legal_representative, "the name of a person is not masked")
     _require(bool(view.records.tax_payments) and bool(view.records.social_insurances), "tax or insurance is missing")
 
 

@@ -210,6 +210,11 @@ def query(
             help=say("Of a platform that fails take a kept answer of any age.", "平台查询失败时 接受更早的缓存应答。"),
         ),
     ] = False,
+    consent: Annotated[
+        list[str] | None, typer.Option(help=say("Id of a consent; may be repeated.", "授权标识，可重复。"))
+    ] = None,
+    loan: Annotated[str, typer.Option(help=say("The loan, for POST_LOAN.", "贷款编号（贷后必填）。"))] = "",
+    application: Annotated[str, typer.Option(help=say("The application.", "贷款申请编号。"))] = "",
     address: Address = LOCAL,
     cert: Cert = None,
     key: Key = None,
@@ -220,7 +225,15 @@ def query(
     """Prints the view; exits 1 when the gateway refuses or cannot answer, 2 for a wrong option."""
     try:
         message = query_message(
-            uscc, purpose, platform or [], category or [], oldest_s=oldest, is_stale_acceptable=stale
+            uscc,
+            purpose,
+            platform or [],
+            category or [],
+            oldest_s=oldest,
+            is_stale_acceptable=stale,
+            consents=consent or [],
+            loan_reference=loan,
+            application_reference=application,
         )
     except ValueError as error:
         raise fail([str(error)], 2) from error

@@ -55,13 +55,16 @@ def hangups(told: Callable[[], None]) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-def require_loopback(listen: str) -> None:
-    """Raises ConfigError unless the address is loopback: development permits and plain text go no further."""
-    if not is_loopback_address(listen):
+def require_reach(settings: Settings, listen: str, tls: TlsFiles | None) -> None:
+    """Raises ConfigError where the address is not loopback, unless certificates are configured and consents enforced."""
+    gateway = settings.gateway
+    may_leave = tls is not None and gateway.server.tls.is_stated and gateway.consent.enforced
+    if not (may_leave or is_loopback_address(listen)):
         raise ConfigError(
             [
-                f"gateway.toml: server.listen: {listen} is not loopback; development permits and plain text are "
-                "served on loopback only (use 127.0.0.1)"
+                f"gateway.toml: server.listen: {listen} is not loopback; development permits, a development authority's "
+                "certificates and plain text are served on loopback only: use 127.0.0.1, or state server.tls and set "
+                "consent.enforced = true"
             ]
         )
 
@@ -113,7 +116,7 @@ async def gateway(
 
     Without `tls` it speaks plain text and takes callers at their word: a gateway of development.
     """
-    require_loopback(listen)
+    require_reach(settings, listen, tls)
     built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls)
     calm_collector()
     try:

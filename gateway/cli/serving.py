@@ -11,7 +11,7 @@ import structlog
 
 from gateway.adapters.telemetry.metrics import MERGED_BY
 from gateway.bootstrap import Worker
-from gateway.cli.running import gateway, hangups, require_loopback, stop_signals
+from gateway.cli.running import gateway, hangups, require_reach, stop_signals
 from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
 from gateway.cli.trust import trust
 from gateway.cli.worker import tied_to_supervisor
@@ -35,7 +35,7 @@ async def serve_alone(
         log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
         if worker is None:
             trusted.warn()
-            log.warning("gateway.development_permits", note="every query is permitted; loopback only")
+            _warn_of_permits(settings)
         else:
             await stack.enter_async_context(tied_to_supervisor(stopped))
         await stopped.wait()
@@ -52,13 +52,12 @@ async def serve_by_workers(
     is_development: bool = False,
 ) -> int:
     """Serves in so many worker processes until a signal; gives the exit code."""
-    require_loopback(listen)
     trusted = trust(settings, is_development=is_development)
+    require_reach(settings, listen, trusted.tls)
     held = HeldPort(listen)
     with closing(held), tempfile.TemporaryDirectory(prefix="xinyidai-metrics-") as folder:
-        log = structlog.get_logger("gateway")
         trusted.warn()
-        log.warning("gateway.development_permits", note="every query is permitted; loopback only")
+        _warn_of_permits(settings)
         arguments = ["--listen", held.address, *(["--config", str(config)] if config is not None else [])]
         arguments += ["--development"] if is_development else []
         supervisor = Supervisor(
@@ -72,3 +71,9 @@ async def serve_by_workers(
         async with stop_signals() as stopped:
             with hangups(supervisor.reload):
                 return await supervisor.run(stopped, admin)
+
+
+def _warn_of_permits(settings: Settings) -> None:
+    if not settings.gateway.consent.enforced:
+        note = "consents are not enforced: what policies permit is permitted; loopback only"
+        structlog.get_logger("gateway").warning("gateway.development_permits", note=note)

@@ -95,6 +95,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     relied_on: tuple[str, ...] = ()
     consent: ConsentEntry | None = None
     method: str = ""
+    certificate: str = ""
+    """Fingerprint of the caller's certificate (SHA-256), nothing of its names."""
 
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
@@ -117,6 +119,7 @@ def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: date
         reason=reason,
         policy=policy,
         method=method,
+        certificate=caller.certificate,
     )
 
 
@@ -133,6 +136,7 @@ def audit_entry(
     stale_copies: int = 0,
     reason: str = "",
     policy: str = "",
+    certificate: str = "",
 ) -> AuditEntry:
     """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it."""
     return AuditEntry(
@@ -158,6 +162,7 @@ def audit_entry(
         policy=policy or (permit.policy if permit is not None else ""),
         refused=_names(permit.refused) if permit is not None and permit.refused else (),
         relied_on=permit.consents if permit is not None else (),
+        certificate=certificate,
     )
 
 

@@ -3,7 +3,7 @@
     python -m tests.faults.table            # writes docs/faults.md
 
 Rows of the platforms' side (U, P) come from `@fault`, whose outcome each run asserts. Rows of the caller's side and of
-operations (C, D) are told by `@row`, or by the names of the tests that prove them, wherever in the suite they stand.
+operations and identity (C, A, D) are told by `@row`, or by the names of the tests that prove them, wherever in the suite they stand.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ ROWS: Final[Mapping[str, Sequence[int]]] = {
 """The rows of the fault catalogue that are a platform's fault; the numbers have gaps there too."""
 PROVEN: Final[Mapping[str, Sequence[int]]] = {
     "C": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21),
-    "D": (9, 10, 11, 12, 13, 14, 15, 16),
+    "A": (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 17),
+    "D": (6, 9, 10, 11, 12, 13, 14, 15, 16),
 }
 """The rows of the caller's side and of operations that tests prove somewhere in the suite."""
 TITLES: Final[Mapping[str, str]] = {
     "U": "Network and HTTP 网络与 HTTP",
     "P": "Payload and meaning 报文与语义",
     "C": "The caller's side 调用方一侧",
+    "A": "Identity and consent 身份与授权",
     "D": "Store, process, operations 存储、进程与运维",
 }
 UNUSED: Final[Mapping[str, str]] = {
     "U7": "a pinned certificate: the gateway offers no pinning; trust is the platform's `ca_file` 未提供证书固定，以 `ca_file` 为信任根",
 }
 """Parts of a row that have no test of their own, and why."""
-_NUMBERED: Final = re.compile(r"test_([CD]\d+)_(\w+)")
+_NUMBERED: Final = re.compile(r"test_([ACD]\d+)_(\w+)")
 
 
 def declared_cases() -> list[Declared]:
@@ -53,7 +55,7 @@ def declared_cases() -> list[Declared]:
 
 
 def sentences_by_row() -> Mapping[str, Sequence[tuple[str, str, str]]]:
-    """Gives (case or sentence, outcome, file) of each test of the suite that is named by a row of C or D, by row."""
+    """Gives (case or sentence, outcome, file) of each test of the suite that is named by a row of C, A or D, by row."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     declared = declared_rows()
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -107,7 +109,7 @@ def page() -> str:
         lines += [line for case in cases if case.number.startswith(kind) for line in _lines(case)]
         lines += [f"| {number} | {why} | – | – |" for number, why in UNUSED.items() if number.startswith(kind)]
     named = sentences_by_row()
-    for kind in ("C", "D"):
+    for kind in ("C", "A", "D"):
         lines += [
             "",
             f"## {TITLES[kind]}",
