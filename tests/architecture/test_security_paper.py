@@ -9,8 +9,6 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "security.md"
-AWAITED: Final = ("†ident", "†consent", "†store")
-"""Marks of rows whose code or test comes with work under way: taken out here, they are checked like the others."""
 
 
 def rows() -> list[list[str]]:
@@ -22,9 +20,7 @@ def rows() -> list[list[str]]:
 
 def faults_of(cell: str) -> list[str]:
     """Gives what a cell names that does not exist; a cell that names nothing is a fault too."""
-    if any(mark in cell for mark in AWAITED):
-        return []
-    named = re.fullmatch(r"`([\w./-]+?)(?:::(\w+))?`(?: †\w+)?", cell)
+    named = re.fullmatch(r"`([\w./-]+?)(?:::(\w+))?`", cell)
     if named is None:
         return [f"{cell}: names no path"]
     path = ROOT / named[1]
@@ -47,11 +43,3 @@ def test_every_path_and_test_of_the_mapping_exists() -> None:
     faults = [fault for _, code, test in rows() for cell in (code, test) for fault in faults_of(cell)]
 
     assert faults == []
-
-
-def test_only_what_comes_with_work_under_way_is_left_unchecked() -> None:
-    marks = set(re.findall(r"†\w+", " ".join(cell for row in rows() for cell in row)))
-    unmarked = sum(1 for row in rows() if not any(mark in "".join(row) for mark in AWAITED))
-
-    assert marks <= set(AWAITED)
-    assert unmarked >= 15

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Protocol
 
+import grpc
+
 from connectors.kit.enterprises import DEFAULT_SEED, make_world
+from tests.bench import questions
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, REALISTIC, RECORDS
 from tests.bench.load import CONCURRENCY, Cost, line
@@ -34,13 +37,15 @@ EVERYTHING: Final = "naive, everything"
 NAIVE_REALISTIC: Final = f"naive, {RECORDS} records"
 COLD: Final = "cold, 12 fields"
 COLD_REALISTIC: Final = f"cold, {RECORDS} records"
+TRUSTED: Final = "cold, 12 fields, trusted"
+TRUSTED_REALISTIC: Final = f"cold, {RECORDS} records, trusted"
 HIT: Final = "cache hit"
 EIGHT: Final = "cold, 8 platforms"
 SIXTEEN: Final = "cold, 16 platforms"
 BATCH: Final = "batch, cold, 12 fields"
 DIALECTS: Final = "cold, four real dialects"
 TITLES: Final = (
-    GRPC_FLOOR, NAIVE, EVERYTHING, NAIVE_REALISTIC, COLD, COLD_REALISTIC, HIT, EIGHT, SIXTEEN, BATCH, DIALECTS,
+    GRPC_FLOOR, NAIVE, EVERYTHING, NAIVE_REALISTIC, COLD, COLD_REALISTIC, TRUSTED, TRUSTED_REALISTIC, HIT, EIGHT, SIXTEEN, BATCH, DIALECTS,
 )  # fmt: skip
 METHOD: Final = (
     f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
@@ -53,6 +58,12 @@ METHOD: Final = (
 _ON: Final = (
     "metrics, log, durable audit, traces of 1 %, retry, hedge, breaker, bulkhead and cache ready, deadline, provenance"
 )
+_MOST_MORE_US: Final = 60.0
+_MORE_THAN: Final[Mapping[str, tuple[str, float | None]]] = {
+    TRUSTED: (COLD, _MOST_MORE_US),
+    TRUSTED_REALISTIC: (COLD_REALISTIC, None),
+}
+_TRUSTED: Final = f"{_ON}; mTLS, the bank by its certificate, rights by policies, a consent stated, masking"
 _DIALECTS_SHARE: Final = 0.1
 _MOST_EXTRA: Final = 0.06
 _FEW_EXTRA: Final = 3  # a minute and platform: the hedge budget's floor
@@ -153,8 +164,21 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
 
         return start
 
-    async def entry(title: str, has: str, target: Target, process: Process) -> _Entry:
-        driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES))
+    def trusted(target: Target, kind: str, addresses: list[str]) -> _Start:
+        async def start(title: str, has: str) -> _Entry:
+            process, credentials = await stage.trusted(kind, addresses)
+            return await entry(title, has, target, process, credentials)
+
+        return start
+
+    async def entry(
+        title: str,
+        has: str,
+        target: Target,
+        process: Process,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> _Entry:
+        driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES, credentials))
         return _Entry(title, has, driver, upstream, target.calls_per_view)
 
     async def batch(title: str, has: str) -> _Entry:
@@ -183,6 +207,8 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
         ),
         COLD: (_ON, gateway(gateway_plain(), PLAIN, four)),
         COLD_REALISTIC: (_ON, gateway(GATEWAY_REALISTIC, REALISTIC, four)),
+        TRUSTED: (_TRUSTED, trusted(questions.TRUSTED_PLAIN, PLAIN, four)),
+        TRUSTED_REALISTIC: (_TRUSTED, trusted(questions.TRUSTED_REALISTIC, REALISTIC, four)),
         HIT: ("metrics, log, durable audit, traces of 1 %; every answer kept", gateway(GATEWAY_KEPT, PLAIN, four)),
         EIGHT: (_ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
         SIXTEEN: (_ON, gateway(gateway_plain(16), PLAIN, upstream.addresses[:16])),
@@ -208,6 +234,8 @@ def _report(entries: Mapping[str, _Entry], missing: Mapping[str, str]) -> list[R
 
 def _claims(title: str, cost: Mapping[str, float]) -> list[Claim]:
     claims = []
+    if title in _MORE_THAN and (base := _MORE_THAN[title][0]) in cost:
+        claims.append(Claim(f"µs more than {base}", cost[title] - cost[base], _MORE_THAN[title][1]))
     if EVERYTHING in cost and title != EVERYTHING and _BUDGETS.get(title, ("",))[0] != EVERYTHING:
         claims.append(Claim(f"× {EVERYTHING}", cost[title] / cost[EVERYTHING]))
     if title == EIGHT and COLD in cost:

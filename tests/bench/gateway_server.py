@@ -27,7 +27,9 @@ from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, HedgeTable, QuotaTable
 from gateway.settings import PlatformSettings, Settings, TracingSettings, load_settings
 from tests.bench.child import announce, run
-from tests.bench.fixture import PLATFORMS, PROVINCES
+from tests.bench.fixture import ENTERPRISES, PLATFORMS, PROVINCES
+from tests.bench.questions import PRIVATE
+from tests.bench.trusted import certificates, enforcing, register
 
 DIALECTS: Final = ("shanghai", "jiangsu", "zhejiang", "anhui")
 NOT_LIMITED: Final = (
@@ -119,6 +121,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--traces", default="")
     parser.add_argument("--no-cache", dest="is_caching", action="store_false")
     parser.add_argument("--three-attempts", action="store_true")
+    parser.add_argument("--trusted", action="store_true", help="mTLS, a bank's certificate, consents enforced")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("kind", choices=("plain", "realistic", "dialects"))
     parser.add_argument("addresses", nargs="+")
@@ -133,7 +136,11 @@ async def main(told: asyncio.Event) -> None:
         arguments.traces, is_caching=arguments.is_caching, has_three_attempts=arguments.three_attempts
     )
     settings, plugins = _connected(settings, arguments.kind, arguments.addresses)
-    gateway = await build_gateway(settings, plugins, audit_path=arguments.audit)
+    tls = None
+    if arguments.trusted:
+        settings, tls = enforcing(settings, arguments.audit), certificates(arguments.audit)
+        await register(settings, arguments.audit, ENTERPRISES, PRIVATE)
+    gateway = await build_gateway(settings, plugins, audit_path=arguments.audit, tls=tls)
     profile = cProfile.Profile() if arguments.profile else None
     try:
         calm_collector()  # as `xinyidai serve` does

@@ -77,9 +77,15 @@ async def measured(process: Process, views: int) -> AsyncIterator[Callable[[], C
 
 
 @asynccontextmanager
-async def line(process: Process, target: Target, enterprises: Sequence[str]) -> AsyncIterator[Line]:
-    """Opens the channel to a server and closes it."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.addresses[0]}") as channel:
+async def line(
+    process: Process, target: Target, enterprises: Sequence[str], credentials: grpc.ChannelCredentials | None = None
+) -> AsyncIterator[Line]:
+    """Opens the channel to a server, in plain text without credentials, and closes it."""
+    address = f"127.0.0.1:{process.addresses[0]}"
+    opened = (
+        grpc.aio.insecure_channel(address) if credentials is None else grpc.aio.secure_channel(address, credentials)
+    )
+    async with opened as channel:
         yield Line(process, target, channel, enterprises)
 
 

@@ -33,9 +33,13 @@ from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import (
     GetCreditViewRequest,
     GetCreditViewResponse,
 )
+from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.consent import CONSENTED
+from gateway.domain.masking import mask_name
 from tests.bench.child import METHOD
 from tests.bench.fixture import DISTINCT, FOUR, PLAIN, RECORDS, sent_records, truth, twelve
 from tests.bench.processes import StartError
+from tests.bench.trusted import consent_of
 
 SERVICE: Final = f"/{DESCRIPTOR.services_by_name['CreditService'].full_name}"
 _VIEW: Final = f"{SERVICE}/GetCreditView"
@@ -49,6 +53,9 @@ _REALISTIC: Final = (
     CATEGORY_TAX_PAYMENT,
     CATEGORY_SOCIAL_INSURANCE,
 )
+
+PRIVATE: Final = tuple(c for c in _REALISTIC if not CATALOGUE.by_category[c].is_public)
+"""What of the realistic payload needs a consent."""
 
 
 class WrongAnswerError(Exception):
@@ -183,10 +190,38 @@ def gateway_plain(platforms: int = len(FOUR)) -> Target:
     return Target(_VIEW, _cold, check, platforms)
 
 
+def _consented(uscc: str, categories: Sequence[int]) -> bytes:
+    query = cold_query(uscc, categories)
+    query.consent_ids.append(consent_of(uscc))
+    return GetCreditViewRequest(query=query).SerializeToString()
+
+
+def _check_trusted(uscc: str, content: bytes) -> bool:
+    """Checks a view under a consent: whole and true, but for the person's name, which is masked."""
+    view = GetCreditViewResponse.FromString(content).view
+    record = view.records.registrations[0]
+    shown, true = record.legal_representative, truth(uscc).legal_representative
+    if shown != mask_name(true) or view.permit.kind != CONSENTED:
+        raise WrongAnswerError(f"{uscc}: {shown!r} under permit {view.permit.kind!r}: not masked under a consent")
+    record.legal_representative = true
+    check_view(uscc, view)
+    return True
+
+
+def _check_trusted_realistic(uscc: str, content: bytes) -> bool:
+    _check_trusted(uscc, content)
+    found = sum(len(rows) for _, rows in GetCreditViewResponse.FromString(content).view.records.ListFields())
+    if found != DISTINCT:
+        raise WrongAnswerError(f"{uscc}: {found} records under the consent, not {DISTINCT}")
+    return True
+
+
 FLOOR: Final = Target(METHOD, _ask_peer, _check_floor, 0)
 PEER: Final = Target(METHOD, _ask_peer, _check_peer)
 PEER_REALISTIC: Final = Target(METHOD, _ask_peer, _check_peer_realistic)
 GATEWAY_REALISTIC: Final = Target(_VIEW, lambda uscc: _cold(uscc, _REALISTIC), _check_realistic)
+TRUSTED_PLAIN: Final = Target(_VIEW, lambda uscc: _consented(uscc, (CATEGORY_REGISTRATION,)), _check_trusted)
+TRUSTED_REALISTIC: Final = Target(_VIEW, lambda uscc: _consented(uscc, _REALISTIC), _check_trusted_realistic)
 GATEWAY_KEPT: Final = Target(_VIEW, _kept, _check_kept, 0)
 GATEWAY_PARTIAL: Final = Target(_VIEW, _cold, _check_partial)
 GATEWAY_DIALECTS: Final = Target(_VIEW, lambda uscc: _cold(uscc, []), _check_heard)

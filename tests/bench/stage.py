@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import grpc
 import msgspec
 
 from tests.bench.fixture import FOUR, PLAIN
 from tests.bench.processes import Process, start
+from tests.bench.trusted import bank_credentials
 
 PEER_NAIVE: Final = "tests.bench.peers.naive"
 
@@ -98,6 +100,13 @@ class Stage:
         """Starts a gateway with everything on; spans go to the address given for traces, else to the first platform's."""
         always = ("--audit", self.trail(), "--traces", f"{traces or addresses[0]}/v1/traces")
         return await start(self.stack, self._folder, "tests.bench.gateway_server", *always, *options, kind, *addresses)
+
+    async def trusted(self, kind: str, addresses: list[str]) -> tuple[Process, grpc.ChannelCredentials]:
+        """Starts a gateway that knows callers and enforces consents; gives it with what its bank shows."""
+        trail = self.trail()
+        options = ("--audit", trail, "--traces", f"{addresses[0]}/v1/traces", "--trusted")
+        process = await start(self.stack, self._folder, "tests.bench.gateway_server", *options, kind, *addresses)
+        return process, bank_credentials(Path(trail))
 
     def trail(self) -> str:
         """Gives a file nobody else writes to."""
