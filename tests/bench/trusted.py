@@ -21,7 +21,7 @@ from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.stores.door import StoreDoor
 from gateway.cli.reach import credentials, profile
 from gateway.domain.consent import Consent
-from gateway.settings import ConsentSettings, Settings
+from gateway.settings import ConsentSettings, Settings, StoreSettings
 from tests.bench.fixture import number_of
 
 _ID: Final = "01900000-0000-7000-8000-{:012d}"
@@ -54,7 +54,8 @@ def enforcing(settings: Settings, trail: Path) -> Settings:
     key = trail.with_name(f"{trail.name}-key")
     key.write_text(secrets.token_hex(32), encoding="ascii")
     consent = ConsentSettings(enforced=True, masking_key=f"file:{key}")
-    return replace(settings, gateway=settings.gateway.model_copy(update={"consent": consent}))
+    store = StoreSettings(url=f"sqlite+aiosqlite:///{trail}-store.db")  # else all gateways of the folder would share one
+    return replace(settings, gateway=settings.gateway.model_copy(update={"consent": consent, "store": store}))
 
 
 async def register(settings: Settings, trail: Path, enterprises: Sequence[str], categories: Sequence[int]) -> None:
