@@ -11,7 +11,6 @@ import grpc
 from gateway.adapters.identity.callers import KnownCallers
 from gateway.adapters.identity.certificates import Expiry, TlsFiles, TlsFilesError, exposed_key, read_tls, soon
 from gateway.adapters.identity.jwks import IssuerKeys
-from gateway.adapters.identity.seen_tokens import SqlSeenTokens
 from gateway.adapters.identity.server_tls import ServerTls
 from gateway.adapters.identity.tokens import BankTokens
 from gateway.adapters.state.clock import SystemClock
@@ -44,6 +43,9 @@ async def known_callers(
     issuers = {bank: table.tokens for bank, table in settings.banks.banks.items() if table.tokens is not None}
     tokens: dict[str, BankTokens] = {}
     if issuers:
+        # Here: the import of SQLAlchemy costs every other command a part of a second.
+        from gateway.adapters.identity.seen_tokens import SqlSeenTokens
+
         seen = await SqlSeenTokens.open(settings.gateway.identity.seen_tokens, clock)
         stack.push_async_callback(seen.aclose)
         for bank, issuer in issuers.items():

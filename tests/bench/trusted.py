@@ -54,7 +54,9 @@ def enforcing(settings: Settings, trail: Path) -> Settings:
     key = trail.with_name(f"{trail.name}-key")
     key.write_text(secrets.token_hex(32), encoding="ascii")
     consent = ConsentSettings(enforced=True, masking_key=f"file:{key}")
-    store = StoreSettings(url=f"sqlite+aiosqlite:///{trail}-store.db")  # else all gateways of the folder would share one
+    store = StoreSettings(
+        url=f"sqlite+aiosqlite:///{trail}-store.db"
+    )  # else all gateways of the folder would share one
     return replace(settings, gateway=settings.gateway.model_copy(update={"consent": consent, "store": store}))
 
 

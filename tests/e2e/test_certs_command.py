@@ -119,7 +119,8 @@ async def test_one_authority_serves_one_machine_and_is_rotated_while_the_gateway
 
     entries = [json.loads(line) for line in (tmp_path / "var" / "audit.jsonl").read_text().splitlines()]
     assert [made, first[0], show[0], purge[0], rotated[0], after[0]] == [0] * 6, (first, show, purge, rotated, after)
-    assert {entry["bank"] for entry in entries} == {"demo-bank"}
+    assert {(entry["event"], entry["bank"]) for entry in entries} == {("answered", "demo-bank"), ("denied", "")}
+    assert all(entry["certificate"] for entry in entries)
     assert plain[0] == 1
     assert "it may want a certificate" in plain[2]
     assert (as_operator[0], "this is for banks" in as_operator[2]) == (1, True)

@@ -309,7 +309,9 @@ async def test_D6_serve_refuses_a_schema_that_is_not_right(tmp_path: Path) -> No
     with closing(sqlite3.connect(tmp_path / "var" / "store.db", isolation_level=None)) as connection:
         connection.execute("DROP TABLE consent_changes")
 
-    code, _, err = await run("serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", cwd=tmp_path)
+    code, _, err = await run(
+        "serve", "--development", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", cwd=tmp_path
+    )
 
     assert code == 2
     assert "consent_changes is missing" in err

@@ -230,7 +230,7 @@ async def test_A2_banks_and_operators_keep_to_their_own_doors(house: House) -> N
         for door in ADMIN_DOORS.values():
             await door(ops, None)
 
-    assert {(code, reason) for code, reason, _ in wrong} == {(grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED")}
+    assert {(code, reason) for code, reason, _ in wrong} == {(grpc.StatusCode.PERMISSION_DENIED, "POLICY_DENIED")}
     assert house.rig.upstream.calls == 0
 
 
