@@ -16,7 +16,8 @@ from yarl import URL
 
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.identity.jwks import KeepingKeys
-from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder, Register, Role, duties_at_odds
+from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder, Register, Role
+from gateway.domain.rights import broken_separations
 from gateway.domain.token import TokenPolicy
 
 FILE: Final = "banks.toml"
@@ -84,9 +85,10 @@ class CertificateTable(_Table):
     @field_validator("roles")
     @classmethod
     def _are_of_one_duty(cls, value: frozenset[Role]) -> frozenset[Role]:
-        reason = duties_at_odds(value)
-        if reason:
-            raise ValueError(reason)
+        broken = broken_separations(value)
+        if broken:
+            one = broken[0]
+            raise ValueError(f"{one.one} and {one.other} are apart: {one.why_en}; give each duty its own certificate")
         return value
 
 

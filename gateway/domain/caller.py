@@ -7,7 +7,7 @@ is whose stands in `config/banks.toml`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +27,6 @@ class Role(StrEnum):
 BANK_ROLES: Final = frozenset({Role.BANK_QUERY, Role.BANK_GREEN_REVIEWER, Role.BANK_AUDITOR})
 OPERATOR_ROLES: Final = frozenset({Role.PLATFORM_OPERATOR, Role.GATEWAY_ADMIN})
 ANONYMOUS: Final = "anonymous"
-_APART: Final = frozenset({Role.BANK_AUDITOR, *OPERATOR_ROLES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,3 @@ class Register:
             return None
         holder = known[0]
         return Caller(holder.bank, holder.roles, province=holder.province, certificate=certificate.fingerprint)
-
-
-def duties_at_odds(roles: Collection[Role]) -> str:
-    """Gives why these roles may not be one certificate's, empty where they may.
-
-    Asking and reviewing may go together. Who audits, operates or administers does nothing else beside it.
-    """
-    apart = [role for role in sorted(roles) if role in _APART]
-    if apart and len(roles) > 1:
-        return f"{apart[0]} is a duty of its own; give each duty its own certificate"
-    return ""

@@ -14,8 +14,8 @@ from gateway.domain.caller import (
     Register,
     Role,
     development_caller,
-    duties_at_odds,
 )
+from gateway.domain.rights import broken_separations
 
 QUERY = frozenset({Role.BANK_QUERY})
 REGISTER = Register(
@@ -90,4 +90,4 @@ def test_a_development_caller_is_whatever_bank_it_says_and_no_operator() -> None
     ],
 )
 def test_who_audits_or_operates_does_nothing_else(roles: set[Role], is_fine: bool) -> None:
-    assert (duties_at_odds(roles) == "") is is_fine
+    assert (broken_separations(roles) == ()) is is_fine

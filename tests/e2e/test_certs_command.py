@@ -123,9 +123,10 @@ async def test_one_authority_serves_one_machine_and_is_rotated_while_the_gateway
     assert all(entry["certificate"] for entry in entries)
     assert plain[0] == 1
     assert "it may want a certificate" in plain[2]
-    assert (as_operator[0], "this is for banks" in as_operator[2]) == (1, True)
+    assert (as_operator[0], "not permitted to this caller" in as_operator[2]) == (1, True)
 
 
+@pytest.mark.long
 async def test_workers_serve_with_certificates_too(rig: Rig, tmp_path: Path) -> None:
     configure(rig, tmp_path)
     Authority(tmp_path / "var" / "certs").init()
@@ -139,6 +140,7 @@ async def test_workers_serve_with_certificates_too(rig: Rig, tmp_path: Path) -> 
     assert len(served.events("gateway.development_authority")) == 1
 
 
+@pytest.mark.long
 async def test_certificates_are_taken_from_options_variables_or_profile(rig: Rig, tmp_path: Path) -> None:
     configure(rig, tmp_path)
     authority = Authority(tmp_path / "elsewhere")
@@ -187,6 +189,7 @@ async def test_broken_certificates_are_told_with_file_and_key(tmp_path: Path) ->
         assert "gateway.toml: server.tls.client_ca: none.pem: cannot be read" in text
 
 
+@pytest.mark.long
 async def test_what_is_issued_is_listed_for_people_and_for_machines(tmp_path: Path) -> None:
     empty = await run(tmp_path, "certs", "list")
     await run(tmp_path, "certs", "init")
@@ -216,6 +219,7 @@ async def test_what_is_issued_is_listed_for_people_and_for_machines(tmp_path: Pa
     assert oct((tmp_path / "var/certs/bank-b.key").stat().st_mode)[-3:] == "600"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("language", "word"), [("C.UTF-8", "development authority"), ("zh_CN.UTF-8", "开发用证书机构")]
 )

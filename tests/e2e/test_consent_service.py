@@ -274,6 +274,7 @@ async def test_the_command_registers_lists_shows_and_revokes(rig: Rig, tmp_path:
     assert "no such consent" in stranger[2]
 
 
+@pytest.mark.long
 async def test_wrong_options_of_the_command_end_with_2(tmp_path: Path) -> None:
     (tmp_path / "d").touch()
 
@@ -294,6 +295,7 @@ async def test_help_of_consents_speaks_both_languages(language: str, word: str) 
     assert (code, word in out) == (0, True)
 
 
+@pytest.mark.long
 async def test_the_store_s_schema_is_upgraded_and_shown_by_the_command(tmp_path: Path) -> None:
     shown_before = await run("store", "show", "--json", cwd=tmp_path)
     upgraded = await run("store", "upgrade", cwd=tmp_path)

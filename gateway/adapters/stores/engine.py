@@ -28,7 +28,6 @@ COMMAND_S: Final = 10.0
 _WRITES: Final = "xinyidai_writes"
 _FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a database's failure is raised as: SQLAlchemy passes on what the driver says while it connects."""
-_log = structlog.get_logger("gateway.store")
 
 
 class Database:
@@ -99,12 +98,19 @@ class _Told:
             # A row that breaks a rule says nothing of the database.
             if self._database.is_reachable and not isinstance(error, (IntegrityError, DataError)):
                 self._database.is_reachable = False
-                _log.error("store.unreachable", cause=_cause(error), database=self._database.url.get_backend_name())
+                _logger().error(
+                    "store.unreachable", cause=_cause(error), database=self._database.url.get_backend_name()
+                )
             # What the database says may hold values of the row, so the cause is named by its class only.
             raise StoreUnavailableError(f"the store cannot be reached or is busy ({_cause(error)})") from None
         if error is None and not self._database.is_reachable:
             self._database.is_reachable = True
-            _log.warning("store.back", database=self._database.url.get_backend_name())
+            _logger().warning("store.back", database=self._database.url.get_backend_name())
+
+
+def _logger() -> Any:
+    """Gives the log as it is set up now: failures are rare, and a logger made at import keeps the first set-up for good."""
+    return structlog.get_logger("gateway.store")
 
 
 def _cause(error: BaseException) -> str:
