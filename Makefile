@@ -39,7 +39,7 @@ demo: setup ## four simulated platforms, the gateway, two queries, and out
 run: setup ## keep the four simulated platforms and the gateway up
 	@$(BIN)/xinyidai up
 
-test: setup ## all tests, in under five minutes
+test: setup ## all tests but the long ones
 	@$(PY) -m pytest -n 2
 
 test-all: setup ## the long suites too, each with its time

@@ -13,5 +13,5 @@ class SystemClock:
         """Gives the moment."""
         return datetime.now(UTC)
 
-    # asyncio's and uvloop's loops both run on the system's monotonic clock. Bound as it is: a query asks it some fifty times.
+    # asyncio's and uvloop's loops both run on the system's monotonic clock. Bound as it is: every query asks it often.
     monotonic = staticmethod(monotonic)
