@@ -15,6 +15,7 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import Caller, PeerCertificate
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.consent_life import ConsentChange
+from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.figures import ViewFigures
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
@@ -155,8 +156,67 @@ class KeptViews(Protocol):
 class AuditLog(Protocol):
     """The append-only trail."""
 
-    def append(self, entry: AuditEntry) -> Awaitable[None]:
-        """Gives what is done once the entry is durable; raises StoreError when it cannot be made so."""
+    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
+        """Gives what is done once the entry is durable; raises StoreError when it cannot be made so.
+
+        With the copy of an answer, that is archived by the same group commit, and the answer's receipt is given where answers
+        are signed; None otherwise.
+        """
+        ...
+
+
+class Signer(Protocol):
+    """Whoever signs with a key of the deployment, wherever that is: in a file, or in a module that never gives it out."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key: what a verifier finds the public key by."""
+        ...
+
+    @property
+    def algorithm(self) -> str:
+        """Names the signature: ED25519 or SM2-SM3."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Gives the signature; called from any thread. Raises SigningUnavailableError."""
+        ...
+
+
+class Cipher(Protocol):
+    """Whoever encrypts what is kept, authenticated, with a key of the deployment."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key that new content is encrypted with."""
+        ...
+
+    def seal(self, content: bytes, bound_to: bytes) -> bytes:
+        """Gives the encrypted content, key id and nonce in it, that opens only with the same `bound_to`; from any thread."""
+        ...
+
+    def open(self, sealed: bytes, bound_to: bytes) -> bytes:
+        """Gives the content; raises CorruptRecordError where it was altered, and SigningUnavailableError without the key."""
+        ...
+
+
+class ViewArchive(Protocol):
+    """Whoever keeps answered views (归档) as they were sent: always by bank and answer id."""
+
+    async def keep(self, copies: Sequence[ArchivedView]) -> None:
+        """Keeps all of them durably, or none; raises StoreUnavailableError."""
+        ...
+
+    async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
+        """Gives the bank's copy, sealed ones included; None when it has no such one. Raises CorruptRecordError."""
+        ...
+
+    async def seal(self, uscc: str, because: str, at: datetime) -> int:
+        """Seals every copy about an enterprise; gives how many that were."""
+        ...
+
+    async def delete_expired(self, now: datetime, *, limit: int) -> int:
+        """Deletes copies whose retention has ended; gives how many that were."""
         ...
 
 

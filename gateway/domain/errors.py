@@ -20,7 +20,9 @@
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
     ├── StoreError                   ours: the trail or a store cannot be written
     │   ├── StoreUnavailableError    the store of consents cannot be reached
-    │   └── IdentityUnavailableError what proves a token cannot be had
+    │   ├── IdentityUnavailableError what proves a token cannot be had
+    │   ├── SigningUnavailableError  a key cannot be used: no unsigned answer leaves
+    │   └── CorruptRecordError       what is kept was altered; it is not served
     └── ConfigError                  ours, at start only, with the full list of faults
 
 `adapters/rpc/status.py` turns each `Reason` into a canonical status by one table. Messages hold no personal data.
@@ -277,6 +279,16 @@ class IdentityUnavailableError(StoreError):
     """What proves a token, an issuer's keys or the store of seen tokens, cannot be had now."""
 
     reason = Reason.IDENTITY_UNAVAILABLE
+
+
+class SigningUnavailableError(StoreError):
+    """A key of the deployment cannot be used now: what it should sign does not leave."""
+
+
+class CorruptRecordError(StoreError):
+    """What a store keeps is not what was put there; it is not served. The message names the record, not its content."""
+
+    reason = Reason.STORE_UNAVAILABLE
 
 
 class ConfigError(GatewayError):

@@ -17,6 +17,7 @@ from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, Caller, Role
 from gateway.domain.errors import Reason, StoreError
+from gateway.domain.evidence import Receipt, ViewCopy
 from tests.adapters.policies import caller, rights
 
 GET = "CreditService/GetCreditView"
@@ -60,10 +61,11 @@ class Trail:
         self.entries: list[AuditEntry] = []
         self._is_full = is_full
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
         if self._is_full:
             raise StoreError("the trail cannot be written")
         self.entries.append(entry)
+        return None
 
 
 def door(trail: Trail, who: Caller, sent: list[Reason] | None = None) -> Door:

@@ -27,6 +27,7 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import development_caller
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, Permit
+from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.masking import Masker, masked_fields
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
@@ -117,8 +118,9 @@ class Trail:
     def __init__(self) -> None:
         self.entries: list[AuditEntry] = []
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
         self.entries.append(entry)
+        return None
 
     @property
     def told(self) -> list[tuple[str, str]]:

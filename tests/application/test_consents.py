@@ -20,6 +20,7 @@ from gateway.domain.errors import (
     RequestIdReusedError,
     StoreError,
 )
+from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.ports import ConsentStore
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import MovedClock
@@ -35,7 +36,7 @@ class Trail:
         self.entries: list[AuditEntry] = []
         self.failures = 0
 
-    def append(self, entry: AuditEntry) -> Awaitable[None]:
+    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
         return self._append(entry)
 
     async def _append(self, entry: AuditEntry) -> None:

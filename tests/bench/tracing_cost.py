@@ -27,6 +27,7 @@ from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.consent import Permit, development_permit
+from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform, Tier
 from gateway.domain.query import CreditQuery
@@ -55,7 +56,7 @@ class Instant:
 class Trail:
     """A trail that forgets."""
 
-    async def append(self, entry: AuditEntry) -> None:
+    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
         """Does nothing."""
 
 

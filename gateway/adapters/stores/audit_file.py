@@ -21,6 +21,7 @@ import msgspec
 
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
+from gateway.domain.evidence import Receipt, ViewCopy
 
 _LINGER_S: Final = 0.008
 _BUSY_PER_S: Final = 250.0
@@ -50,16 +51,16 @@ class FileAuditLog:
         self._encode = msgspec.json.Encoder().encode
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, asyncio.Future[Receipt | None]]] = []
         self._is_closing = False
         self._closing = threading.Event()
         self._durable_bytes = os.fstat(self._file).st_size
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
 
-    def append(self, entry: AuditEntry) -> Awaitable[None]:
+    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
         """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so."""
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[Receipt | None] = self._loop.create_future()
         line = self._encode(entry) + b"\n"
         with self._wake:
             if self._is_closing:
@@ -145,7 +146,7 @@ def _cut_torn_line(file: int) -> None:
         os.fsync(file)
 
 
-def _settle(futures: list[asyncio.Future[None]], failure: StoreError | None) -> None:
+def _settle(futures: list[asyncio.Future[Receipt | None]], failure: StoreError | None) -> None:
     for future in futures:
         if future.done():
             continue

@@ -10,6 +10,7 @@ from gateway.adapters.telemetry.trace_context import PLACE
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
+from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.merge import Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reading
@@ -39,13 +40,13 @@ class TracedAudit:
         self._inner = inner
         self._tracing = tracing
 
-    def append(self, entry: AuditEntry) -> Awaitable[None]:
+    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
         """Gives what is done once the entry is durable; raises StoreError when it cannot be made so."""
         place = PLACE.get()
         if place is None or place.span is None:
-            return self._inner.append(entry)
-        return self._recorded(entry)
+            return self._inner.append(entry, copy)
+        return self._recorded(entry, copy)
 
-    async def _recorded(self, entry: AuditEntry) -> None:
+    async def _recorded(self, entry: AuditEntry, copy: ViewCopy | None) -> Receipt | None:
         with self._tracing.span("audit", event=entry.event):
-            await self._inner.append(entry)
+            return await self._inner.append(entry, copy)
