@@ -6,9 +6,7 @@ import ssl
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple, Protocol
-
-import aiohttp
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
@@ -22,6 +20,9 @@ from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
+
+if TYPE_CHECKING:
+    import aiohttp  # a command that only reads settings need not load it
 
 
 class Clock(Protocol):

@@ -26,11 +26,7 @@ _CREDIT: Final = "CreditService/"
 _SUPPOSED: Final = "supposed"
 """Stands for the certificate of the caller that is asked about: whoever comes from beyond loopback has one."""
 
-access = typer.Typer(
-    name="access",
-    help=say("Who may do what, by the policies.", "权限策略查询。"),
-    no_args_is_help=True,
-)
+access = typer.Typer(name="access", no_args_is_help=True, add_completion=False)
 
 
 @access.callback()

@@ -21,9 +21,9 @@ from gateway.adapters.identity.authority import (
     Authority,
     AuthorityError,
     Issued,
-    Kind,
     san_of,
 )
+from gateway.adapters.identity.kinds import Kind
 from gateway.cli.options import AsJson, Config, console, fail
 from gateway.cli.reach import FOLDER, certs_folder
 from gateway.cli.words import say
@@ -39,14 +39,7 @@ _TABLES = {
     Kind.OPERATOR: ("operators", "platform-operator"),
 }
 
-certs = typer.Typer(
-    name="certs",
-    help=say(
-        "Certificates of a development authority: make, issue, list, rotate.",
-        "开发用证书机构：建立、签发、列出、更换证书。",
-    ),
-    no_args_is_help=True,
-)
+certs = typer.Typer(name="certs", no_args_is_help=True, add_completion=False)
 
 
 @dataclass(frozen=True, slots=True)

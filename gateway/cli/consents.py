@@ -16,24 +16,19 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
-from gateway.adapters.identity.authority import Kind
-from gateway.adapters.identity.callers import BANK_KEY
+from gateway.adapters.identity.kinds import BANK_KEY, Kind
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA, as_json_text, line_of, table_of, tell
+from gateway.cli.loop import run
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
 from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
-from gateway.cli.running import run
 from gateway.cli.words import say
 
 T = TypeVar("T")
 _CHUNK: Final = 1024 * 1024
 _TIMEOUT_S: Final = 10.0
 
-consents = typer.Typer(
-    name="consent",
-    help=say("Consents of enterprises and persons, at a running gateway.", "运行中网关的企业与个人授权。"),
-    no_args_is_help=True,
-)
+consents = typer.Typer(name="consent", no_args_is_help=True, add_completion=False)
 
 Id = Annotated[str, typer.Argument(help=say("Id of the consent.", "授权标识。"))]
 Bank = Annotated[

@@ -18,7 +18,8 @@ from rich.rule import Rule
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
-from gateway.adapters.identity.authority import Authority, Kind
+from gateway.adapters.identity.authority import Authority
+from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import get_view, query_message
 from gateway.cli.reach import Reach, credentials, profile
 from gateway.cli.render import show

@@ -14,11 +14,11 @@ from typer.core import TyperGroup
 
 from gateway._pb.xinyidai.gateway.v1.admin_service_pb2 import ShowPlatformResponse, WrapperFact
 from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
-from gateway.adapters.identity.authority import Kind
+from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import explain, list_platforms, purge_answers, show_platform
+from gateway.cli.loop import run
 from gateway.cli.options import LOCAL, Address, AsJson, console, fail
 from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
-from gateway.cli.running import run
 from gateway.cli.words import say
 
 T = TypeVar("T")
@@ -41,16 +41,8 @@ class _ListsByDefault(TyperGroup):
         return super().parse_args(ctx, args if is_told else ["list", *args])
 
 
-platforms = typer.Typer(
-    name="platforms",
-    cls=_ListsByDefault,
-    help=say("Platforms of a running gateway, and what is in force around them.", "运行中网关的平台及其生效设置。"),
-)
-cache = typer.Typer(
-    name="cache",
-    help=say("What a running gateway keeps of answers.", "运行中网关的应答缓存。"),
-    no_args_is_help=True,
-)
+platforms = typer.Typer(name="platforms", cls=_ListsByDefault, add_completion=False)
+cache = typer.Typer(name="cache", no_args_is_help=True, add_completion=False)
 
 Name = Annotated[str, typer.Argument(help=say("Id of the platform.", "平台标识。"))]
 

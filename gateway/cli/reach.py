@@ -17,8 +17,8 @@ from typing import Annotated, Final
 import grpc
 import typer
 
-from gateway.adapters.identity.authority import DEMO_BANK, DEMO_OPERATOR, PROFILES, Kind
-from gateway.adapters.rpc.server import is_loopback_address
+from gateway.adapters.identity.kinds import DEMO_BANK, DEMO_OPERATOR, PROFILES, Kind
+from gateway.adapters.loopback import is_loopback_address
 from gateway.cli.options import fail
 from gateway.cli.words import say
 

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-import uvloop
 
 from gateway.adapters.identity.certificates import TlsFiles
-from gateway.adapters.rpc.server import is_loopback_address
+from gateway.adapters.loopback import is_loopback_address
 from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
 
-T = TypeVar("T")
 SANDBOX_PORTS = {"shanghai": 18031, "jiangsu": 18032, "zhejiang": 18033, "anhui": 18034}
 CONTROL_OFFSET = 1_000
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on uvloop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
 
 
 @asynccontextmanager

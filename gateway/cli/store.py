@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.adapters.stores.door import open_database
+from gateway.cli.loop import run
 from gateway.cli.options import AsJson, fail
-from gateway.cli.running import run
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError, StoreError
 from gateway.settings import load_settings
@@ -18,11 +18,7 @@ from gateway.settings import load_settings
 if TYPE_CHECKING:
     from gateway.adapters.stores.schema import SchemaState
 
-store = typer.Typer(
-    name="store",
-    help=say("The database of consents: its schema.", "授权数据库及其结构。"),
-    no_args_is_help=True,
-)
+store = typer.Typer(name="store", no_args_is_help=True, add_completion=False)
 
 Config = Annotated[
     Path | None,

@@ -11,8 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.adapters.identity.authority import CA, DEMO_BANK, DEMO_OPERATOR, SERVER, Authority, AuthorityError, Kind
+from gateway.adapters.identity.authority import CA, SERVER, Authority, AuthorityError
 from gateway.adapters.identity.certificates import read_tls
+from gateway.adapters.identity.kinds import DEMO_BANK, DEMO_OPERATOR, Kind
 from gateway.settings import load_settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

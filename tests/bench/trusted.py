@@ -16,8 +16,9 @@ from typing import Final
 import grpc
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
-from gateway.adapters.identity.authority import DEMO_BANK, Authority, Kind
+from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.certificates import TlsFiles
+from gateway.adapters.identity.kinds import DEMO_BANK, Kind
 from gateway.adapters.stores.door import StoreDoor
 from gateway.cli.reach import credentials, profile
 from gateway.domain.consent import Consent

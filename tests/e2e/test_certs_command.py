@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.identity.authority import Authority, Kind
+from gateway.adapters.identity.authority import Authority
+from gateway.adapters.identity.kinds import Kind
 from tests.e2e.conftest import DEMO, Rig
 from tests.e2e.test_command import COMMAND
 from tests.e2e.test_workers import configure, until

@@ -27,7 +27,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
-from gateway.adapters.identity.authority import Authority, Kind
+from gateway.adapters.identity.authority import Authority
+from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.identity_settings import Banks, BankTable, IdentitySettings, TokenTable, read_banks
 from gateway.settings import load_settings

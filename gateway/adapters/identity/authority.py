@@ -17,7 +17,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -33,27 +32,15 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.adapters.identity.certificates import TlsFiles, fingerprint, names
+from gateway.adapters.identity.kinds import DEMO_BANK, DEMO_OPERATOR, PROFILES, Kind
 
 CA: Final = "ca"
 SERVER: Final = "server"
-PROFILES: Final = "profiles.toml"
-DEMO_BANK: Final = "demo-bank"
-DEMO_OPERATOR: Final = "demo-operator"
 CA_DAYS: Final = 1_825
 DAYS: Final = 397
 _BACK: Final = timedelta(minutes=5)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-
-
-class Kind(StrEnum):
-    """Whose a certificate is."""
-
-    SERVER = "server"
-    BANK = "bank"
-    REVIEWER = "reviewer"
-    AUDITOR = "auditor"
-    OPERATOR = "operator"
 
 
 class AuthorityError(Exception):

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from gateway.adapters.identity.kinds import BANK_KEY
 from gateway.adapters.identity.tokens import BankTokens
 from gateway.domain.caller import ANONYMOUS, Caller, PeerCertificate, Register, development_caller
 from gateway.domain.errors import CallerMismatchError, InvalidRequestError, Reason, UnauthenticatedError
 from gateway.domain.token import NOT_ITS_TOKEN
 from gateway.ports import Clock
 
-BANK_KEY: Final = "xinyidai-bank"
 TOKEN_KEY: Final = "authorization"
 _LONGEST_BANK: Final = 128
 _MOST_KNOWN: Final = 10_000

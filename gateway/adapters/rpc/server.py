@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +23,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
+from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
@@ -47,15 +47,6 @@ _LONGEST_UNTAKEN_S: Final = 600
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-def is_loopback_address(listen: str) -> bool:
-    """Whether "host:port" can be reached from this machine only."""
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""`xinyidai check-config`: every fault of the configuration, and what is in force when there is none."""
+
+from __future__ import annotations
+
+import typer
+
+from gateway.adapters.rights.policies import compile_policies
+from gateway.bootstrap import connector_faults, find_plugins
+from gateway.cli.configured import settings_of
+from gateway.cli.options import Config, fail
+from gateway.cli.words import say
+from gateway.domain.errors import ConfigError
+from gateway.identity_bootstrap import tls_faults, tls_notes
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("check-config")
+def check_config(config: Config = None) -> None:
+    """Lists every fault with file and key; exits 2 when there is one."""
+    settings = settings_of(config)
+    plugins = find_plugins(settings)
+    faults = [*tls_faults(settings), *connector_faults(settings, plugins)]
+    try:
+        settings.gateway.store.resolved(settings.gateway.audit.path)
+    except ConfigError as error:
+        faults += error.faults
+    try:
+        policies = compile_policies(settings.policies.read())
+    except ConfigError as error:
+        faults = [*error.faults, *faults]
+    if faults:
+        raise fail([say("The configuration has faults:", "配置有误："), *faults], 2)
+    decided = say(f"{len(policies.by_id)} policies, version", f"{len(policies.by_id)} 条策略，版本")
+    typer.echo(f"{'policies':10} {decided} {policies.version}")
+    for name, facts in plugins.platforms.items():
+        covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
+        typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
+        for note in plugins.connectors[name].notes():
+            typer.echo(f"{'':10} {note}")
+    for note in tls_notes(settings):
+        typer.echo(f"{'server.tls':10} {note}")
+    typer.echo(say("The configuration is sound.", "配置无误。"))
