@@ -13,8 +13,10 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import Caller, PeerCertificate
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.consent_life import ConsentChange
+from gateway.domain.decision import TableResult
 from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.figures import ViewFigures
+from gateway.domain.joint_lists import JointEntry, Provision
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
@@ -270,6 +272,55 @@ class ConsentStore(Protocol):
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
         """Gives the changes of all banks after a mark, in order: what a process that keeps consents must forget."""
+        ...
+
+
+class JointListStore(Protocol):
+    """Whoever keeps entries of joint lists (名单条目); raises StoreUnavailableError when it cannot be reached.
+
+    Every change gets the next mark, in the order in which the changes are visible: a watcher that saw a mark has seen all
+    before it.
+    """
+
+    async def put(self, entries: Sequence[JointEntry], *, provision: Provision | None = None) -> int:
+        """Keeps new entries and next versions of old ones, all or none, each with the next mark; gives the last mark.
+
+        Raises EntryChangedError where a version is not the one after the kept one.
+        """
+        ...
+
+    async def get(self, entry_id: str) -> JointEntry | None:
+        """Gives an entry as it stands, whatever its state."""
+        ...
+
+    async def of_enterprise(self, uscc: str) -> Sequence[JointEntry]:
+        """Gives every entry about an enterprise and its related persons, whatever its state, by mark."""
+        ...
+
+    async def search(
+        self, *, list_codes: Collection[str], province: str, list_year: int | None, after: int, limit: int
+    ) -> Sequence[JointEntry]:
+        """Gives entries whose mark is greater than `after`, by mark; "" and None take any."""
+        ...
+
+    async def changes_since(self, mark: int, *, limit: int) -> Sequence[JointEntry]:
+        """Gives entries as each change left them, by mark: an entry that changed twice is given twice."""
+        ...
+
+    async def newest_mark(self) -> int:
+        """Gives the mark of the newest change, 0 before the first."""
+        ...
+
+    async def provisions(self) -> Sequence[Provision]:
+        """Gives which province provided which list's year."""
+        ...
+
+
+class DecisionTables(Protocol):
+    """Whoever runs decision tables (决策表)."""
+
+    def evaluate(self, table: str, facts: Mapping[str, Any]) -> TableResult:
+        """Gives what a table says of facts; raises KeyError for an unknown table. Never waits."""
         ...
 
 

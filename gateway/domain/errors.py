@@ -15,6 +15,7 @@
     │   ├── ConsentNotFoundError     the bank has no such consent
     │   ├── ConsentStateError        the consent's state forbids the change
     │   ├── ConsentChangedError      the consent was changed in between
+    │   ├── EntryChangedError        the list entry was changed in between
     │   └── AdmissionError           the gateway is full or closing
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
@@ -202,6 +203,15 @@ class ConsentChangedError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the consent was changed in between; get it and decide again")
+
+
+class EntryChangedError(RequestError):
+    """The list entry's version is no longer the one that was to be changed."""
+
+    reason = Reason.CONSENT_CHANGED
+
+    def __init__(self) -> None:
+        super().__init__("the entry was changed in between; get it and decide again")
 
 
 class AdmissionError(RequestError):

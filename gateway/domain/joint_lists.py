@@ -1,0 +1,119 @@
+"""Joint lists (联合奖惩名单) and their entries (名单条目): what a list is, and how an entry stands at a moment.
+
+A list is data (`config/lists/`). An entry is a value; every change makes a new one with the next version, and each change
+has a mark by which watchers follow. EXPIRED is derived from the dates, never stored: no clock has to tick for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Basis(StrEnum):
+    """On what a list rests; a bank may treat a REGIONAL_MEMO as a credit reference rather than a sanction."""
+
+    LAW = "LAW"
+    STATE_POLICY = "STATE_POLICY"
+    REGIONAL_MEMO = "REGIONAL_MEMO"
+
+
+class EntryState(StrEnum):
+    """Where an entry stands (状态); EXPIRED is derived, never stored."""
+
+    PROPOSED = "PROPOSED"
+    PUBLISHED = "PUBLISHED"
+    DISPUTED = "DISPUTED"
+    WITHDRAWN = "WITHDRAWN"
+    REPAIRED = "REPAIRED"
+    REMOVED = "REMOVED"
+    EXPIRED = "EXPIRED"
+
+
+SHOWN = frozenset({EntryState.PUBLISHED, EntryState.DISPUTED})
+"""States in which an entry is seen by banks; a dispute is marked, not hidden."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointList:
+    """One list; `field` is a number of the proto enum `JointField`, 0 for lists of no joint field.
+
+    `criteria` names, by province code ("31", "32", "33", "34", or a city's six digits), the decision table of that place's
+    recognition criteria (认定标准). `is_reward` tells a list of honours (守信激励) from one of severe dishonesty.
+    """
+
+    code: str
+    title_zh: str
+    lister: str
+    basis: Basis
+    field: int = 0
+    is_reward: bool = False
+    stay_months: int | None = None
+    early_exit_months: int | None = None
+    measures: tuple[str, ...] = ()
+    criteria: tuple[tuple[str, str], ...] = ()
+    is_mutually_recognised: bool = False
+    version: str = ""
+    valid_from: date | None = None
+    valid_to: date | None = None
+    source: str = ""
+    certainty: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointEntry:
+    """One enterprise, or one related person, on a list.
+
+    `person_ref` is "" for the enterprise itself, else an opaque reference of the person. `province` is the lister's, two
+    digits. `evidence` are references (文号, file digests), never documents. `due_off` is when it ends by itself; it is
+    published from `published_from` until before `published_to`. `origin` is "operator:<id>" or "file:<SM3>". `mark` is that
+    of its last change, unique and ascending over all lists.
+    """
+
+    entry_id: str
+    list_code: str
+    uscc: str
+    listed_on: date
+    province: str
+    subject_name: str = ""
+    person_ref: str = ""
+    list_year: int | None = None
+    list_version: str = ""
+    authority: str = ""
+    document_number: str = ""
+    reason: str = ""
+    evidence: tuple[str, ...] = ()
+    due_off: date | None = None
+    published_from: date | None = None
+    published_to: date | None = None
+    state: EntryState = EntryState.PUBLISHED
+    version: int = 1
+    changed_at: datetime
+    changed_by: str = ""
+    confirmed_by: str = ""
+    origin: str = ""
+    mark: int = 0
+
+    def state_at(self, today: date) -> EntryState:
+        """Gives where it stands on a day in Asia/Shanghai."""
+        ends = min((each for each in (self.due_off, self.published_to) if each is not None), default=None)
+        if self.state in SHOWN and ends is not None and today >= ends:
+            return EntryState.EXPIRED
+        return self.state
+
+    def is_shown(self, today: date) -> bool:
+        """Whether a bank sees it on that day."""
+        begins = self.published_from or self.listed_on
+        return self.state_at(today) in SHOWN and today >= begins
+
+
+class Provision(NamedTuple):
+    """That a province provided a list's year: what coverage rests on. A province that has not is not covered, never zero."""
+
+    list_code: str
+    province: str
+    list_year: int
+    provided_at: datetime
+    digest: bytes
