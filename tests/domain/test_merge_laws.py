@@ -19,7 +19,7 @@ from tests.conftest import PROFILE
 from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, view_of, world
 
 # Four files' worth of cases spread over tests, so that both workers share them: 5 laws × 4 parts × CASES and more.
-CASES = 1_100 if PROFILE == "quick" else 11_000
+CASES = 1_000 if PROFILE == "quick" else 10_000
 PARTS = range(4)
 seeds = st.integers(0, 2**48)
 many = settings(max_examples=CASES)
