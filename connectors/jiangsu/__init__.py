@@ -2,7 +2,7 @@
 
 from connectors.jiangsu.client import JiangsuConnector
 from connectors.kit.plugin import Plugin
-from connectors.kit.sm2 import serving_implementation
+from gateway.domain.sm2 import serving_implementation
 
 plugin = Plugin(
     __name__,

@@ -30,7 +30,6 @@ from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.poll import poll_until
 from connectors.kit.signing import sm4_cbc_decrypt, sm4_cbc_encrypt
-from connectors.kit.sm2 import Sm2Signer, Sm2Verifier
 from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
@@ -42,6 +41,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.errors import PlatformError
 from gateway.domain.query import CreditQuery
+from gateway.domain.sm2 import Sm2Signer, Sm2Verifier
 from gateway.ports import ConnectorSetup
 
 _TASKS_KEPT: Final = 10_000

@@ -18,9 +18,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
-from connectors.kit import sm2_plain
 from connectors.kit.enterprises import World
 from connectors.kit.sandbox import CLOCK_WINDOW_S, NonceBook, SandboxOf, SimulatedPlatform
+from gateway.domain import sm2_plain
 
 _GATEWAY_KEY: Final = "1111111111111111111111111111111111111111111111111111111111111111"
 _PLATFORM_KEY: Final = "2222222222222222222222222222222222222222222222222222222222222222"

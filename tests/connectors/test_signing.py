@@ -7,8 +7,9 @@ import hashlib
 import pytest
 from gmssl import sm2 as oracle_sm2
 
-from connectors.kit import signing, sm2, sm2_plain
-from connectors.kit.sm2 import PlainBackend, Sm2Signer, Sm2Verifier, backend, probe, serving_implementation
+from connectors.kit import signing
+from gateway.domain import sm2, sm2_plain
+from gateway.domain.sm2 import PlainBackend, Sm2Signer, Sm2Verifier, backend, probe, serving_implementation
 
 KEY = "3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8"
 POINT = (

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 from lxml import etree
 
 from connectors.jiangsu.sandbox import CREDENTIALS
-from connectors.kit import sm2_plain
+from gateway.domain import sm2_plain
 
 _PLATFORM_KEY: Final = bytes.fromhex("22" * 32)
 _PLATFORM_POINT: Final = bytes.fromhex(CREDENTIALS["platform_key"])

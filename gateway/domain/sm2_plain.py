@@ -5,6 +5,7 @@ Slow and not hardened against timing: the last resort of `sm2`, which uses its e
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Final
 
@@ -147,3 +148,31 @@ def pkcs8(scalar: bytes, point: bytes) -> bytes:
     sec1 = _der(0x30, _der_integer(1) + _der(0x04, scalar) + public)
     algorithm = _der(0x30, _EC_PUBLIC_KEY + _SM2_CURVE)
     return _der(0x30, _der_integer(0) + algorithm + _der(0x04, sec1))
+
+
+def is_on_curve(point: bytes) -> bool:
+    """Whether 64 bytes are a point of the curve; the curve's cofactor is 1, so such a point has the full order."""
+    x, y = int.from_bytes(point[:32]), int.from_bytes(point[32:])
+    return len(point) == 64 and x < P and y < P and (y * y - (x * x * x + A * x + B)) % P == 0
+
+
+def pem_of_pkcs8(der: bytes) -> str:
+    """Gives a private key's PEM."""
+    body = base64.b64encode(der).decode()
+    lines = [body[place : place + 64] for place in range(0, len(body), 64)]
+    return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""])
+
+
+def scalar_of_pem(pem: str) -> bytes:
+    """Gives the 32-byte private key of a PEM (PKCS#8 with SEC1 inside); raises ValueError for anything else."""
+    lines = pem.strip().splitlines()
+    if lines[:1] != ["-----BEGIN PRIVATE KEY-----"] or lines[-1:] != ["-----END PRIVATE KEY-----"]:
+        raise ValueError("not a private key in PEM (PKCS#8)")
+    der = base64.b64decode("".join(lines[1:-1]))
+    start = der.find(b"\x02\x01\x01\x04\x20")  # SEC1: version 1, then the key as 32 octets
+    if _SM2_CURVE not in der or start < 0 or len(der) < start + 37:
+        raise ValueError("not a private key of the SM2 curve")
+    scalar = der[start + 5 : start + 37]
+    if not 0 < int.from_bytes(scalar) < ORDER - 1:
+        raise ValueError("not a private key of the SM2 curve")
+    return scalar

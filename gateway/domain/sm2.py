@@ -3,6 +3,9 @@
 Implementations in order: libcrypto by ctypes (OpenSSL 3), then plain Python. The first
 that passes the standard's vector serves; `serving_implementation()` names it. Some distributions build OpenSSL without
 SM2, hence the probe. Signatures are ASN.1 DER or raw r‖s; the signer id enters the digest Z and differs by platform.
+
+It stands in the domain because it is pure computation that both the connectors' dialects and the deployment's own evidence
+need; libcrypto is reached as `hashlib` reaches it, without a file or a wire of ours.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, Protocol
 
-from connectors.kit import sm2_plain
+from gateway.domain import sm2_plain
 
 DEFAULT_ID: Final = b"1234567812345678"
 _VECTOR_KEY: Final = "3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8"
