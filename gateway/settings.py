@@ -23,6 +23,7 @@ from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
+from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import NOBODY, Banks, IdentitySettings, TlsSettings, read_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
 
@@ -194,6 +195,7 @@ class GatewayFile(_Strict):
     admin: AdminSettings = AdminSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     audit: AuditSettings = AuditSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     store: StoreSettings = StoreSettings()
     request_ids: RequestIdSettings = RequestIdSettings()
     admission: AdmissionSettings = AdmissionSettings()

@@ -1,0 +1,133 @@
+"""A key in a hardware module: SoftHSM2 signs, goes, and comes back.
+
+Without SoftHSM2 these tests are skipped with a reason that says what to install, unless XINYIDAI_REQUIRE_HSM=1, which continuous
+integration sets: then its absence is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.adapters.crypto.keys import ModuleReference
+from gateway.adapters.crypto.module import ModuleSigner
+from gateway.adapters.crypto.suite import KeyReferences, suite_of
+from gateway.adapters.crypto.verify import ED25519, verify
+from gateway.domain.errors import SigningUnavailableError
+
+_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+
+
+def _module() -> str:
+    found = next((path for path in _MODULES if Path(path).exists()), None)
+    if found is None or shutil.which("softhsm2-util") is None:
+        missing = "SoftHSM2 is not installed, so keys in a module are NOT tested here: apt-get install softhsm2"
+        if os.environ.get("XINYIDAI_REQUIRE_HSM"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A token with an Ed25519 key; gives the folder that SoftHSM2 keeps it in."""
+    module, folder = _module(), tmp_path_factory.mktemp("hsm")
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+        patch.setenv("HSM_TEST_PIN", "4711")
+        init = ["softhsm2-util", "--init-token", "--free", "--label", "evidence", "--so-pin", "0815", "--pin", "4711"]
+        subprocess.run(init, check=True, capture_output=True)
+        _generate(module)
+        yield tokens
+
+
+def _generate(module: str) -> None:
+    import pkcs11
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    library = pkcs11.lib(module)
+    library.reinitialize()
+    with library.get_token(token_label="evidence").open(user_pin="4711", rw=True) as session:
+        curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("1.3.101.112")}
+        parameters: Any = session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True)
+        parameters.generate_keypair(
+            mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label="root", id=b"1"
+        )
+
+
+def _reference(pin: str = "env:HSM_TEST_PIN", key: str = "root") -> str:
+    return f"pkcs11:module={_module()};token=evidence;key={key};pin={pin}"
+
+
+def test_a_key_in_a_module_signs_what_anyone_verifies(token: Path) -> None:
+    signer = suite_of("mixed", KeyReferences(_reference(), ["env:UNUSED"])).signer
+
+    signature = signer.sign(b"root")
+
+    assert verify(ED25519, signer.public_key.public_key, b"root", signature)
+    assert not verify(ED25519, signer.public_key.public_key, b"rood", signature)
+
+
+def test_A11_a_module_that_goes_signs_nothing_and_is_used_again_when_it_is_back(token: Path) -> None:
+    import pkcs11
+
+    signer = ModuleSigner(_reference())
+    signer.sign(b"root")
+    away = token.with_name("away")
+
+    token.rename(away)
+    with pytest.raises(pkcs11.PKCS11Error):
+        pkcs11.lib(_module()).reinitialize()  # what every session of a module that restarts sees
+    for _ in range(2):
+        with pytest.raises(SigningUnavailableError, match="nothing is signed"):
+            signer.sign(b"root")
+    away.rename(token)
+
+    assert verify(ED25519, signer.public_key.public_key, b"root", signer.sign(b"root"))
+
+
+@pytest.mark.parametrize(("pin", "key"), [("env:NO_SUCH_PIN", "root"), ("env:WRONG_PIN", "root"), ("", "no-such-key")])
+def test_A11_a_wrong_pin_or_key_signs_nothing_and_is_not_shown(
+    pin: str, key: str, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG_PIN", "990099")
+
+    with pytest.raises(SigningUnavailableError) as raised:
+        ModuleSigner(_reference(pin or "env:HSM_TEST_PIN", key)).sign(b"root")
+
+    assert "990099" not in str(raised.value)
+    assert "4711" not in str(raised.value)
+
+
+def test_A11_a_module_that_is_not_there_signs_nothing() -> None:
+    with pytest.raises(SigningUnavailableError):
+        ModuleSigner("pkcs11:module=/no/such.so;token=t;key=k;pin=env:PIN").sign(b"root")
+
+
+@pytest.mark.parametrize(
+    "reference", ["pkcs11:", "pkcs11:module=m;token=t;key=k", "pkcs11:module=m;token=t;key=k;pin=1234"]
+)
+def test_a_reference_that_is_none_is_refused_without_being_shown(reference: str) -> None:
+    with pytest.raises(ValueError, match="pkcs11: ") as raised:
+        ModuleReference.parse(reference)
+
+    assert "1234" not in str(raised.value)
+
+
+def test_sm2_in_a_module_is_refused_plainly() -> None:
+    with pytest.raises(ValueError, match="no common mechanism for SM2"):
+        suite_of("gm", KeyReferences("pkcs11:module=m;token=t;key=k;pin=env:P", ["env:A"]))
