@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from gateway.adapters.crypto.keys import checked_reference
 from gateway.adapters.crypto.suite import KEYS_FILE, KeyReferences, Suite, development_keys, suite_of
+from gateway.adapters.crypto.verify import note_public_key
 from gateway.domain.errors import SigningUnavailableError
 
 
@@ -50,6 +51,13 @@ class EvidenceSettings(BaseModel):
         if self.is_stated:
             return suite_of(self.suite, KeyReferences(self.signing_key, self.archive_keys))
         return suite_of(self.suite, development_keys(trail.parent, self.suite))
+
+    def note_public_key(self, suite: Suite, trail: Path) -> None:
+        """Notes the key that signs now in the file of public keys, beside those before.
+
+        Raises SigningUnavailableError without the key, ValueError or OSError where the file is broken or cannot be written.
+        """
+        note_public_key(self.public_keys_file(trail), suite.signer.public_key)
 
     def public_keys_file(self, trail: Path) -> Path:
         """Gives where public keys are noted: as stated, or beside the trail."""

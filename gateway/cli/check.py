@@ -7,6 +7,7 @@ import typer
 from gateway.adapters.rights.policies import compile_policies
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.configured import settings_of
+from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError
@@ -20,7 +21,7 @@ def check_config(config: Config = None) -> None:
     """Lists every fault with file and key; exits 2 when there is one."""
     settings = settings_of(config)
     plugins = find_plugins(settings)
-    faults = [*tls_faults(settings), *connector_faults(settings, plugins)]
+    faults = [*tls_faults(settings), *settings.gateway.evidence.faults(), *connector_faults(settings, plugins)]
     try:
         settings.gateway.store.resolved(settings.gateway.audit.path)
     except ConfigError as error:
@@ -38,6 +39,8 @@ def check_config(config: Config = None) -> None:
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
         for note in plugins.connectors[name].notes():
             typer.echo(f"{'':10} {note}")
+    for note in evidence_notes(settings):
+        typer.echo(f"{'evidence':10} {note}")
     for note in tls_notes(settings):
         typer.echo(f"{'server.tls':10} {note}")
     typer.echo(say("The configuration is sound.", "配置无误。"))
