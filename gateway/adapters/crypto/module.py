@@ -26,6 +26,7 @@ class ModuleSigner:
         self._session: Any = None
         self._private: Any = None
         self._public: PublicKey | None = None
+        self._wrong_pin = ""
 
     @property
     def key_id(self) -> str:
@@ -59,11 +60,17 @@ class ModuleSigner:
             library = pkcs11.lib(self._at.module)
             library.reinitialize()  # a module reads its tokens when it is initialised; one that came back is seen by it
             pin = read_key(self._at.pin)
+            if pin == self._wrong_pin:  # a module locks itself after a few wrong tries
+                raise SigningUnavailableError(
+                    f"pkcs11: token {self._at.token}: the PIN is wrong; it is not tried again"
+                )
             self._session = library.get_token(token_label=self._at.token).open(user_pin=pin)
             self._private = self._key(pkcs11.ObjectClass.PRIVATE_KEY)
             point = bytes(self._key(pkcs11.ObjectClass.PUBLIC_KEY)[pkcs11.Attribute.EC_POINT])
         except (pkcs11.PKCS11Error, OSError, RuntimeError) as error:
             self._forget()
+            if isinstance(error, pkcs11.PinIncorrect):
+                self._wrong_pin = pin
             raise self._unavailable(error) from error
         found = public_key_of(ED25519, point[-32:])  # an OCTET STRING around the 32 bytes, or they alone
         if self._public is not None and found != self._public:

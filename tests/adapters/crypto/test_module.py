@@ -113,6 +113,21 @@ def test_A11_a_wrong_pin_or_key_signs_nothing_and_is_not_shown(
     assert "4711" not in str(raised.value)
 
 
+def test_A11_a_wrong_pin_is_tried_once_so_that_the_module_is_not_locked(
+    token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG_PIN", "990099")
+    signer = ModuleSigner(_reference("env:WRONG_PIN"))
+
+    with pytest.raises(SigningUnavailableError, match="PinIncorrect"):
+        signer.sign(b"root")
+    with pytest.raises(SigningUnavailableError, match="not tried again"):
+        signer.sign(b"root")
+    monkeypatch.setenv("WRONG_PIN", "4711")
+
+    assert signer.sign(b"root")
+
+
 def test_A11_a_module_that_is_not_there_signs_nothing() -> None:
     with pytest.raises(SigningUnavailableError):
         ModuleSigner("pkcs11:module=/no/such.so;token=t;key=k;pin=env:PIN").sign(b"root")
