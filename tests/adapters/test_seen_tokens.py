@@ -1,8 +1,9 @@
-"""Tokens seen: remembered by every process and across restarts, and decided once in a race."""
+"""One suite for SQLite and PostgreSQL of tokens seen: remembered by every process and across restarts, and decided once in a race."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,28 @@ import pytest
 from gateway.adapters.identity.seen_tokens import SqlSeenTokens
 from gateway.domain.errors import ConfigError, IdentityUnavailableError
 from tests.adapters.simulated import MovedClock
+from tests.databases import KINDS, empty
 
 ISSUER = "https://id.example"
 MINE, OTHER = b"m" * 32, b"o" * 32
 
 
-async def opened(folder: Path, clock: MovedClock | None = None) -> SqlSeenTokens:
-    return await SqlSeenTokens.open(f"sqlite+aiosqlite:///{folder}/seen/tokens.db", clock or MovedClock())
+@pytest.fixture(params=KINDS)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with empty(request.param, request, tmp_path / "seen") as address:
+        yield address.render_as_string(hide_password=False)
+
+
+async def opened(url: str, clock: MovedClock | None = None) -> SqlSeenTokens:
+    return await SqlSeenTokens.open(url, clock or MovedClock())
 
 
 def later(clock: MovedClock, s: float) -> float:
     return clock.began.timestamp() + s
 
 
-async def test_a_use_is_told_from_a_first_one_and_from_another_token_s(tmp_path: Path) -> None:
-    seen = await opened(tmp_path)
+async def test_a_use_is_told_from_a_first_one_and_from_another_token_s(url: str) -> None:
+    seen = await opened(url)
 
     told = [
         await seen.note(ISSUER, "t-1", MINE, 2e9),
@@ -37,22 +45,22 @@ async def test_a_use_is_told_from_a_first_one_and_from_another_token_s(tmp_path:
     assert told == [None, True, False, None]
 
 
-async def test_A4_a_use_is_remembered_across_a_restart_and_by_another_node(tmp_path: Path) -> None:
-    first, second = await opened(tmp_path), await opened(tmp_path)
+async def test_A4_a_use_is_remembered_across_a_restart_and_by_another_node(url: str) -> None:
+    first, second = await opened(url), await opened(url)
     await first.note(ISSUER, "t-1", MINE, 2e9)
 
     at_the_other = await second.note(ISSUER, "t-1", MINE, 2e9)
     await first.aclose()
     await second.aclose()
-    restarted = await opened(tmp_path)
+    restarted = await opened(url)
     after = await restarted.note(ISSUER, "t-1", OTHER, 2e9)
     await restarted.aclose()
 
     assert (at_the_other, after) == (True, False)
 
 
-async def test_A4_of_many_uses_at_once_by_two_nodes_exactly_one_is_the_first(tmp_path: Path) -> None:
-    nodes = [await opened(tmp_path), await opened(tmp_path)]
+async def test_A4_of_many_uses_at_once_by_two_nodes_exactly_one_is_the_first(url: str) -> None:
+    nodes = [await opened(url), await opened(url)]
 
     told = await asyncio.gather(*[nodes[n % 2].note(ISSUER, f"t-{n // 10}", MINE, 2e9) for n in range(200)])
 
@@ -61,8 +69,8 @@ async def test_A4_of_many_uses_at_once_by_two_nodes_exactly_one_is_the_first(tmp
     assert [told[n : n + 10].count(None) for n in range(0, 200, 10)] == [1] * 20
 
 
-async def test_workers_that_begin_together_all_have_the_store(tmp_path: Path) -> None:
-    nodes = await asyncio.gather(*[opened(tmp_path) for _ in range(8)])
+async def test_workers_that_begin_together_all_have_the_store(url: str) -> None:
+    nodes = await asyncio.gather(*[opened(url) for _ in range(8)])
 
     told = [await node.note(ISSUER, "t-1", MINE, 2e9) for node in nodes]
 
@@ -71,9 +79,9 @@ async def test_workers_that_begin_together_all_have_the_store(tmp_path: Path) ->
     assert told == [None, *[True] * 7]
 
 
-async def test_what_could_not_be_believed_any_more_is_forgotten(tmp_path: Path) -> None:
+async def test_what_could_not_be_believed_any_more_is_forgotten(url: str) -> None:
     clock = MovedClock()
-    seen = await opened(tmp_path, clock)
+    seen = await opened(url, clock)
     await seen.note(ISSUER, "old", MINE, later(clock, 100))
     await seen.note(ISSUER, "young", MINE, later(clock, 1_000))
 
@@ -86,7 +94,7 @@ async def test_what_could_not_be_believed_any_more_is_forgotten(tmp_path: Path) 
 
 
 async def test_a_store_that_is_gone_lets_no_token_in(tmp_path: Path) -> None:
-    seen = await opened(tmp_path)
+    seen = await opened(f"sqlite+aiosqlite:///{tmp_path}/seen/tokens.db")
     await seen.aclose()
     (tmp_path / "seen" / "tokens.db").write_bytes(b"no database " * 1_000)
 

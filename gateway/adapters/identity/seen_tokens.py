@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, delete, event, insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -97,7 +97,7 @@ async def _make_table(engine: AsyncEngine) -> None:
                 for index in _SEEN.indexes:
                     await connection.execute(CreateIndex(index, if_not_exists=True))
             return
-        except (OperationalError, IntegrityError):
+        except (OperationalError, IntegrityError, ProgrammingError):  # the last: PostgreSQL's "already exists"
             if attempt == _ATTEMPTS - 1:
                 raise
             await asyncio.sleep(_PAUSE_S * (attempt + 1))
