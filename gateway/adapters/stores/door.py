@@ -43,8 +43,9 @@ class StoreDoor:
 
     @property
     def is_red(self) -> bool:
-        """Whether the store could not be opened, or was and cannot be reached."""
-        return self._has_failed or (self._database is not None and not self._database.is_reachable)
+        """Whether the store could not be opened, or was and cannot be reached or changed any more."""
+        opened = self._database
+        return self._has_failed or (opened is not None and (opened.is_read_only or not opened.is_reachable))
 
     async def check(self) -> None:
         """Opens a store that is there already; raises ConfigError for a schema that is not right, StoreUnavailableError."""

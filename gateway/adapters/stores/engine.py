@@ -3,6 +3,9 @@
 SQLite is one file with a write-ahead log, synced at every commit. A writer takes the file's lock when it begins (BEGIN
 IMMEDIATE): a transaction that reads first and wants to write later would be refused without waiting. Writers of one process
 queue in the process, since SQLite's own waiting is by sleeping longer and longer; between processes its busy timeout holds.
+
+A sync that fails is treated as a crash: the kernel may have dropped what it could not write and tell so once only, so a later
+sync that succeeds would prove nothing. The database takes no more changes then until the gateway is started again.
 """
 
 from __future__ import annotations
@@ -13,12 +16,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 import structlog
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, trouble_of
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 
 SQLITE: Final = "sqlite"
@@ -26,8 +29,6 @@ _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
 COMMAND_S: Final = 10.0
 _WRITES: Final = "xinyidai_writes"
-_FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a database's failure is raised as: SQLAlchemy passes on what the driver says while it connects."""
 
 
 class Database:
@@ -42,6 +43,8 @@ class Database:
         self._writing = asyncio.Lock() if self.is_sqlite else None
         self.is_reachable = True
         """Whether the last attempt reached it; true before the first."""
+        self.is_read_only = False
+        """Whether a sync failed, after which nothing may be changed any more."""
 
     @property
     def engine(self) -> AsyncEngine:
@@ -61,6 +64,8 @@ class Database:
 
         Raises StoreUnavailableError for whatever goes wrong, a wait for other writers beyond the busy timeout included.
         """
+        if self.is_read_only:
+            raise StoreUnavailableError(f"the store {Trouble.NOT_SYNCED}")
         with self._told():
             async with _turn(self._writing, self._busy_s), self._engine.connect() as plain:
                 connection = await plain.execution_options(**{_WRITES: True})
@@ -94,15 +99,20 @@ class _Told:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, _FAILURES):
+        if isinstance(error, FAILURES):
+            trouble, cause = trouble_of(error), cause_of(error)
+            self._database.is_read_only |= trouble is Trouble.NOT_SYNCED
             # A row that breaks a rule says nothing of the database.
             if self._database.is_reachable and not isinstance(error, (IntegrityError, DataError)):
                 self._database.is_reachable = False
                 _logger().error(
-                    "store.unreachable", cause=_cause(error), database=self._database.url.get_backend_name()
+                    "store.unreachable",
+                    cause=cause,
+                    trouble=trouble.name,
+                    database=self._database.url.get_backend_name(),
                 )
-            # What the database says may hold values of the row, so the cause is named by its class only.
-            raise StoreUnavailableError(f"the store cannot be reached or is busy ({_cause(error)})") from None
+            # What the database says may hold values of the row, so the cause is named by its class and code only.
+            raise StoreUnavailableError(f"the store {trouble} ({cause})") from None
         if error is None and not self._database.is_reachable:
             self._database.is_reachable = True
             _logger().warning("store.back", database=self._database.url.get_backend_name())
@@ -111,13 +121,6 @@ class _Told:
 def _logger() -> Any:
     """Gives the log as it is set up now: failures are rare, and a logger made at import keeps the first set-up for good."""
     return structlog.get_logger("gateway.store")
-
-
-def _cause(error: BaseException) -> str:
-    inner = getattr(error, "orig", None) or error
-    if isinstance(inner, TimeoutError):
-        return "TimeoutError"
-    return type(inner.__cause__ or inner).__name__
 
 
 @asynccontextmanager
