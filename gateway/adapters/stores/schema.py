@@ -1,56 +1,48 @@
-"""The store's schema and its migrations: where a database stands, and how it gets to where this version needs it.
+"""The store's migrations: how a database gets to the schema that this version needs, and back.
 
-A database is right when Alembic's table names the newest revision and every table has its columns: the name alone would
-believe a migration that was done by half, or by hand. All steps of one run stand or fall together, in one transaction, so
-that a gateway that is killed in the middle leaves the schema as it was; several that start at once go one after another.
+All steps of one run stand or fall together, in one transaction, so that a gateway that is killed in the middle leaves the
+schema as it was; several that start at once go one after another.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
 from gateway.adapters.stores.engine import Database
-from gateway.adapters.stores.models import Base
+from gateway.adapters.stores.standing import (
+    SchemaState,
+    Standing,
+    complaint_of,
+    config_for,
+    revisions,
+    scripts,
+    state_of,
+)
 from gateway.domain.errors import ConfigError
 
-_SCRIPTS: Final = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME: Final = 0x78696E7A
 """The advisory lock of whoever migrates a PostgreSQL database; in SQLite a writer is alone anyway."""
-UPGRADE: Final = "run `xinyidai store upgrade` 请运行 xinyidai store upgrade"
+NOTHING: Final = "base"
+"""The revision before the first: no schema at all."""
 
 
-class Standing(StrEnum):
-    """Where a database's schema stands."""
+class Loss(NamedTuple):
+    """What is lost when a revision is taken back: in both languages, and how many rows of it there are now."""
 
-    EMPTY = "EMPTY"
-    BEHIND = "BEHIND"
-    RIGHT = "RIGHT"
-    AHEAD = "AHEAD"
-    BROKEN = "BROKEN"
-
-
-class SchemaState(NamedTuple):
-    """How a schema stands, by its revision ("" for none) and the newest one; `detail` says what is broken."""
-
-    standing: Standing
     revision: str
-    newest: str
-    detail: str = ""
+    english: str
+    chinese: str
+    rows: int
 
 
 async def schema_state(database: Database) -> SchemaState:
     """Gives how the database's schema stands; raises StoreUnavailableError."""
     async with database.reading() as connection:
-        return await connection.run_sync(_state)
+        return await connection.run_sync(state_of)
 
 
 async def make_right(database: Database) -> None:
@@ -69,91 +61,72 @@ def would_be_upgraded(database: Database, state: SchemaState) -> bool:
     return database.is_sqlite and state.standing in (Standing.EMPTY, Standing.BEHIND)
 
 
-def complaint_of(state: SchemaState) -> str:
-    """Gives what is wrong with a schema and what to do, in both languages; nothing where all is well."""
-    match state.standing:
-        case Standing.RIGHT:
-            return ""
-        case Standing.EMPTY:
-            return f"the database has no schema yet 数据库尚未初始化; {UPGRADE}"
-        case Standing.BEHIND:
-            return (
-                f"the schema is at revision {state.revision}, this version needs {state.newest} "
-                f"数据库结构落后于本版本; {UPGRADE}"
-            )
-        case Standing.AHEAD:
-            return (
-                f"the schema is at revision {state.revision}, which this version does not know: it was upgraded by a "
-                "newer one; run that version 数据库结构由更新的版本升级，请运行该版本"
-            )
-        case Standing.BROKEN:
-            return (
-                f"the schema says it is at revision {state.revision or 'none'}, but {state.detail}: a migration was done "
-                "by half or by hand; restore the last backup, then upgrade 数据库结构不完整，请恢复备份后再升级"
-            )
-
-
 async def upgrade(database: Database, revision: str = "head") -> SchemaState:
     """Brings the schema to a revision, the newest by default; raises ConfigError for one that is broken or ahead."""
     async with database.writing() as connection:
         await connection.run_sync(_alone)
-        state = await connection.run_sync(_state)
-        if state.standing in (Standing.AHEAD, Standing.BROKEN):
-            raise ConfigError([f"the store: {complaint_of(state)}"])
-        if state.standing is not Standing.RIGHT:
-            await connection.run_sync(lambda c: command.upgrade(_config(c), revision))
-        return await connection.run_sync(_state)
+        state = await connection.run_sync(state_of)
+        _require_ours(state)
+        if state.standing is Standing.RIGHT:
+            return state
+        await connection.run_sync(lambda c: command.upgrade(config_for(c), revision))
+        return await connection.run_sync(state_of)
 
 
 async def downgrade(database: Database, revision: str) -> SchemaState:
     """Takes the schema back to an earlier revision, "base" for none; what later ones kept is lost. Raises ConfigError."""
     async with database.writing() as connection:
         await connection.run_sync(_alone)
-        state = await connection.run_sync(_state)
-        if state.standing is Standing.AHEAD:
-            raise ConfigError([f"the store: {complaint_of(state)}"])
+        state = await connection.run_sync(state_of)
+        _require_ours(state)
+        _steps_back(state, revision)
         try:
-            await connection.run_sync(lambda c: command.downgrade(_config(c), revision))
+            await connection.run_sync(lambda c: command.downgrade(config_for(c), revision))
         except CommandError as error:
-            raise ConfigError(
-                [f"the store: no revision {revision} to go back to 没有可回退的版本 {revision}"]
-            ) from error
-        return await connection.run_sync(_state)
+            raise ConfigError([f"the store: {error}"]) from error
+        return await connection.run_sync(state_of)
 
 
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
+async def losses(database: Database, revision: str) -> tuple[Loss, ...]:
+    """Gives what a downgrade to a revision would lose, the latest first. Raises ConfigError, StoreUnavailableError."""
+    async with database.reading() as connection:
+        state = await connection.run_sync(state_of)
+        _require_ours(state)
+        found = []
+        for step in _steps_back(state, revision):
+            english, chinese, counted = scripts().get_revision(step).module.LOST
+            rows = (await connection.execute(text(f"SELECT count(*) FROM {counted}"))).scalar_one()
+            found.append(Loss(step, english, chinese, int(rows)))
+        return tuple(found)
+
+
+def before(state: SchemaState) -> str:
+    """Gives the revision before the one a schema stands at."""
+    known = revisions()
+    at = known.index(state.revision) if state.revision in known else 0
+    return known[at - 1] if at else NOTHING
+
+
+def _steps_back(state: SchemaState, revision: str) -> tuple[str, ...]:
+    """Gives the revisions to take back, the latest first; raises ConfigError where there is no such way."""
+    known = (NOTHING, *revisions())
+    at = known.index(state.revision) if state.revision else 0
+    if revision not in known[: at + 1]:
+        earlier = ", ".join(known[:at]) or "none"
+        raise ConfigError(
+            [
+                f"the store: no revision {revision} to go back to from {known[at]}; there is {earlier} "
+                f"没有可回退的版本 {revision}"
+            ]
+        )
+    return known[known.index(revision) + 1 : at + 1][::-1]
+
+
+def _require_ours(state: SchemaState) -> None:
+    if state.standing in (Standing.AHEAD, Standing.BROKEN, Standing.FOREIGN):
+        raise ConfigError([f"the store: {complaint_of(state)}"])
 
 
 def _alone(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
-
-
-def _state(connection: Connection) -> SchemaState:
-    scripts = ScriptDirectory.from_config(_config(connection))
-    newest = scripts.get_current_head() or ""
-    revision = MigrationContext.configure(connection).get_current_revision() or ""
-    found = inspect(connection)
-    tables = set(found.get_table_names())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if revision and revision not in known:
-        return SchemaState(Standing.AHEAD, revision, newest)
-    ours = Base.metadata.tables
-    if not revision:
-        strangers = sorted(tables & ours.keys())
-        if strangers:
-            return SchemaState(Standing.BROKEN, revision, newest, f"the table {strangers[0]} is there")
-        return SchemaState(Standing.EMPTY, revision, newest)
-    if revision != newest:
-        return SchemaState(Standing.BEHIND, revision, newest)
-    for name, table in ours.items():
-        if name not in tables:
-            return SchemaState(Standing.BROKEN, revision, newest, f"the table {name} is missing")
-        missing = sorted(set(table.columns.keys()) - {column["name"] for column in found.get_columns(name)})
-        if missing:
-            return SchemaState(Standing.BROKEN, revision, newest, f"{name}.{missing[0]} is missing")
-    return SchemaState(Standing.RIGHT, revision, newest)

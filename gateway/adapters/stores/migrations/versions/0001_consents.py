@@ -13,6 +13,7 @@ revision = "0001"
 down_revision: str | None = None
 branch_labels: str | None = None
 depends_on: str | None = None
+LOST = ("every consent of every bank", "所有银行的全部授权", "consents")
 
 
 def upgrade() -> None:

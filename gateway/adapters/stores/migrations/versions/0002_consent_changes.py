@@ -15,6 +15,11 @@ revision = "0002"
 down_revision = "0001"
 branch_labels: str | None = None
 depends_on: str | None = None
+LOST = (
+    "the log of what happened to consents (the consents stay)",
+    "授权变更记录（授权本身保留）",
+    "consent_changes",
+)
 
 
 def upgrade() -> None:
