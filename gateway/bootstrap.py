@@ -240,7 +240,8 @@ async def build_gateway(
             telling.add(task)
             task.add_done_callback(telling.discard)
 
-        store = StoreDoor(*settings.gateway.store.resolved(audit_path), changed=health_changed)
+        kept = settings.gateway.store
+        store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
         stack.push_async_callback(store.aclose)
         await store.check()
         at_hand = await _consents_at_hand(settings, store, clock, stack)

@@ -158,9 +158,17 @@ _STORE_URL: Final = re.compile(r"(?P<driver>[\w+]+)://(?:(?P<user>[^:/@]*)(?::(?
 
 
 class StoreSettings(_Strict):
-    """Where consents are kept; an empty `url` is an SQLite file beside the trail."""
+    """Where consents are kept; an empty `url` is an SQLite file beside the trail. `seal_key` is a reference."""
 
     url: str = ""
+    seal_key: str = ""
+
+    @field_validator("seal_key")
+    @classmethod
+    def _is_reference(cls, value: str) -> str:
+        if value and not value.startswith(("env:", "file:")):
+            raise ValueError("write a reference (env:NAME, file:/path), never the key")
+        return value
 
     @field_validator("url")
     @classmethod
@@ -185,6 +193,13 @@ class StoreSettings(_Strict):
             return self.url, resolve_secret(found["password"], {})
         except ValueError as error:
             raise ConfigError([f"gateway.toml: store.url: {error}"]) from error
+
+    def resolved_seal_key(self) -> bytes:
+        """Gives what consents are sealed with, empty where none is stated; raises ConfigError."""
+        try:
+            return resolve_secret(self.seal_key, {}).encode() if self.seal_key else b""
+        except ValueError as error:
+            raise ConfigError([f"gateway.toml: store.seal_key: {error}"]) from error
 
 
 class GatewayFile(_Strict):

@@ -14,11 +14,14 @@ from gateway.cli.loop import run
 from gateway.cli.options import AsJson, fail
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError, StoreError
-from gateway.settings import load_settings
+from gateway.settings import StoreSettings, load_settings
 
 if TYPE_CHECKING:
+    from gateway.adapters.stores.consent_seal import Seal
+    from gateway.adapters.stores.engine import Database
     from gateway.adapters.stores.schema import Loss
     from gateway.adapters.stores.standing import SchemaState
+    from gateway.adapters.stores.wholeness import Checked
 
 T = TypeVar("T")
 
@@ -39,9 +42,9 @@ def upgrade(config: Config = None, as_json: AsJson = False) -> None:
     async def main() -> SchemaState:
         from gateway.adapters.stores.schema import upgrade as bring
 
-        database = open_database(*_address(config), is_patient=True)
+        database, now = _opened(config), _seal(config)
         try:
-            return await bring(database)
+            return await bring(database, seal=now)
         finally:
             await database.aclose()
 
@@ -94,7 +97,7 @@ def downgrade(
     async def main() -> tuple[str, tuple[Loss, ...], SchemaState]:
         from gateway.adapters.stores import schema
 
-        database = open_database(*_address(config), is_patient=True)
+        database = _opened(config)
         try:
             state = await schema.schema_state(database)
             target = to or schema.before(state)
@@ -134,6 +137,104 @@ def downgrade(
                 "现在请启动旧版网关：本版本启动时会再次升级 SQLite 文件",
             )
         )
+
+
+@store.command(
+    help=say(
+        "Look at every page of the file and at every consent's seal. Exits 1 when something was altered.",
+        "逐页检查数据库文件并逐条核验授权；发现改动时以 1 退出。",
+    )
+)
+def check(config: Config = None, as_json: AsJson = False) -> None:
+    """Prints how many consents are whole, and names those that are not."""
+
+    async def main() -> Checked:
+        from gateway.adapters.stores import wholeness
+
+        database, now = _opened(config), _seal(config)
+        try:
+            await _require_right(database)
+            return await wholeness.check(database, now)
+        finally:
+            await database.aclose()
+
+    _tell_checked(_told(main()), as_json=as_json)
+
+
+@store.command(
+    help=say(
+        "Seal every consent anew, after store.seal_key was set or changed; stop the gateway first.",
+        "设置或更换 store.seal_key 后重新加校验；请先停止网关。",
+    )
+)
+def seal(
+    config: Config = None,
+    before: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                "Reference of the key before (env:NAME, file:/path); none if there was none.",
+                "原密钥引用（env:NAME、file:/path）；原无密钥则不填。",
+            )
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Prints how many there are, and names those that neither key sealed: they are not honoured, and stay as they are."""
+
+    async def main() -> Checked:
+        from gateway.adapters.stores import wholeness
+        from gateway.adapters.stores.consent_seal import Seal
+
+        try:
+            old = StoreSettings(seal_key=before).resolved_seal_key()
+        except ValueError as error:
+            raise ConfigError(["--before: write a reference (env:NAME, file:/path) 请填写密钥引用"]) from error
+        database, now = _opened(config), _seal(config)
+        try:
+            await _require_right(database)
+            return await wholeness.reseal(database, Seal(old), now)
+        finally:
+            await database.aclose()
+
+    _tell_checked(_told(main()), as_json=as_json)
+
+
+def _tell_checked(checked: Checked, *, as_json: bool) -> None:
+    if as_json:
+        corrupt = [{"bank": bank, "consent_id": consent_id} for bank, consent_id in checked.corrupt]
+        typer.echo(json.dumps({"consents": checked.consents, "corrupt": corrupt, "file": checked.file}))
+    else:
+        typer.echo(say(f"{checked.consents} consents", f"授权 {checked.consents} 份"))
+    if checked.corrupt or checked.file:
+        lines = [say(f"the file is damaged: {line}", f"数据库文件已损坏：{line}") for line in checked.file]
+        lines += [
+            say(
+                f"bank {bank}: consent {consent_id} is not what was registered; it is not honoured",
+                f"银行 {bank}：授权 {consent_id} 与登记时不符，不予采用",
+            )
+            for bank, consent_id in checked.corrupt
+        ]
+        raise fail(lines, 1)
+
+
+async def _require_right(database: Database) -> None:
+    from gateway.adapters.stores.schema import schema_state
+    from gateway.adapters.stores.standing import complaint_of
+
+    complaint = complaint_of(await schema_state(database))
+    if complaint:
+        raise ConfigError([f"the store: {complaint}"])
+
+
+def _opened(config: Path | None) -> Database:
+    return open_database(*_address(config), is_patient=True)
+
+
+def _seal(config: Path | None) -> Seal:
+    from gateway.adapters.stores.consent_seal import Seal
+
+    return Seal(load_settings(config).gateway.store.resolved_seal_key())
 
 
 def _address(config: Path | None) -> tuple[str, str | None]:

@@ -166,6 +166,7 @@ async def with_a_failing_disk(job: Job) -> None:
         for n in range(2):
             await _tried(job, f"entry {number}-{n}", lambda name=f"{number}-{n}": _answer(trail, job, name))  # type: ignore[misc]
         await _tried(job, f"consent {number}", lambda number=number: _register(door, job, number))  # type: ignore[misc]
+    job.tell("door", "red" if door.is_red else "green")
     await _tried(job, "aclose", trail.aclose)
     await door.aclose()
 

@@ -14,8 +14,8 @@ from tests.databases import KINDS, empty
 
 SOME, ALL = 37, 1
 EVERY = pytest.mark.parametrize("apart", [SOME, pytest.param(ALL, marks=pytest.mark.long)], ids=["some", "all"])
-WHOLE = ROUNDS * 3
-"""What is promised where nothing fails: two entries and a consent a round."""
+WHOLE = ROUNDS * 3 + 1
+"""What is told where nothing fails: two entries and a consent a round, and how the store stands."""
 
 
 async def test_D1_files_that_may_not_grow_fail_what_is_asked_then_and_nothing_after_there_is_room(
@@ -67,12 +67,14 @@ async def test_D3_a_sync_that_fails_ends_all_changes_until_a_restart_and_loses_n
         left = killed.run("with_a_failing_disk", at=at, how=How.FAIL_SYNCS)
 
         consents = [line for line in left.failed if line.startswith("consent ")]
-        if any("could not be synced" in line for line in consents):
+        is_shut = any("could not be synced" in line for line in consents)
+        if is_shut:
             first = int(consents[0].split()[1])
             assert [int(line.split()[1]) for line in consents] == list(range(first, ROUNDS))
             refused_after += len(consents) - 1
         await assert_all_is_kept(left, left.folder)
         await assert_all_is_kept(left, left.synced)
+        assert [line for line in left.told if line.startswith("door ")] == [f"door {'red' if is_shut else 'green'}"]
         killed.forget(left)
 
     assert refused_after

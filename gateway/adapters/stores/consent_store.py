@@ -2,29 +2,41 @@
 
 Every statement names the bank, so that no method reaches another bank's row; the one exception is the log as processes read
 it to learn what to forget, which tells ids and versions and nothing of what a consent says.
+
+Every row bears a seal over what it says, checked whenever it is read and renewed with every change. A row whose seal does
+not hold, or that cannot be read, is left as it is, told in the log, and not served: to the bank there is no such consent to
+rely on, and to get or change it is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam, func, insert, or_, select, update
+import structlog
+from sqlalchemy import ColumnElement, Executable, RowMapping, Table, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.models import ConsentChangeRow, ConsentRow
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, ConsentEvent, event_of
-from gateway.domain.errors import ConsentChangedError, ConsentNotFoundError, RequestIdReusedError
+from gateway.domain.errors import ConsentChangedError, ConsentNotFoundError, CorruptRecordError, RequestIdReusedError
 
 _CONSENTS: Final[Table] = ConsentRow.metadata.tables["consents"]
 _CHANGES: Final[Table] = ConsentChangeRow.metadata.tables["consent_changes"]
 _FIELDS: Final = tuple(field.name for field in fields(Consent))
-_COLUMNS: Final = tuple(_CONSENTS.c[name] for name in _FIELDS)
+_COLUMNS: Final = tuple(_CONSENTS.c)
+_NAMES: Final = tuple(_CONSENTS.c.keys())
+_UNREADABLE: Final = (ValueError, TypeError, KeyError)
+"""What comes of a row whose values are none of their kind, from SQLAlchemy and from here."""
+_MOST_TOLD: Final = 1_000
+"""Of how many corrupt rows the log tells, once each."""
 _ORDER_OF_COMMITS: Final = 0x78696E79
 """The advisory lock under which PostgreSQL gives marks. A sequence alone gives them in the order of asking: a reader could
 pass a mark whose transaction commits a moment later, and would never hear of that change. So one change commits at a time."""
@@ -43,7 +55,9 @@ _LIST: Final = (
     .limit(bindparam("most"))
 )
 _LIST_ABOUT: Final = _LIST.where(_CONSENTS.c.uscc == bindparam("about"))
-_OF_REQUEST: Final = select(*_COLUMNS, _CONSENTS.c.request_digest).where(
+_LIST_IDS: Final = _LIST.with_only_columns(_CONSENTS.c.consent_id)
+_LIST_IDS_ABOUT: Final = _LIST_ABOUT.with_only_columns(_CONSENTS.c.consent_id)
+_OF_REQUEST: Final = select(*_COLUMNS).where(
     _CONSENTS.c.bank == bindparam("of_bank"), _CONSENTS.c.request_id == bindparam("of_request")
 )
 _CHANGE: Final = (
@@ -54,8 +68,8 @@ _CHANGE: Final = (
         version=_CONSENTS.c.version + 1,
         changed_at=bindparam("moment"),
         revocation_reason=bindparam("why"),
+        seal=bindparam("new_seal"),
     )
-    .returning(*_COLUMNS)
 )
 _USE: Final = (
     update(_CONSENTS)
@@ -67,8 +81,12 @@ _USE: Final = (
         _CONSENTS.c.valid_from <= bindparam("moment"),
         _CONSENTS.c.valid_to > bindparam("moment"),
     )
-    .values(uses=_CONSENTS.c.uses + 1, version=_CONSENTS.c.version + 1, changed_at=bindparam("moment"))
-    .returning(*_COLUMNS)
+    .values(
+        uses=_CONSENTS.c.uses + 1,
+        version=_CONSENTS.c.version + 1,
+        changed_at=bindparam("moment"),
+        seal=bindparam("new_seal"),
+    )
 )
 _LOG: Final = insert(_CHANGES)
 _HISTORY: Final = select(_CHANGES).where(_of(_CHANGES)).order_by(_CHANGES.c.mark.desc()).limit(bindparam("most"))
@@ -82,8 +100,10 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(_ORDER_OF_COMMITS))
 class SqlConsentStore:
     """Keeps consents in SQLite or PostgreSQL."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seal: Seal | None = None) -> None:
         self._database = database
+        self._seal = seal or Seal()
+        self._told: set[tuple[str, str]] = set()
         # Both databases have ON CONFLICT, and standard SQL has not.
         insert_into = sqlite.insert if database.is_sqlite else postgresql.insert
         self._register: Executable = (
@@ -95,11 +115,10 @@ class SqlConsentStore:
     async def register(self, consent: Consent, *, request_id: str = "", request_digest: bytes = b"") -> Consent:
         """Keeps a new consent; gives the one of the same request where there is one already."""
         values = {name: getattr(consent, name) for name in _FIELDS}
+        values |= {"request_id": request_id or None, "request_digest": request_digest}
         async with self._database.writing() as connection:
             # A second request under the same id waits here for the first one's end.
-            made = await connection.execute(
-                self._register, {**values, "request_id": request_id or None, "request_digest": request_digest}
-            )
+            made = await connection.execute(self._register, {**values, "seal": self._seal.of(values)})
             if made.one_or_none() is None:
                 return await self._registered_before(connection, consent.bank, request_id, request_digest)
             await self._log(connection, consent, ConsentEvent.REGISTERED, consent.created_at)
@@ -108,45 +127,47 @@ class SqlConsentStore:
     async def get(self, bank: str, consent_id: str) -> Consent | None:
         """Gives a consent of the bank."""
         async with self._database.reading() as connection:
-            return await self._get(connection, bank, consent_id)
+            row = await self._get(connection, bank, consent_id)
+            return None if row is None else _consent(row)
 
     async def list(self, bank: str, uscc: str, *, after: str, limit: int) -> Sequence[Consent]:
         """Gives the bank's consents about an enterprise or any, by id."""
         asked = {"of_bank": bank, "after": after, "most": limit, **({"about": uscc} if uscc else {})}
         async with self._database.reading() as connection:
-            return [_whole(row) for row in await connection.execute(_LIST_ABOUT if uscc else _LIST, asked)]
+            try:
+                found = await connection.execute(_LIST_ABOUT if uscc else _LIST, asked)
+                return [_consent(self._whole(row)) for row in found.mappings()]
+            except (CorruptRecordError, *_UNREADABLE):
+                return await self._list_whole_ones(connection, asked)
 
     async def change(
         self, bank: str, consent_id: str, expected_version: int, state: ConsentState, at: datetime, reason: str = ""
     ) -> Consent:
         """Puts a consent of that version into a state that was decided."""
         event = event_of(state)
+        why = reason if state is ConsentState.REVOKED else ""
         async with self._database.writing() as connection:
-            made = await connection.execute(
-                _CHANGE,
-                {
-                    "of_bank": bank,
-                    "of_id": consent_id,
-                    "of_version": expected_version,
-                    "new_state": state.value,
-                    "moment": at,
-                    "why": reason if state is ConsentState.REVOKED else "",
-                },
-            )
-            consent = _consent(made.one_or_none())
-            if consent is None:
-                known = await self._get(connection, bank, consent_id)
-                raise ConsentNotFoundError if known is None else ConsentChangedError
+            row = await self._get(connection, bank, consent_id)
+            if row is None:
+                raise ConsentNotFoundError
+            if row["version"] != expected_version:
+                raise ConsentChangedError
+            new = {"state": state, "version": expected_version + 1, "changed_at": at, "revocation_reason": why}
+            given = {"new_state": state.value, "why": why}
+            consent = await self._renew(connection, _CHANGE, row, new, given)
+            if consent is None:  # another was quicker since the row was read
+                raise ConsentChangedError
             await self._log(connection, consent, event, at)
         return consent
 
     async def use(self, bank: str, consent_id: str, version: int, at: datetime) -> Consent | None:
-        """Takes one use, atomically: the row is tested and changed by one statement."""
+        """Takes one use, atomically: whatever was read before, the row is tested and changed by one statement."""
         async with self._database.writing() as connection:
-            made = await connection.execute(
-                _USE, {"of_bank": bank, "of_id": consent_id, "of_version": version, "moment": at}
-            )
-            consent = _consent(made.one_or_none())
+            row = await self._get(connection, bank, consent_id)
+            if row is None or row["version"] != version:
+                return None
+            new = {"uses": row["uses"] + 1, "version": version + 1, "changed_at": at}
+            consent = await self._renew(connection, _USE, row, new, {})
             if consent is not None:
                 await self._log(connection, consent, ConsentEvent.USED, at)
         return consent
@@ -167,17 +188,69 @@ class SqlConsentStore:
         async with self._database.reading() as connection:
             return [_change(row) for row in await connection.execute(_SINCE, {"after": mark, "most": limit})]
 
-    async def _get(self, connection: AsyncConnection, bank: str, consent_id: str) -> Consent | None:
-        found = await connection.execute(_GET, {"of_bank": bank, "of_id": consent_id})
-        return _consent(found.one_or_none())
+    async def _get(self, connection: AsyncConnection, bank: str, consent_id: str) -> Mapping[str, Any] | None:
+        try:
+            row = (await connection.execute(_GET, {"of_bank": bank, "of_id": consent_id})).mappings().one_or_none()
+        except _UNREADABLE as error:
+            raise self._corrupt(bank, consent_id) from error
+        return None if row is None else self._whole(row)
+
+    async def _list_whole_ones(self, connection: AsyncConnection, asked: Mapping[str, Any]) -> Sequence[Consent]:
+        """Gives the same as `list` where some row is corrupt: so many whole ones, row by row."""
+        whole: list[Consent] = []
+        after = asked["after"]
+        while True:
+            statement = _LIST_IDS_ABOUT if "about" in asked else _LIST_IDS
+            ids = (await connection.execute(statement, {**asked, "after": after})).scalars().all()
+            for after in ids:
+                with suppress(CorruptRecordError):
+                    row = await self._get(connection, asked["of_bank"], after)
+                    whole += [_consent(row)] if row is not None else []
+            if len(whole) >= asked["most"] or len(ids) < asked["most"]:
+                return whole[: asked["most"]]
+
+    async def _renew(
+        self,
+        connection: AsyncConnection,
+        statement: Executable,
+        row: Mapping[str, Any],
+        new: Mapping[str, Any],
+        given: Mapping[str, Any],
+    ) -> Consent | None:
+        """Changes a row that was read and is whole, and seals it anew; gives nothing where its version is another by now."""
+        changed = {**row, **new}
+        about = {"of_bank": row["bank"], "of_id": row["consent_id"], "of_version": row["version"]}
+        told = {**about, **given, "moment": new["changed_at"], "new_seal": self._seal.of(changed)}
+        made = await connection.execute(statement, told)
+        return _consent(changed) if made.rowcount == 1 else None
 
     async def _registered_before(
         self, connection: AsyncConnection, bank: str, request_id: str, request_digest: bytes
     ) -> Consent:
-        row = (await connection.execute(_OF_REQUEST, {"of_bank": bank, "of_request": request_id})).one()
-        if row.request_digest != request_digest:
+        asked = {"of_bank": bank, "of_request": request_id}
+        try:
+            row = self._whole((await connection.execute(_OF_REQUEST, asked)).mappings().one())
+        except _UNREADABLE as error:
+            raise self._corrupt(bank, "of a request id") from error
+        if row["request_digest"] != request_digest:
             raise RequestIdReusedError("this request id was used to register another consent; use a new one")
-        return _whole(row)
+        return _consent(row)
+
+    def _whole(self, found: RowMapping) -> Mapping[str, Any]:
+        """Gives the row if it is what was put there; raises CorruptRecordError."""
+        row = {name: found[name] for name in _NAMES}
+        if not self._seal.holds(row):
+            raise self._corrupt(row["bank"], row["consent_id"])
+        return row
+
+    def _corrupt(self, bank: str, consent_id: str) -> CorruptRecordError:
+        if (bank, consent_id) not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add((bank, consent_id))
+            structlog.get_logger("gateway.store").error("store.corrupt_record", bank=bank, consent_id=consent_id)
+        return CorruptRecordError(
+            f"the consent {consent_id} is not what was registered: it was altered in the database and is not honoured; "
+            "ask the gateway's operator"
+        )
 
     async def _log(self, connection: AsyncConnection, consent: Consent, event: ConsentEvent, at: datetime) -> None:
         if not self._database.is_sqlite:
@@ -195,13 +268,8 @@ class SqlConsentStore:
         )
 
 
-def _consent(row: Sequence[Any] | None) -> Consent | None:
-    return None if row is None else _whole(row)
-
-
-def _whole(row: Sequence[Any]) -> Consent:
-    values = dict(zip(_FIELDS, row, strict=False))  # what else was selected stands behind
-    return Consent(**{**values, "state": ConsentState(values["state"])})
+def _consent(row: Mapping[str, Any]) -> Consent:
+    return Consent(**{**{name: row[name] for name in _FIELDS}, "state": ConsentState(row["state"])})
 
 
 def _change(row: Any) -> ConsentChange:

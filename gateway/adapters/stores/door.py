@@ -29,8 +29,16 @@ _log = structlog.get_logger("gateway.store")
 class StoreDoor:
     """Opens the store at an address; `password` takes the place of the one in it, if any is given."""
 
-    def __init__(self, url: str, password: str | None = None, *, changed: Callable[[], None] = lambda: None) -> None:
-        """Takes what is called when the store comes to be out of reach or back."""
+    def __init__(
+        self,
+        url: str,
+        password: str | None = None,
+        *,
+        seal_key: bytes = b"",
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Takes what consents are sealed with, and what is called when the store comes to be out of reach or back."""
+        self._seal_key = seal_key
         self._url = url
         self._password = password
         self._file = url.partition(":///")[2] if url.startswith("sqlite") else None
@@ -79,17 +87,22 @@ class StoreDoor:
         async with self._opening:
             if self._consents is not None:
                 return self._consents
+            from gateway.adapters.stores.consent_seal import Seal
             from gateway.adapters.stores.consent_store import SqlConsentStore
             from gateway.adapters.stores.schema import make_right
+            from gateway.adapters.stores.wholeness import require_whole, settle
 
+            seal = Seal(self._seal_key)
             database = open_database(self._url, self._password)
             try:
-                await make_right(database)
+                await require_whole(database)
+                await settle(database)
+                await make_right(database, seal)
             except BaseException:
                 await database.aclose()
                 raise
             self._database = database
-            self._consents = SqlConsentStore(database)
+            self._consents = SqlConsentStore(database, seal)
             self._watch = asyncio.create_task(self._look(database))
             return self._consents
 

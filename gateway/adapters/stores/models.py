@@ -113,6 +113,7 @@ class ConsentRow(Base):
     revocation_reason: Mapped[str] = mapped_column(String(512))
     request_id: Mapped[str | None] = mapped_column(String(128))
     request_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class ConsentChangeRow(Base):

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
+from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.standing import (
     SchemaState,
@@ -45,12 +46,12 @@ async def schema_state(database: Database) -> SchemaState:
         return await connection.run_sync(state_of)
 
 
-async def make_right(database: Database) -> None:
+async def make_right(database: Database, seal: Seal | None = None) -> None:
     """Brings an SQLite file to the newest schema, which nobody else can be at work on in another version.
 
     Raises ConfigError, saying what to do, when the schema is not the one this version needs.
     """
-    state = await upgrade(database) if database.is_sqlite else await schema_state(database)
+    state = await upgrade(database, seal=seal) if database.is_sqlite else await schema_state(database)
     complaint = complaint_of(state)
     if complaint:
         raise ConfigError([f"the store: {complaint}"])
@@ -61,15 +62,18 @@ def would_be_upgraded(database: Database, state: SchemaState) -> bool:
     return database.is_sqlite and state.standing in (Standing.EMPTY, Standing.BEHIND)
 
 
-async def upgrade(database: Database, revision: str = "head") -> SchemaState:
-    """Brings the schema to a revision, the newest by default; raises ConfigError for one that is broken or ahead."""
+async def upgrade(database: Database, revision: str = "head", *, seal: Seal | None = None) -> SchemaState:
+    """Brings the schema to a revision, the newest by default; raises ConfigError for one that is broken or ahead.
+
+    Rows that are sealed on the way are sealed with `seal`.
+    """
     async with database.writing() as connection:
         await connection.run_sync(_alone)
         state = await connection.run_sync(state_of)
         _require_ours(state)
         if state.standing is Standing.RIGHT:
             return state
-        await connection.run_sync(lambda c: command.upgrade(config_for(c), revision))
+        await connection.run_sync(lambda c: command.upgrade(config_for(c, seal), revision))
         return await connection.run_sync(state_of)
 
 

@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
+from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.models import Base
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
@@ -103,11 +104,12 @@ def state_of(connection: Connection) -> SchemaState:
     return SchemaState(Standing.RIGHT, revision, newest)
 
 
-def config_for(connection: Connection | None = None) -> Config:
-    """Gives Alembic's configuration, with the connection that a migration is to run on."""
+def config_for(connection: Connection | None = None, seal: Seal | None = None) -> Config:
+    """Gives Alembic's configuration, with the connection that a migration is to run on and what it seals rows with."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["seal"] = seal
     return config
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
+from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.models import ConsentRow
@@ -293,4 +294,5 @@ async def test_what_may_be_read_of_all_banks_says_nothing_of_what_a_consent_says
 
 def _values(one: Consent) -> dict[str, Any]:
     values = {name: getattr(one, name) for name in Consent.__dataclass_fields__}
-    return {**values, "request_id": None, "request_digest": b""}
+    values |= {"request_id": None, "request_digest": b""}
+    return {**values, "seal": Seal().of(values)}

@@ -13,7 +13,7 @@ from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.engine import Database, embedded, parse_url
 from gateway.adapters.stores.schema import upgrade
-from gateway.domain.consent import ConsentState
+from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 from tests.adapters.stores.consents import NOON, consent
 
@@ -52,6 +52,49 @@ async def test_D4_a_writer_that_finds_the_file_locked_waits_so_long_and_no_longe
         assert (await store.change("bank-a", kept.consent_id, 1, ConsentState.REVOKED, NOON)).version == 2
     finally:
         await database.aclose()
+
+
+async def test_D1_a_file_that_may_have_no_more_pages_is_said_to_be_full_and_goes_on_once_it_may(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    store = SqlConsentStore(database)
+    await upgrade(database)
+    kept: list[Consent] = []
+
+    async def fill() -> None:
+        for number in range(1_000):
+            kept.append(await store.register(consent(number)))
+
+    async def allow(pages: int) -> None:
+        async with database.reading() as connection:
+            await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+
+    await allow(1)  # SQLite takes what there are
+    with pytest.raises(StoreUnavailableError, match=r"no room left.*SQLITE_FULL"):
+        await fill()
+    was_reachable = database.is_reachable
+    found = await store.list("bank-a", "", after="", limit=1_000)
+    await allow(1_000)
+    kept.append(await store.register(consent(2_000)))
+    after = await store.list("bank-a", "", after="", limit=1_000)
+    await database.aclose()
+
+    assert (was_reachable, found, after) == (False, kept[:-1], kept)
+
+
+async def test_D1_a_file_that_is_read_only_is_read_and_its_changes_are_refused_by_that_name(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    await upgrade(database)
+    kept = await SqlConsentStore(database).register(consent())
+    store = SqlConsentStore(database)
+    async with database.reading() as connection:
+        await connection.execute(text("PRAGMA query_only = ON"))
+
+    with pytest.raises(StoreUnavailableError, match=r"read-only.*SQLITE_READONLY"):
+        await store.change("bank-a", kept.consent_id, 1, ConsentState.REVOKED, NOON)
+    found = await store.get("bank-a", kept.consent_id)
+    await database.aclose()
+
+    assert found == kept
 
 
 async def test_a_server_out_of_reach_is_told_once_and_so_is_its_return(tmp_path: Path) -> None:

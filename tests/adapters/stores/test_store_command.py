@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.standing import revisions
 from gateway.cli.store import store
+from gateway.domain.consent import Consent
+from tests.adapters.stores.consents import consent
 
 
 def run(*words: str) -> Result:
@@ -62,3 +68,36 @@ def test_D6_a_downgrade_to_what_is_no_revision_says_which_there_are() -> None:
     told = run("downgrade", "--to", "7777", "--yes")
 
     assert (told.exit_code, "no revision 7777 to go back to" in told.stderr) == (2, True)
+
+
+def test_D5_the_command_names_consents_that_were_altered_and_a_key_seals_the_others_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("upgrade")
+    register(consent(1), consent(2))
+    whole = run("check")
+    with closing(sqlite3.connect(tmp_path / "var" / "store.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE consents SET max_uses = 7 WHERE consent_id = ?", (consent(2).consent_id,))
+    monkeypatch.setenv("XINYIDAI_SEAL", "a key of the deployment")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "gateway.toml").write_text('[store]\nseal_key = "env:XINYIDAI_SEAL"\n')
+
+    altered = run("check", "--json")
+    sealed = run("seal", "--config", "config")
+    checked = run("check", "--config", "config", "--json")
+
+    named = [{"bank": "bank-a", "consent_id": consent(2).consent_id}]
+    assert (whole.exit_code, whole.stdout) == (0, "2 consents\n")
+    assert (altered.exit_code, json.loads(altered.stdout)["corrupt"]) == (1, named)
+    assert f"consent {consent(2).consent_id} is not what was registered" in sealed.stderr
+    assert (checked.exit_code, json.loads(checked.stdout)) == (1, {"consents": 2, "corrupt": named, "file": []})
+
+
+def register(*consents: Consent) -> None:
+    async def main() -> None:
+        door = StoreDoor("sqlite+aiosqlite:///var/store.db")
+        for one in consents:
+            await (await door.consents()).register(one)
+        await door.aclose()
+
+    asyncio.run(main())
