@@ -18,7 +18,7 @@ from tests.adapters.stores.consents import consent
 from tests.crash.harness import Crashes, How
 from tests.databases import empty, right
 
-SOME, ALL = 23, 1
+SOME, ALL = 67, 1
 EVERY = pytest.mark.parametrize("apart", [SOME, pytest.param(ALL, marks=pytest.mark.long)], ids=["some", "all"])
 WAYS = pytest.mark.parametrize(("way", "begin"), [("upgrading", "0001"), ("downgrading", revisions()[-1])])
 
@@ -32,7 +32,7 @@ async def kept(database: Database) -> list[Any]:
 
 async def prepare(database: Database, begin: str) -> list[Any]:
     """Brings a database with consents to the revision that a migration begins at."""
-    for number in range(20):
+    for number in range(5):
         await SqlConsentStore(database).register(consent(number))
     if begin != revisions()[-1]:
         await downgrade(database, begin)
