@@ -36,6 +36,8 @@ class How(IntEnum):
     FAIL_WRITES = 3
     FAIL_SYNCS = 4
     FAIL_OPENS = 5
+    LIE = 6
+    """Every sync is said to be done, and none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,11 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
         trail = open_trail(folder, writer)
         path = folder / f"audit-{writer}.jsonl"
         lines = path.read_text().splitlines()
-        entries += Counter(json.loads(line)["answer_id"] for line in lines)
+        answered = [json.loads(line).get("answer_id") for line in lines]  # other entries are about no answer
+        entries += Counter(answer_id for answer_id in answered if answer_id)
         await trail.append(entry(f"next-{writer}"))
         await trail.aclose()
-        assert json.loads(path.read_text().splitlines()[-1])["answer_id"] == f"next-{writer}"
+        assert f'"answer_id":"next-{writer}"' in path.read_text()
         assert_chain_holds(path)
     await assert_consents_are_kept(left, open_store(folder))
     took_s = time.monotonic() - began
@@ -198,7 +201,7 @@ async def assert_consents_are_kept(left: Left, door: StoreDoor) -> None:
 
 
 def assert_chain_holds(path: Path) -> None:
-    """Holds a trail's file: whole lines of JSON, each of them an entry."""
+    """Holds a trail's file: whole lines, each of them a JSON object."""
     content = path.read_bytes()
     assert content.endswith(b"\n")
-    assert all(json.loads(line)["answer_id"] for line in content.splitlines())
+    assert all(isinstance(json.loads(line), dict) for line in content.splitlines())

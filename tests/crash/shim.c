@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { COUNT, KILL, TEAR, FAIL_WRITES, FAIL_SYNCS, FAIL_OPENS };
+enum { COUNT, KILL, TEAR, FAIL_WRITES, FAIL_SYNCS, FAIL_OPENS, LIE };
 enum kind { WRITE, SYNC, NAME, OPEN };
 
 static char folder[PATH_MAX], synced[PATH_MAX];
@@ -121,6 +121,7 @@ WRITES(int, ftruncate64, (int f, off64_t n), f, 0, f, n)
         const char *which = of_file(f, path);                          \
         int done;                                                      \
         if (which && point(SYNC) < 0) return -1;                       \
+        if (which && how == LIE) return 0; /* a disk that says so and does not */ \
         done = REAL(name)(f);                                          \
         if (which && !done) copy_synced(f, which);                     \
         return done;                                                   \

@@ -141,12 +141,12 @@ async def hasty(job: Job) -> None:
     await trail.aclose()
 
 
-async def unsynced(job: Job) -> None:
-    """Promises what is written and not synced: what is lost with the power, though not with the process."""
-    file = os.open(job.folder / "audit-0.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+async def answers_alone(job: Job) -> None:
+    """What `everything` does with the trail."""
+    trail = open_trail(job.folder, job.writer)
     for number in range(ROUNDS):
-        os.write(file, b'{"answer_id": "unsynced-%d"}\n' % number)
-        job.tell("entry", f"unsynced-{number}")
+        await _answer(trail, job, f"{job.writer}-{number}")
+    await trail.aclose()
 
 
 async def many_changes(job: Job) -> None:
@@ -210,7 +210,7 @@ STORIES: Final[Mapping[str, Callable[[Job], Awaitable[None]]]] = {
         upgrading,
         downgrading,
         hasty,
-        unsynced,
+        answers_alone,
         many_changes,
         with_a_failing_disk,
         on_a_read_only_disk,
