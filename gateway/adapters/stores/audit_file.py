@@ -1,115 +1,206 @@
-"""The trail as JSON lines in one file: one writer thread, group commit, and the answer waits for its fsync.
+"""The trail as JSON lines: one writer thread, group commit, and the answer waits for its fsync.
 
-Entries that arrive while a batch is being written form the next batch, so that many queries share one fsync. When a write
-fails, the batch is taken back (the file is cut to what is durable), every waiter is told, and the next batch tries again:
-no torn line stays, and the trail recovers without repair. So a file has one writer, which a lock on it holds; a line that a
-killed writer left half written is cut off by the next: nobody was answered on it.
+Entries that arrive while a batch is being written form the next batch, so that many queries share one fsync. Each commit, in
+this order: take the batch; number and chain its entries; put its answers under one signed root; archive their copies; write
+and sync the lines; tell who waits. Whatever fails, the batch is taken back (the file is cut to what is durable), every waiter
+is told, and the next batch tries again: no torn line stays, and the trail recovers without repair. An archived copy whose
+batch failed after it is an orphan: no entry speaks of it, and nobody was answered with it.
+
+The writer looks at its disk now and then: the trail ails before the disk is full, and is well again when there is room.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import TimeoutError as WaitedTooLongError
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
+from gateway.adapters.stores.trail_batch import Evidence, Proved, batch_of
+from gateway.adapters.stores.trail_disk import Sync, TrailDisk
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
-from gateway.domain.evidence import Receipt, ViewCopy
+from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
+from gateway.domain.trail import Link
+from gateway.ports import ViewArchive
 
 _LINGER_S: Final = 0.008
 _BUSY_PER_S: Final = 250.0
 """A batch waits for company only where so many entries arrive: there queries queue for the processor anyway, and fewer syncs
 serve all of them sooner (PostgreSQL's commit_delay and commit_siblings). Elsewhere the wait would be each query's own."""
 _REMEMBERED_S: Final = 0.2
-_CHUNK: Final = 64 * 1024
+_ARCHIVING_S: Final = 30.0
+"""How long the archive may take to keep a batch: it bounds itself far below, and no thread waits without end."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
+_log = structlog.get_logger("gateway.trail")
+
+_Waiting = tuple[bytes, Proved | None, "asyncio.Future[Receipt | None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrailPolicy:
+    """When the file is set aside as a full segment (0: never), and how much must be free for the trail to be well."""
+
+    segment_bytes: int = 1024 * 1024 * 1024
+    least_free_bytes: int = 256 * 1024 * 1024
+    least_free_percent: float = 1.0
+    look_s: float = 2.0
 
 
 class FileAuditLog:
-    """Appends entries to a file; made on the running loop, closed by who made it."""
+    """Appends entries to a file; made on the running loop, closed by who made it.
 
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreError(f"the trail {path} cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _cut_torn_line(self._file)
-        except OSError as error:
-            os.close(self._file)
-            held = "another gateway writes it" if isinstance(error, BlockingIOError) else error.strerror
-            raise StoreError(f"the trail {path} cannot be opened: {held}") from error
+    `changed` is called on the loop when the trail comes to ail, or is well again. With `evidence`, entries that come with
+    their view's copy are given a receipt.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        evidence: Evidence | None = None,
+        policy: TrailPolicy = TrailPolicy(),
+        changed: Callable[[], None] = lambda: None,
+        sync: Sync = os.fdatasync,
+    ) -> None:
+        self.name = path.name
+        self._evidence = evidence
+        self._policy = policy
+        self._changed = changed
+        self._disk = TrailDisk(path, segment_bytes=policy.segment_bytes, sync=sync)
         self._encode = msgspec.json.Encoder().encode
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
-        self._waiting: list[tuple[bytes, asyncio.Future[Receipt | None]]] = []
+        self._waiting: list[_Waiting] = []
         self._is_closing = False
+        self._stopped_because = ""
+        self._failure = ""
+        self._shortage = ""
+        self._look_at = 0.0
         self._closing = threading.Event()
-        self._durable_bytes = os.fstat(self._file).st_size
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def ails(self) -> str:
+        """What is wrong with the trail: it cannot be written, or its disk is nearly full; nothing where all is well."""
+        return self._failure or self._shortage
+
+    @property
+    def head(self) -> Link:
+        """The end of what is durable."""
+        return self._disk.link
 
     def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
         """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so."""
         future: asyncio.Future[Receipt | None] = self._loop.create_future()
-        line = self._encode(entry) + b"\n"
+        waiting = (self._encode(entry), Proved(entry, copy) if copy is not None else None, future)
         with self._wake:
-            if self._is_closing:
-                raise StoreError(_CLOSED)
-            self._waiting.append((line, future))
+            if self._stopped_because:
+                raise StoreError(self._stopped_because)
+            self._waiting.append(waiting)
             if len(self._waiting) == 1:
                 self._wake.notify()
         return future
+
+    def stop(self, because: str) -> None:
+        """Takes no more entries for that reason, so that nothing is answered; with none, takes them again."""
+        with self._wake:
+            if not self._is_closing:
+                self._stopped_because = because
 
     async def aclose(self) -> None:
         """Writes what waits, then closes the file."""
         with self._wake:
             self._is_closing = True
+            self._stopped_because = _CLOSED
             self._closing.set()
             self._wake.notify()
         await self._loop.run_in_executor(None, self._thread.join)
-        os.close(self._file)
+        self._disk.close()
 
     def _write_batches(self) -> None:
         pace = Pace(time.monotonic())
         while True:
             with self._wake:
-                while not self._waiting and not self._is_closing:
-                    self._wake.wait()
-                if not self._waiting:
+                if not self._waiting and not self._is_closing:
+                    self._wake.wait(self._policy.look_s)
+                if not self._waiting and self._is_closing:
                     return
+                is_idle = not self._waiting
+            self._look_if_due(is_idle=is_idle)
+            if is_idle:
+                continue
             if pace.is_busy:
                 self._closing.wait(_LINGER_S)
             with self._wake:
                 batch, self._waiting = self._waiting, []
             pace.note(len(batch), time.monotonic())
-            failure = self._write(b"".join(line for line, _ in batch))
-            self._loop.call_soon_threadsafe(_settle, [future for _, future in batch], failure)
+            self._commit(batch)
 
-    def _write(self, content: bytes) -> StoreError | None:
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
+        receipts: Sequence[Receipt | None] = ()
+        failure: StoreError | None = None
         try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(self._file, view) :]
-            os.fdatasync(self._file)
-        except OSError as error:
-            # What the failed batch left behind must not stand as half a line before the next one.
+            made = batch_of(self._disk.link, [(entry, proved) for entry, proved, _ in batch], self._evidence)
+            if made.copies and self._evidence is not None and self._evidence.archive is not None:
+                self._archive(self._evidence.archive, made.copies)
+            self._disk.write(made.content, made.link)
+            receipts = made.receipts
+        except StoreError as error:
+            failure = error
+        except Exception as error:  # the thread lives on: without it every query would wait for ever
+            _log.exception("trail.fault", entries=len(batch))
+            failure = StoreError(f"the trail cannot be written: {type(error).__name__}")
+        self._tell(str(failure) if failure is not None else "", self._shortage)
+        self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], receipts, failure)
+        if failure is None:
             try:
-                os.ftruncate(self._file, self._durable_bytes)
-            except OSError as second:
-                return StoreError(f"the trail cannot be written nor taken back: {second.strerror}")
-            return StoreError(f"the trail cannot be written: {error.strerror}")
-        self._durable_bytes += len(content)
-        return None
+                self._disk.set_aside_if_full()
+            except OSError as error:
+                _log.warning("trail.segment_not_set_aside", why=error.strerror)
+
+    def _archive(self, archive: ViewArchive, copies: Sequence[ArchivedView]) -> None:
+        kept = asyncio.run_coroutine_threadsafe(archive.keep(copies), self._loop)
+        try:
+            kept.result(_ARCHIVING_S)
+        except WaitedTooLongError:
+            kept.cancel()
+            raise StoreError(f"the archive did not keep the answers within {_ARCHIVING_S:g} s") from None
+
+    def _look_if_due(self, *, is_idle: bool) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + self._policy.look_s
+        failure = self._failure
+        try:
+            free_bytes, free_percent = self._disk.free()
+            is_short = free_bytes < self._policy.least_free_bytes or free_percent < self._policy.least_free_percent
+            shortage = f"{free_bytes // 1024**2} MiB ({free_percent:.1f} %) are left on its disk" if is_short else ""
+            if failure and is_idle and not is_short:
+                self._disk.make_sure()
+                failure = ""  # as far as can be told without an entry; the next one will show
+        except OSError as error:
+            shortage = f"its disk cannot be asked: {error.strerror}"
+        except StoreError as error:
+            failure = str(error)
+        self._tell(failure, shortage)
+
+    def _tell(self, failure: str, shortage: str) -> None:
+        was_well = not self.ails
+        self._failure, self._shortage = failure, shortage
+        if was_well == bool(self.ails):
+            (_log.error if self.ails else _log.info)("trail.ails" if self.ails else "trail.well", why=self.ails)
+            self._loop.call_soon_threadsafe(self._changed)
 
 
 class Pace:
@@ -131,26 +222,15 @@ class Pace:
         self.per_s += (entries / elapsed_s - self.per_s) * min(1.0, elapsed_s / _REMEMBERED_S)
 
 
-def _cut_torn_line(file: int) -> None:
-    """Cuts off what stands after the last line end."""
-    size = end = os.fstat(file).st_size
-    while end:
-        begin = max(0, end - _CHUNK)
-        found = os.pread(file, end - begin, begin).rfind(b"\n")
-        if found >= 0:
-            end = begin + found + 1
-            break
-        end = begin
-    if end < size:
-        os.ftruncate(file, end)
-        os.fsync(file)
-
-
-def _settle(futures: list[asyncio.Future[Receipt | None]], failure: StoreError | None) -> None:
-    for future in futures:
+def _settle(
+    futures: Sequence[asyncio.Future[Receipt | None]],
+    receipts: Sequence[Receipt | None],
+    failure: StoreError | None,
+) -> None:
+    for number, future in enumerate(futures):
         if future.done():
             continue
         if failure is None:
-            future.set_result(None)
+            future.set_result(receipts[number])
         else:
             future.set_exception(failure)

@@ -1,0 +1,160 @@
+"""The files of a trail: the one that is written, the segments before it, and what their ends say.
+
+    audit.jsonl                       written; beside it audit.jsonl.lock, which its one writer holds
+    audit.jsonl.000000000000001       segments that are full, by the sequence number of their first entry
+    audit.jsonl.unchained             what a version without chain wrote, if there was one
+
+The chain goes on from segment to segment. Everything here reads piece by piece: a trail may be far larger than memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from gateway.domain.errors import StoreError
+from gateway.domain.trail import BEGINNING, LONGEST_LINE, Link, taken_apart
+
+CHUNK: Final = 1024 * 1024
+_TAIL: Final = 64 * 1024
+_SEGMENT: Final = re.compile(r"\.(\d{15})")
+UNCHAINED: Final = ".unchained"
+
+
+class Line(NamedTuple):
+    """One line without its end, and where in its file the next one begins."""
+
+    content: bytes
+    end: int
+
+
+class Tail(NamedTuple):
+    """The end of a trail: what the next entry is chained to, and whether what stands there has no chain."""
+
+    link: Link
+    is_unchained: bool = False
+
+
+def segment_name(path: Path, first: int) -> Path:
+    """Gives where the trail's segment that begins with that sequence number stands."""
+    return path.with_name(f"{path.name}.{first:015d}")
+
+
+def first_of(path: Path, segment: Path) -> int | None:
+    """Gives the sequence number a segment of the trail begins with, by its name; None for the file that is written."""
+    found = _SEGMENT.fullmatch(segment.name.removeprefix(path.name))
+    return int(found[1]) if found else None
+
+
+def segments_of(path: Path) -> Sequence[Path]:
+    """Gives the files of a trail that are there, in order: its full segments, then the one that is written."""
+    beside = path.parent.glob(f"{_escaped(path.name)}.*")
+    full = sorted(each for each in beside if first_of(path, each) is not None)
+    return [*full, path] if path.exists() else full
+
+
+def trails_of(path: Path) -> Sequence[Path]:
+    """Gives the trails at a path: that one, and those of the workers of one port (audit.1.jsonl, …), in order."""
+    pattern = re.compile(re.escape(path.stem) + r"\.(\d+)" + re.escape(path.suffix) + r"(\.\d{15})?")
+    numbers = {
+        int(found[1])
+        for each in path.parent.glob(f"{_escaped(path.stem)}.*")
+        if (found := pattern.fullmatch(each.name))
+    }
+    own = [path] if segments_of(path) else []
+    return own + [path.with_name(f"{path.stem}.{number}{path.suffix}") for number in sorted(numbers)]
+
+
+def lines_of(file: Path, begin: int = 0, end: int | None = None) -> Iterator[Line]:
+    """Yields the whole lines of a file between two places; what stands after the last line end is left out.
+
+    A line that is longer than any entry comes as its beginning only, and is no entry. Raises OSError.
+    """
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        at, kept, skipped = begin, b"", 0
+        while end is None or at < end:
+            read = os.pread(descriptor, CHUNK if end is None else min(CHUNK, end - at), at)
+            if not read:
+                return
+            at += len(read)
+            *whole, rest = (kept + read).split(b"\n")
+            place = at - len(rest) - sum([len(line) + 1 for line in whole])
+            for line in whole:
+                place += len(line) + 1
+                yield Line(line[:64] if skipped else line, place)
+                skipped = 0
+            kept = rest
+            if len(kept) > LONGEST_LINE:
+                skipped += len(kept) - 64
+                kept = kept[:64]
+    finally:
+        os.close(descriptor)
+
+
+def cut_torn_line(file: int) -> None:
+    """Cuts off what stands after the last line end: a killed writer's half line, which nobody was answered on."""
+    size = end = os.fstat(file).st_size
+    while end:
+        begin = max(0, end - _TAIL)
+        found = os.pread(file, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            end = begin + found + 1
+            break
+        end = begin
+    if end < size:
+        os.ftruncate(file, end)
+        os.fsync(file)
+
+
+def last_line(file: int, size: int) -> bytes:
+    """Gives the last line of a file that ends with a line end, without it; nothing of an empty one."""
+    begin, read = size, b""
+    while begin and read.count(b"\n", 0, -1) == 0 and len(read) <= LONGEST_LINE:
+        piece = min(_TAIL, begin)
+        begin -= piece
+        read = os.pread(file, piece, begin) + read
+    return read[:-1].rpartition(b"\n")[2]
+
+
+def tail_of(name: str, file: int) -> Tail:
+    """Gives how the file of a trail ends; raises StoreError naming the line where what stands there is no sound entry."""
+    size = os.fstat(file).st_size
+    if not size:
+        return Tail(BEGINNING)
+    line = last_line(file, size)
+    entry = taken_apart(line)
+    if entry is not None and entry.is_sound:
+        return Tail(entry.link)
+    if entry is None and _is_unchained(line):
+        return Tail(BEGINNING, is_unchained=True)
+    what = "does not fit its hash" if entry is not None else "is no entry"
+    raise StoreError(
+        f"{name}: line {_line_count(file)}, the last one, {what}: the trail was changed, and nothing goes on after it; "
+        "keep the file as evidence, see `xinyidai audit verify`, and move it away to begin a new trail"
+    )
+
+
+def _is_unchained(line: bytes) -> bool:
+    try:
+        entry = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(entry, dict) and {"event", "time"} <= entry.keys() and "hash" not in entry
+
+
+def _line_count(file: int) -> int:
+    count = at = 0
+    while piece := os.pread(file, CHUNK, at):
+        count += piece.count(b"\n")
+        at += len(piece)
+    return count
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
