@@ -150,7 +150,8 @@ def taken_apart(line: bytes) -> Chained | None:
     if not _HEX.fullmatch(stated):
         return None
     leaf_at = hash_at - _LEAF_MEMBER
-    leaf = line[leaf_at + 9 : hash_at - 1] if line[leaf_at : leaf_at + 9] == b',"leaf":"' else b""
+    has_leaf = line[leaf_at : leaf_at + 9] == b',"leaf":"' and line[hash_at - 1 : hash_at] == b'"'
+    leaf = line[leaf_at + 9 : hash_at - 1] if has_leaf else b""
     sound = sm3(canonical_form(line)).hex().encode() == stated
     node = bytes.fromhex(leaf.decode()) if _HEX.fullmatch(leaf) else None
     return Chained(int(head[1]), head[2].decode(), node, stated.decode(), sound)
