@@ -7,7 +7,7 @@ import gc
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
@@ -39,7 +39,6 @@ from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.adapters.state.quota_ledger import QuotaLedger
-from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
@@ -50,7 +49,7 @@ from gateway.adapters.telemetry.observers import Observers
 from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.adapters.web.admin import AdminServer
-from gateway.adapters.web.lifecycle import Stage, ails
+from gateway.adapters.web.lifecycle import Stage, ails, unready
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
@@ -65,6 +64,7 @@ from gateway.domain.statement import AuthorityIds, Reader
 from gateway.identity_bootstrap import known_callers, server_credentials
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
+from gateway.trail_bootstrap import anchor, open_trail, response_digests
 
 CONNECTORS: Final = "xinyidai.connectors"
 SANDBOXES: Final = "xinyidai.sandboxes"
@@ -149,6 +149,7 @@ class Gateway:
         policies: PolicyWatch,
         stack: AsyncExitStack,
         drain_s: float,
+        trail_ails: Callable[[], str],
     ) -> None:
         self.server = server
         self.queries = queries
@@ -160,7 +161,9 @@ class Gateway:
         self.admin_port: int | None = None
         """Where the admin port listens; None where it does not."""
         self._stage = Stage.STARTING
-        self._admin = AdminServer(metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=lambda: self._stage)
+        self._admin = AdminServer(
+            metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=lambda: unready(self._stage, trail_ails())
+        )
         self._stack = stack
         self._drain_s = drain_s
 
@@ -211,13 +214,29 @@ async def build_gateway(
         stack.push_async_callback(policies_watch.aclose)
         tracing = _tracing(settings)
         stack.push_async_callback(tracing.aclose)
-        audit = FileAuditLog(worker.trail(audit_path) if worker is not None else audit_path)
+        loop = asyncio.get_running_loop()
+        telling: set[asyncio.Task[None]] = set()
+
+        def health_changed() -> None:
+            task = loop.create_task(server.tell_health())
+            telling.add(task)
+            task.add_done_callback(telling.discard)
+
+        def trail_changed() -> None:
+            if is_built:
+                metrics.trail_ails(bool(audit.ails))
+                health_changed()
+
+        is_built = False
+        own_path = worker.trail(audit_path) if worker is not None else audit_path
+        audit = open_trail(settings.gateway.audit, own_path, trail_changed)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(
                 [
                     *(table.base_url for table in settings.platforms.values() if table.enabled),
                     *(bank.tokens.jwks_url for bank in settings.banks.banks.values() if bank.tokens and tls),
+                    *([settings.gateway.audit.anchor.url] if settings.gateway.audit.anchor.url else []),
                 ],
                 limit=0,
                 ttl_dns_cache=60,
@@ -232,14 +251,6 @@ async def build_gateway(
         stack.push_async_callback(session.close)
         inner = _connect(settings, plugins, session, clock)
         health = PlatformHealth(inner, clock)
-        loop = asyncio.get_running_loop()
-        telling: set[asyncio.Task[None]] = set()
-
-        def health_changed() -> None:
-            task = loop.create_task(server.tell_health())
-            telling.add(task)
-            task.add_done_callback(telling.discard)
-
         kept = settings.gateway.store
         store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
         stack.push_async_callback(store.aclose)
@@ -303,7 +314,9 @@ async def build_gateway(
             kept=chains,
             views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
             masker=masker,
+            digest_of=response_digests(settings.gateway),
         )
+        anchor(settings.gateway.audit, audit, session, None, clock, metrics, stack)
         stack.callback(metrics.flush)
         limits = settings.gateway.server
         server = RpcServer(
@@ -343,12 +356,25 @@ async def build_gateway(
             callers,
             credentials,
             is_store_red=lambda: store.is_red,
+            is_trail_red=lambda: bool(audit.ails),
         )
+        is_built = True
+        metrics.trail_ails(bool(audit.ails))
     except BaseException:
         await stack.aclose()
         raise
     return Gateway(
-        server, queries, merger, health, connectors, metrics, loop_lag, policies_watch, stack, limits.drain_s
+        server,
+        queries,
+        merger,
+        health,
+        connectors,
+        metrics,
+        loop_lag,
+        policies_watch,
+        stack,
+        limits.drain_s,
+        lambda: audit.ails,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from gateway.domain.anchor import TrailHead
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import Caller, PeerCertificate
@@ -200,6 +201,18 @@ class Cipher(Protocol):
 
     def open(self, sealed: bytes, bound_to: bytes) -> bytes:
         """Gives the content; raises CorruptRecordError where it was altered, and SigningUnavailableError without the key."""
+        ...
+
+
+class Anchor(Protocol):
+    """Wherever heads of the trail are kept that whoever rewrites it cannot reach (锚定)."""
+
+    async def publish(self, head: TrailHead) -> None:
+        """Keeps a head there; raises StoreError where that is not sure. A head that is published twice is harmless."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of what it holds."""
         ...
 
 

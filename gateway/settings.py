@@ -26,6 +26,7 @@ from gateway.domain.purposes import PurposeMatrix
 from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import NOBODY, Banks, IdentitySettings, TlsSettings, read_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
+from gateway.trail_settings import AuditSettings
 
 _PACKAGED: Final = Path(__file__).parent / "_config"
 _CHECKOUT: Final = Path(__file__).parent.parent / "config"
@@ -72,12 +73,6 @@ class DeadlineSettings(_Strict):
 
     default_s: float = Field(default=10.0, gt=0)
     longest_s: float = Field(default=120.0, gt=0)
-
-
-class AuditSettings(_Strict):
-    """Where the trail is written."""
-
-    path: Path = Path("var/audit.jsonl")
 
 
 class RequestIdSettings(_Strict):

@@ -17,7 +17,7 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.application.authorise import Authoriser, Watch
 from gateway.application.fan_out import fan_out
 from gateway.domain.answer import Answer
-from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.audit import AuditEntry, DigestOf, audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
@@ -102,6 +102,7 @@ class CreditQueries:
         kept: KeptAnswers | None = None,
         views: KeptViews | None = None,
         masker: Masker | None = None,
+        digest_of: DigestOf = bytes.hex,
     ) -> None:
         self._connectors = connectors
         self._reader = reader
@@ -111,6 +112,7 @@ class CreditQueries:
         self._observer = observer
         self._authoriser = authoriser
         self._masker = masker
+        self._digest_of = digest_of
         self._new_answer_id = new_answer_id
         self._kept = kept
         self._views = views
@@ -191,7 +193,7 @@ class CreditQueries:
                 watch.close()
             self._under_way -= 1
 
-    async def note_repeated(self, query: CreditQuery, answered: CreditAnswer) -> None:
+    async def note_repeated(self, query: CreditQuery, answered: CreditAnswer, caller: Caller | None = None) -> None:
         """Writes that an answer given before is given again under the same request id; raises ConsentError if it may not be.
 
         A use that was taken for it stays taken: giving it again takes none.
@@ -206,7 +208,10 @@ class CreditQueries:
                 event, refusal = "withheld", error
         reason = refusal.reason if refusal is not None else ""
         at = self._clock.now()
-        await self._append(audit_entry(event, query, permit, (), answer_id=answer_id, at=at, reason=reason))
+        certificate = caller.certificate if caller is not None else ""
+        await self._append(
+            audit_entry(event, query, permit, (), answer_id=answer_id, at=at, reason=reason, certificate=certificate)
+        )
         if refusal is not None:
             raise refusal
 
@@ -217,7 +222,7 @@ class CreditQueries:
         return await self._kept.forget(uscc, platform) if self._kept is not None else 0
 
     async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
-        story = _Story(query, admission, self._new_answer_id(admission.at), self._reader)
+        story = _Story(query, admission, self._new_answer_id(admission.at), self._reader, self._digest_of)
         try:
             # Too short to ask is not too short to answer from what is kept; if that does not suffice, the verdict says so.
             if admission.deadline <= self._clock.monotonic():
@@ -313,7 +318,9 @@ class CreditQueries:
 class _Story:
     """What is known of one query while it is under way."""
 
-    def __init__(self, query: CreditQuery, admission: Admission, answer_id: str, reader: Reader) -> None:
+    def __init__(
+        self, query: CreditQuery, admission: Admission, answer_id: str, reader: Reader, digest_of: DigestOf
+    ) -> None:
         self.query = query
         self.admission = admission
         self.answer_id = answer_id
@@ -321,6 +328,7 @@ class _Story:
         self.denied_by = ""
         self.distrusted: list[str] = []
         self._reader = reader
+        self._digest_of = digest_of
         self._answers: dict[str, Answer] = {}
         self._readings: dict[str, Reading] = {}
 
@@ -386,4 +394,5 @@ class _Story:
             reason=reason,
             policy=self.denied_by,
             certificate=self.admission.caller.certificate if self.admission.caller is not None else "",
+            digest_of=self._digest_of,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -20,8 +22,39 @@ _PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, valu
 _CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, value in Category.items()}
 
 
+_BLOCK: Final = 64
+_SHORTEST_KEY: Final = 16
+DigestOf: TypeAlias = Callable[[bytes], str]
+"""What stands in the trail for a platform's answer, by the SM3 of its raw body: that in hexadecimal, or keyed."""
+
+
+def keyed_digest(key: bytes) -> DigestOf:
+    """Gives HMAC-SM3 under a key of the deployment (GB/T 15852.2), in hexadecimal; raises ValueError for a short key.
+
+    What the trail says of personal or authorised content then tells nobody without the key whether it was a guessed one.
+    """
+    if len(key) < _SHORTEST_KEY:
+        raise ValueError(f"the key is too short: at least {_SHORTEST_KEY} bytes are needed")
+    block = (hashlib.new("sm3", key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    inner = hashlib.new("sm3", bytes([byte ^ 0x36 for byte in block]))
+    outer = hashlib.new("sm3", bytes([byte ^ 0x5C for byte in block]))
+
+    @lru_cache(maxsize=16_384)
+    def digest(content: bytes) -> str:
+        if not content:
+            return ""
+        first, second = inner.copy(), outer.copy()
+        first.update(content)
+        second.update(first.digest())
+        return second.hexdigest()
+
+    return digest
+
+
 class PlatformEntry(msgspec.Struct, frozen=True):
-    """How one platform answered; `response_digest` is the SM3 of the raw body in hexadecimal, empty when none came.
+    """How one platform answered; `response_digest` tells of the raw body, in hexadecimal, and is empty when none came.
+
+    It is the SM3 of the body, or the HMAC-SM3 of that where the deployment has a key for it.
 
     `cache_age_s` is the age of a kept answer, None when it was fetched for this query or for one beside it; `stale_because`
     the outcome of the call in whose place it stands, if it does.
@@ -137,6 +170,7 @@ def audit_entry(
     reason: str = "",
     policy: str = "",
     certificate: str = "",
+    digest_of: DigestOf = bytes.hex,
 ) -> AuditEntry:
     """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it."""
     return AuditEntry(
@@ -154,7 +188,7 @@ def audit_entry(
         request_id=query.request_id,
         loan_reference=query.loan_reference,
         application_reference=query.application_reference,
-        platforms=tuple([_platform_entry(answer) for answer in answers]),
+        platforms=tuple([_platform_entry(answer, digest_of) for answer in answers]),
         view_id=view_id,
         completeness_bp=completeness_bp,
         stale_copies=stale_copies,
@@ -223,7 +257,7 @@ def _names(categories: tuple[int, ...]) -> tuple[str, ...]:
     return tuple([_CATEGORIES.get(category, "") for category in categories])
 
 
-def _platform_entry(answer: Answer) -> PlatformEntry:
+def _platform_entry(answer: Answer, digest_of: DigestOf) -> PlatformEntry:
     said = answer.said
     return PlatformEntry(
         platform=said.platform,
@@ -232,7 +266,7 @@ def _platform_entry(answer: Answer) -> PlatformEntry:
         latency_ms=round(answer.latency_s * 1000),
         attempts=answer.attempts,
         record_count=record_count(answer),
-        response_digest=said.raw_digest.hex(),
+        response_digest=digest_of(said.raw_digest),
         cache_age_s=None if answer.cache_age_s is None else int(answer.cache_age_s),
         stale_because="" if answer.stale_because is None else _OUTCOMES[answer.stale_because],
     )

@@ -54,6 +54,9 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_unknown_fields": (),
     "xinyidai_stale_copies": (),
     "xinyidai_trail_failures": (),
+    "xinyidai_trail_ailing": (),
+    "xinyidai_anchor_failures": (),
+    "xinyidai_anchors_late": (),
     "xinyidai_loop_lag_seconds": (),
     "xinyidai_certificate_left_seconds": ("certificate",),
 }

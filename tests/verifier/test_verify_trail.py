@@ -207,7 +207,8 @@ def third_leaves(lines: Sequence[bytes]) -> tuple[str, ...]:
 @pytest.mark.parametrize("count", [8_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 def test_D8_a_long_trail_is_verified_in_bounded_memory(tmp_path: Path, count: int) -> None:
     path = tmp_path / "audit.jsonl"
-    link, told = BEGINNING, []
+    link = BEGINNING
+    told: list[int] = []
     with path.open("wb") as file:
         for number in range(count):
             line, link = line_of(link, entry(number))

@@ -209,7 +209,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
         if is_repeated:
-            await self._queries.note_repeated(query, answered)
+            await self._queries.note_repeated(query, answered, caller)
         return answered, query, is_repeated
 
     def _count_unknown(self, request: Message, query: Message) -> None:

@@ -93,6 +93,7 @@ class RpcServer:
         credentials: grpc.ServerCredentials | None,
         *,
         is_store_red: Callable[[], bool],
+        is_trail_red: Callable[[], bool] = lambda: False,
     ) -> None:
         """Takes what handshakes are made with; None speaks plain text, for development and on loopback only."""
         self._server = grpc.aio.server(options=limits.options())
@@ -101,6 +102,7 @@ class RpcServer:
         self._platform_health = health
         self._platform_ids = tuple(platform_ids)
         self._is_store_red = is_store_red
+        self._is_trail_red = is_trail_red
         registry: Any = Registry(self._server, door.guarding)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
@@ -132,15 +134,17 @@ class RpcServer:
     async def tell_health(self) -> None:
         """Sets the standard health of each service.
 
-        Credit queries serve while at least one platform is not down, consents while their store can be reached.
+        Credit queries serve while at least one platform is not down, consents while their store can be reached; both while
+        the trail can be written and its disk has room: without it nothing is answered.
         """
         all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
-        await self._health.set(CREDIT, _NOT_SERVING if all_down else _SERVING)
+        is_trail_red = self._is_trail_red()
+        await self._health.set(CREDIT, _NOT_SERVING if all_down or is_trail_red else _SERVING)
         await self._health.set(PLATFORMS, _SERVING)
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
-        await self._health.set(CONSENTS, _NOT_SERVING if self._is_store_red() else _SERVING)
-        await self._health.set("", _SERVING)
+        await self._health.set(CONSENTS, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
+        await self._health.set("", _NOT_SERVING if is_trail_red else _SERVING)
 
     async def stop(self, drain_s: float) -> None:
         """Takes no new calls, lets those under way finish for `drain_s` seconds, then ends them."""

@@ -101,6 +101,11 @@ class Metrics:
         self._unknown_fields = _Tally(families.unknown_fields)
         self._stale_copies = _Tally(families.stale_copies)
         self._trail_failures = _Tally(families.trail_failures)
+        self._trail_ailing = _Level(families.trail_ailing)
+        self._trail_ailing.value = 0
+        self._anchor_failures = _Tally(families.anchor_failures)
+        self._anchors_late = _Level(families.anchors_late)
+        self._anchors_late.value = 0
         self._lag = _Spread(families.loop_lag, _LAG_S)
         self._parts: tuple[_Part, ...] = (
             self._under_way,
@@ -111,6 +116,9 @@ class Metrics:
             self._unknown_fields,
             self._stale_copies,
             self._trail_failures,
+            self._trail_ailing,
+            self._anchor_failures,
+            self._anchors_late,
             self._lag,
             *(part for numbers in self._platforms.values() for part in numbers.parts),
         )
@@ -170,6 +178,18 @@ class Metrics:
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
         self._trail_failures.pending += 1
+
+    def trail_ails(self, is_ailing: bool) -> None:
+        """Notes whether the trail cannot be written, or its disk is nearly full."""
+        self._trail_ailing.value = int(is_ailing)
+
+    def anchor_failed(self) -> None:
+        """Counts a head of the trail that an anchor did not take."""
+        self._anchor_failures.pending += 1
+
+    def anchors_late(self, count: int) -> None:
+        """Notes how many anchors have taken no head for longer than the grace period."""
+        self._anchors_late.value = count
 
     def certificate_has(self, name: str, left_s: float) -> None:
         """Notes how long a certificate of the server is still valid; not a number for one that is no longer used."""
@@ -374,6 +394,9 @@ class _Families:
             "stale_copies", "Copies of repaired or revoked records that a platform still states"
         )
         self.trail_failures = counter("trail_failures", "Entries that could not be written to the audit trail")
+        self.trail_ailing = gauge("trail_ailing", "Trails that cannot be written, or whose disk is nearly full")
+        self.anchor_failures = counter("anchor_failures", "Heads of the trail that an anchor did not take")
+        self.anchors_late = gauge("anchors_late", "Anchors that took no head for longer than the grace period")
         self.loop_lag = spread("loop_lag_seconds", "How late the event loop was", _LAG_S)
         self.certificate_left = Gauge(
             "xinyidai_certificate_left_seconds",

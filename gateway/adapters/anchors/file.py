@@ -1,0 +1,42 @@
+"""Anchors heads in an append-only file on another path: another disk, a mount that only takes appends, a WORM volume.
+
+Each head is one line, appended by one write and synced. Several processes may append to the same file: every head names its
+trail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from gateway.domain.anchor import TrailHead, head_line
+from gateway.domain.errors import StoreError
+
+
+class FileAnchor:
+    """Appends heads to a file, which is opened anew each time: it may be moved away and back while the gateway runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def publish(self, head: TrailHead) -> None:
+        """Appends the head durably; raises StoreError."""
+        try:
+            await asyncio.to_thread(self._append, head_line(head))
+        except OSError as error:
+            raise StoreError(f"the anchors {self._path} cannot be written: {error.strerror}") from error
+
+    async def aclose(self) -> None:
+        """Does nothing: no file is kept open."""
+
+    def _append(self, line: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            if os.write(file, line) != len(line):
+                os.write(file, b"\n")  # what half of it says is no head, and the next stands on a line of its own
+                raise OSError(0, "only a part was written")
+            os.fsync(file)
+        finally:
+            os.close(file)

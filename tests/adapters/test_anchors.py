@@ -1,0 +1,213 @@
+"""Anchors: one suite for the file and the receiver, and the schedule that tells when they fail for too long."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway.adapters.anchors.file import FileAnchor
+from gateway.adapters.anchors.http import HttpAnchor
+from gateway.adapters.anchors.schedule import Anchoring, AnchorPolicy, signed_head
+from gateway.adapters.egress import DeclaredHostsConnector
+from gateway.domain.anchor import TrailHead, head_line, heads_by_sequence
+from gateway.domain.errors import StoreError
+from gateway.domain.trail import Link
+from gateway.ports import Anchor
+from tests.domain.trails import KeySigner
+from tests.verifier.test_verify_trail import verify
+
+AT = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def head(sequence: int) -> TrailHead:
+    return signed_head("audit.jsonl", Link(sequence, f"{sequence:064x}"), AT, KeySigner())
+
+
+class Place:
+    """Where heads go: what was kept there, and whether it takes any."""
+
+    def __init__(self, anchor: Anchor, path: Path) -> None:
+        self.anchor = anchor
+        self.path = path
+        self.posted: list[bytes] | None = None
+        self.is_down = False
+
+    def kept(self) -> list[bytes]:
+        if self.posted is not None:
+            return self.posted
+        return self.path.read_bytes().splitlines(keepends=True) if self.path.is_file() else []
+
+    def break_down(self, *, is_down: bool) -> None:
+        self.is_down = is_down
+        if self.posted is None:
+            # A folder in the file's place: what cannot be opened to append to.
+            if is_down:
+                self.path.rename(self.path.with_suffix(".away")) if self.path.exists() else None
+                self.path.mkdir()
+            else:
+                self.path.rmdir()
+                away = self.path.with_suffix(".away")
+                away.rename(self.path) if away.exists() else None
+
+
+@pytest.fixture(params=["file", "http"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    path = tmp_path / "elsewhere" / "anchors.jsonl"
+    if request.param == "file":
+        yield Place(FileAnchor(path), path)
+        return
+    async with AsyncExitStack() as stack:
+
+        async def take(request: web.Request) -> web.Response:
+            if there.is_down:
+                return web.Response(status=503)
+            assert request.content_type == "application/json"
+            posted.append(await request.read())
+            return web.Response(status=201)
+
+        posted: list[bytes] = []
+        app = web.Application()
+        app.router.add_post("/heads", take)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/heads"
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=DeclaredHostsConnector([url])))
+        there = Place(HttpAnchor(url, session), path)
+        there.posted = posted
+        yield there
+
+
+async def test_heads_are_kept_one_after_the_other_and_prove_their_entries(place: Place) -> None:
+    await place.anchor.publish(head(7))
+    await place.anchor.publish(head(12))
+
+    assert place.kept() == [head_line(head(7)), head_line(head(12))]
+    assert heads_by_sequence(place.kept(), "audit.jsonl", verify) == {7: f"{7:064x}", 12: f"{12:064x}"}
+    await place.anchor.aclose()
+
+
+async def test_an_anchor_that_fails_says_so_and_takes_the_next_head(place: Place) -> None:
+    await place.anchor.publish(head(1))
+    place.break_down(is_down=True)
+    with pytest.raises(StoreError, match="anchors"):
+        await place.anchor.publish(head(2))
+    place.break_down(is_down=False)
+
+    await place.anchor.publish(head(3))
+
+    assert place.kept() == [head_line(head(1)), head_line(head(3))]
+
+
+async def test_a_receiver_that_is_not_declared_is_not_reached() -> None:
+    async with aiohttp.ClientSession(connector=DeclaredHostsConnector(["http://127.0.0.1:1"])) as session:
+        with pytest.raises(StoreError, match="InvalidU"):
+            await HttpAnchor("http://127.0.0.1:2/heads", session).publish(head(1))
+
+
+class Trail:
+    """A trail that is nothing but its end."""
+
+    name = "audit.jsonl"
+
+    def __init__(self) -> None:
+        self.head = Link(0, "")
+        self.stopped = ""
+
+    def grow(self) -> None:
+        sequence = self.head.sequence + 1
+        self.head = Link(sequence, f"{sequence:064x}")
+
+    def stop(self, because: str) -> None:
+        self.stopped = because
+
+
+class Kept:
+    """An anchor in memory."""
+
+    def __init__(self) -> None:
+        self.heads: list[TrailHead] = []
+        self.is_down = False
+        self.is_closed = False
+
+    async def publish(self, head: TrailHead) -> None:
+        if self.is_down:
+            raise StoreError("the receiver is down")
+        self.heads.append(head)
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class Seen:
+    """What an observer is told."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.late: list[int] = []
+
+    def anchor_failed(self) -> None:
+        self.failures += 1
+
+    def anchors_late(self, count: int) -> None:
+        self.late.append(count)
+
+
+class Time:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def now(self) -> datetime:
+        return AT
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+async def test_a_head_is_published_when_the_trail_has_grown_and_only_then() -> None:
+    trail, kept = Trail(), Kept()
+    anchoring = Anchoring(trail, {"url": kept}, KeySigner(), Time(), Seen(), AnchorPolicy())
+
+    await anchoring.round()
+    trail.grow()
+    await anchoring.round()
+    await anchoring.round()
+    trail.grow()
+    anchoring.start()
+    await anchoring.aclose()
+
+    assert kept.heads == [head(1), head(2)]
+    assert kept.is_closed
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_A12_within_grace_it_goes_on_and_after_it_an_anchor_is_late_and_stops_only_where_it_must(
+    stops: bool,
+) -> None:
+    trail, kept, other, seen, time = Trail(), Kept(), Kept(), Seen(), Time()
+    policy = AnchorPolicy(grace_s=600, stops_after_grace=stops)
+    anchoring = Anchoring(trail, {"file": other, "url": kept}, KeySigner(), time, seen, policy)
+    kept.is_down = True
+    told = []
+    for at in (0, 60, 599, 600, 660):
+        time.at = at
+        trail.grow()
+        await anchoring.round()
+        told.append((anchoring.late, bool(trail.stopped)))
+    kept.is_down = False
+    await anchoring.round()
+    told.append((anchoring.late, bool(trail.stopped)))
+
+    assert told == [((), False)] * 3 + [(("url",), stops)] * 2 + [((), False)]
+    assert (seen.failures, seen.late) == (5, [1, 0])
+    assert [each.sequence for each in other.heads] == [1, 2, 3, 4, 5]
+    assert [each.sequence for each in kept.heads] == [5]
