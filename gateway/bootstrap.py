@@ -26,6 +26,7 @@ from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.rights.reload import PolicyWatch
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
+from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
@@ -40,6 +41,7 @@ from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.door import StoreDoor
+from gateway.adapters.stores.trail_reader import FileTrailReader
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
@@ -54,6 +56,7 @@ from gateway.application.authorise import Authoriser, ConsentAuthoriser, Develop
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
 from gateway.application.request_ids import RequestIds
+from gateway.application.trail import TrailExport
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import ConfigError
 from gateway.domain.masking import Masker, masked_fields
@@ -344,6 +347,10 @@ async def build_gateway(
             ),
             AdminService(chains, queries.forget, callers),
             ConsentService(consents, tuple(connectors), clock, new_answer_id, callers),
+            AuditService(
+                TrailExport(FileTrailReader(audit_path, lambda: (audit.name, audit.head.sequence)), audit, clock),
+                callers,
+            ),
             Door(rights, callers.of, audit, clock, tracing, metrics.error_sent),
             health,
             tuple(connectors),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -23,6 +23,7 @@ from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
+from gateway.domain.trail_query import FoundRecord, TrailPosition, TrailQuery
 
 if TYPE_CHECKING:
     import aiohttp  # a command that only reads settings need not load it
@@ -166,6 +167,14 @@ class AuditLog(Protocol):
         With the copy of an answer, that is archived by the same group commit, and the answer's receipt is given where answers
         are signed; None otherwise.
         """
+        ...
+
+
+class TrailReader(Protocol):
+    """Whoever reads the trail for those it is about."""
+
+    def read(self, asked: TrailQuery, after: TrailPosition | None) -> AsyncIterator[Sequence[FoundRecord]]:
+        """Yields the entries that are asked for in order, those after a position; raises StoreError, InvalidRequestError."""
         ...
 
 

@@ -36,6 +36,9 @@ _COMMANDS: Final = {
         "demo_command", "app", say("Show it all once and check it, then end.", "演示一遍并自行核对，然后结束。")
     ),
     "access": _Place("access", "access", say("Who may do what, by the policies.", "权限策略查询。")),
+    "audit": _Place(
+        "audit", "audit", say("The trail: verify it, export a bank's own part of it.", "留痕：核验，导出本行记录。")
+    ),
     "certs": _Place(
         "certs",
         "certs",

@@ -16,6 +16,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.query import CreditQuery
+from gateway.domain.trail_query import TrailQuery
 
 _OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
 _PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, value in Purpose.items()}
@@ -98,10 +99,11 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
     `event` is "answered", "streamed", "repeated", "refused", "unanswered", "cancelled", or "withheld": the consent was
     withdrawn before the answer could leave. It is "denied" of a caller turned away at the door: the question was not read,
-    and `method` says what was called. `reason` is the error reason, `refused` are the categories that were asked and not
-    permitted, `relied_on` the consents that the permit rests on with their versions, `policy` the ids of the policies that
-    decided. Of a consent `event` is "consent_registered", "consent_paused", "consent_resumed", "consent_revoked", or
-    "consent_refused" with the reason, and `consent` tells what it says.
+    and `method` says what was called; and "exported" where a bank's auditor read its trail. `reason` is the error reason,
+    `refused` are the categories that were asked and not permitted, `relied_on` the consents that the permit rests on with
+    their versions, `policy` the ids of the policies that decided. Of a consent `event` is "consent_registered",
+    "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it
+    says.
     """
 
     time: str
@@ -134,15 +136,26 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
     """Gives the entry of a call that was turned away at the door."""
+    return _call_entry("denied", caller, method, at, policy=policy, reason=reason)
+
+
+def exported_entry(caller: Caller, method: str, asked: TrailQuery, at: datetime) -> AuditEntry:
+    """Gives the entry of a bank's reading of its own trail: of which enterprise, if it asked for one."""
+    return _call_entry("exported", caller, method, at, uscc=asked.uscc)
+
+
+def _call_entry(
+    event: str, caller: Caller, method: str, at: datetime, *, uscc: str = "", policy: str = "", reason: str = ""
+) -> AuditEntry:
     return AuditEntry(
         time=at.isoformat(timespec="milliseconds"),
-        event="denied",
+        event=event,
         answer_id="",
         bank=caller.bank,
         operator=caller.operator,
         branch=caller.branch,
         purpose="",
-        uscc="",
+        uscc=uscc,
         categories=(),
         permit="",
         consent_ids=(),

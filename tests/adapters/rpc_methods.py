@@ -31,6 +31,7 @@ def registered_methods() -> list[str]:
         service,
         service,
         service,
+        service,
         door,
         SimpleNamespace(),  # type: ignore[arg-type]
         (),

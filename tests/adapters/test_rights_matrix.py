@@ -35,6 +35,7 @@ ConsentService/ResumeConsent            bank-query
 CatalogueService/DescribeCatalogue      bank-query bank-green-reviewer platform-operator gateway-admin
 PlatformService/ListPlatforms           bank-query bank-green-reviewer platform-operator gateway-admin
 PlatformService/GetPlatform             bank-query bank-green-reviewer platform-operator gateway-admin
+AuditService/ExportEntries              bank-auditor
 AdminService/ShowPlatform               platform-operator gateway-admin
 AdminService/PurgeAnswers               platform-operator
 """

@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from gateway._pb.xinyidai.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     catalogue_service_pb2,
     catalogue_service_pb2_grpc,
     consent_service_pb2,
@@ -25,6 +27,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.rpc.admin_service import AdminService
+from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
@@ -40,7 +43,8 @@ PLATFORMS: Final = platform_service_pb2.DESCRIPTOR.services_by_name["PlatformSer
 CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
 ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 CONSENTS: Final = consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS)
+AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -85,6 +89,7 @@ class RpcServer:
         platforms: PlatformService,
         admin: AdminService,
         consents: ConsentService,
+        audit: AuditService,
         door: Door,
         health: PlatformHealth,
         platform_ids: Collection[str],
@@ -110,6 +115,7 @@ class RpcServer:
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(callers), registry)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, registry)
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server(consents, registry)
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -143,6 +149,7 @@ class RpcServer:
         await self._health.set(PLATFORMS, _SERVING)
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
+        await self._health.set(AUDIT, _NOT_SERVING if is_trail_red else _SERVING)
         await self._health.set(CONSENTS, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
         await self._health.set("", _NOT_SERVING if is_trail_red else _SERVING)
 
