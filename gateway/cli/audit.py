@@ -124,7 +124,7 @@ def export(
     ca: Ca = None,
     plaintext: Plaintext = False,
 ) -> None:
-    """Writes the entries as they stand in the trail, or as a table; exits 1 when the gateway refuses, 2 for a wrong option."""
+    """Writes the entries as they stand in the trail, or as a table; exits 1 when refused, 2 for a wrong option."""
     if format not in ("jsonl", "csv"):
         raise fail([say(f"--format {format}: use jsonl or csv", f"--format {format}：请用 jsonl 或 csv")], 2)
     request = pb.ExportEntriesRequest(uscc=uscc, operator=operator, after_position=after)
@@ -237,9 +237,10 @@ def _sentence(verdict: Verdict) -> str:
             f"{verdict.trail}: entry {finding.sequence} {english}{detail}; {verdict.entry_count:,} before it are whole",
             f"{verdict.trail}：第 {finding.sequence} 条{chinese}{detail}；此前 {verdict.entry_count:,} 条完整",
         )
+    name, count, last, roots = verdict.trail, verdict.entry_count, verdict.end.sequence, verdict.root_count
     told = say(
-        f"{verdict.trail}: whole; {verdict.entry_count:,} entries to {verdict.end.sequence}, {verdict.root_count:,} roots, ",
-        f"{verdict.trail}：完整；{verdict.entry_count:,} 条，至第 {verdict.end.sequence} 条，{verdict.root_count:,} 个批次根，",
+        f"{name}: whole; {count:,} entries to {last}, {roots:,} roots, ",
+        f"{name}：完整；{count:,} 条，至第 {last} 条，{roots:,} 个批次根，",
     )
     if verdict.anchored:
         return told + say(f"anchored up to {verdict.anchored_to}", f"已锚定至第 {verdict.anchored_to} 条")

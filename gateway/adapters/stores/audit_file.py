@@ -129,6 +129,7 @@ class FileAuditLog:
 
     def _write_batches(self) -> None:
         pace = Pace(time.monotonic())
+        self._look_if_due(is_idle=True)
         while True:
             with self._wake:
                 if not self._waiting and not self._is_closing:
