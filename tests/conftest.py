@@ -1,4 +1,4 @@
-"""Profiles of the property tests: quick by default, ten times as many cases with XINYIDAI_TEST_PROFILE=long.
+"""For every test: profiles of the property tests (quick, or ten times as many cases with XINYIDAI_TEST_PROFILE=long), canaries.
 
 And the one PostgreSQL of a process of tests.
 """
@@ -6,10 +6,12 @@ And the one PostgreSQL of a process of tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.canaries import leaks_in_folder, leaks_in_sections
 
 _RELAXED = {
     "deadline": None,
@@ -29,3 +31,19 @@ def postgres_socket() -> Iterator[str]:
 
     with postgres() as folder:
         yield folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fails whichever test let a planted value of a person or a secret into a log, the trail, or an export."""
+    report = yield
+    if report.when != "teardown" or not report.passed:
+        return report
+    leaks = leaks_in_sections(report.sections)
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if folder is not None:
+        leaks += leaks_in_folder(folder)
+    if leaks and item.get_closest_marker("plants_canaries") is None:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(("planted values stand where they never may (tests/canaries.py):", *leaks))
+    return report
