@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.telemetry.metrics import Metrics
 from gateway.adapters.web.admin import AdminServer
-from gateway.adapters.web.lifecycle import Stage, ails
+from gateway.adapters.web.lifecycle import Stage, ails, unready
 from gateway.domain.errors import ConfigError
 
 
@@ -107,3 +107,18 @@ async def test_nothing_else_is_served() -> None:
         status, _, _ = await get(f"{url}/admin")
 
     assert status == 404
+
+
+@pytest.mark.parametrize(
+    ("stage", "trail", "said"),
+    [
+        (Stage.SERVING, "", ""),
+        (Stage.SERVING, "5 MiB (0.1 %) are left on its disk", "the trail: 5 MiB (0.1 %) are left on its disk"),
+        (Stage.DRAINING, "5 MiB (0.1 %) are left on its disk", "draining"),
+    ],
+)
+def test_D1_readiness_tells_of_a_trail_that_ails(stage: Stage, trail: str, said: str) -> None:
+    told = unready(stage, trail)
+
+    assert told.startswith(said)
+    assert bool(told) is bool(said)

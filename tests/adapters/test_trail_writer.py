@@ -328,3 +328,18 @@ def test_a_line_longer_than_any_entry_is_not_held_in_memory(tmp_path: Path) -> N
 
     assert [len(line.content) for line in found] == [1, 64, 1]
     assert [line.end for line in found] == [2, 9 * 1024 * 1024 + 3, 9 * 1024 * 1024 + 5]
+
+
+async def test_a_trail_whose_setting_aside_a_crash_cut_off_is_set_aside_at_the_next_start(tmp_path: Path) -> None:
+    path, old = tmp_path / "audit.jsonl", b'{"time":"2026-11-01T00:00:00.000+00:00","event":"answered"}\n'
+    path.write_bytes(old)
+    path.with_name("audit.jsonl.unchained").hardlink_to(path)
+
+    trail = FileAuditLog(path)
+    await trail.aclose()
+
+    assert (tmp_path / "audit.jsonl.unchained").read_bytes() == old
+    assert check_of(path).link.sequence == 1
+    path.write_bytes(old)
+    with pytest.raises(StoreError, match="move one of them away"):
+        FileAuditLog(path)

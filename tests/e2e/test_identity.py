@@ -245,6 +245,10 @@ async def test_A2_one_request_id_of_two_certificates_is_two_questions(house: Hou
 
     assert first.delivery.answer_id != second.delivery.answer_id
     assert (again.delivery.answer_id, again.delivery.is_repeated) == (second.delivery.answer_id, True)
+    fingerprints = [house.authority.read(bank).fingerprint for bank in ("bank-a", "bank-b", "bank-b")]
+    assert [(e["event"], e["certificate"]) for e in house.entries()] == list(
+        zip(("answered", "answered", "repeated"), fingerprints, strict=True)
+    )
 
 
 async def test_a_token_s_operator_and_branch_stand_in_the_trail(house: House) -> None:

@@ -153,7 +153,7 @@ class TrailDisk:
     def _cover_unchained(self) -> None:
         """Sets a trail of before the chain aside, and begins a chain that names it with its digest."""
         old = self._path.with_name(self._path.name + UNCHAINED)
-        if old.exists():
+        if old.exists() and not old.samefile(self._path):  # the same: a crash came in between, below
             raise StoreError(f"{self._path} has no chain, and {old} is there already: move one of them away")
         digest = new_digest("sm3")
         at = 0
@@ -167,7 +167,8 @@ class TrailDisk:
         opened = os.open(following, _OPEN | os.O_TRUNC, 0o600)
         os.write(opened, line)
         os.fsync(opened)
-        self._path.rename(old)
+        if not old.exists():
+            os.link(self._path, old)
         following.rename(self._path)
         os.close(self._file)
         self._file, self.bytes, self.link = opened, len(line), link
