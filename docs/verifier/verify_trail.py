@@ -4,8 +4,8 @@
     python verify_trail.py TRAIL [--anchors FILE] [--public-key FILE ...] [--json]
 
 TRAIL is the file that is written, such as var/audit.jsonl; its full segments and the trails of workers (audit.1.jsonl, ...)
-beside it are found. FILE of --anchors holds signed heads, one JSON object a line; FILE of --public-key holds a key: PEM
-("BEGIN PUBLIC KEY"), or hexadecimal (Ed25519: 32 bytes; SM2: x and y, 64 bytes, with or without 04 before).
+beside it are found. FILE of --anchors holds signed heads, one JSON object a line; FILE of --public-key holds the gateway's
+list of public keys (JSON), or one key: PEM ("BEGIN PUBLIC KEY"), or hexadecimal (Ed25519: 32 bytes; SM2: x and y, 64 bytes).
 Exit code 0: whole; 1: damaged, the first bad entry is named; 2: cannot be checked.
 
 A line is {"sequence":N,"previous":"<hash of the entry before>",...,"hash":"<SM3>"}; the hash is the SM3 (GB/T 32905) of the
@@ -144,18 +144,21 @@ def is_ed25519_signed(key, message, signature):
     return True
 
 
-def read_key(path):
-    """The bytes of a key: 32 of Ed25519, 64 of SM2 (x and y)."""
+def read_keys(path):
+    """The keys of a file: 32 bytes each of Ed25519, 64 of SM2 (x and y)."""
     text = Path(path).read_text(encoding="ascii").strip()
     pem = re.search("-----BEGIN PUBLIC KEY-----(.+)-----END PUBLIC KEY-----", text, re.DOTALL)
-    key = base64.b64decode(pem[1]) if pem else bytes.fromhex(text)
-    if pem:
-        key = key[-32:] if key[:12].hex() == "302a300506032b6570032100" else key[-65:]
-    if len(key) == 65 and key[0] == 4:
-        key = key[1:]
-    if len(key) not in (32, 64):
+    if text.startswith("{"):
+        keys = [bytes.fromhex(each["public_key"]) for each in json.loads(text)["keys"]]
+    elif pem:
+        key = base64.b64decode(pem[1])
+        keys = [key[-32:] if key[:12].hex() == "302a300506032b6570032100" else key[-64:]]
+    else:
+        keys = [bytes.fromhex(text)]
+    keys = [key[1:] if len(key) == 65 and key[0] == 4 else key for key in keys]
+    if not keys or any(len(key) not in (32, 64) for key in keys):
         raise ValueError(f"{path}: neither an Ed25519 nor an SM2 key")
-    return key
+    return keys
 
 
 def is_signed(keys, algorithm, message, signature):
@@ -272,12 +275,12 @@ def main(arguments=None):
     trails += [asked.trail.with_name(name) for name in sorted(names) if stem.fullmatch(name)]
     verdicts = []
     try:
-        keys = [read_key(path) for path in asked.public_key]
+        keys = [key for path in asked.public_key for key in read_keys(path)]
         for trail in trails:
             heads = heads_of(asked.anchors, trail.name, keys) if asked.anchors else {}
             count, first_bad, fault = verified(trail, heads, keys)
             verdicts.append({"trail": trail.name, "entries": count, "first_bad": first_bad, "fault": fault})
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2
     for told in verdicts:

@@ -20,7 +20,7 @@ from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.identity.callers import BANK_KEY
 from gateway.adapters.stores.trail_check import Checkpoint, Verdict, verify_trail
 from gateway.adapters.stores.trail_files import lines_of, trails_of
-from gateway.cli.audit_keys import read_key, verifier
+from gateway.cli.audit_keys import read_keys, verifier
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA
 from gateway.cli.options import LOCAL, Address, AsJson, Config, fail
@@ -70,7 +70,7 @@ def verify(
     ] = None,
     public_key: Annotated[
         list[Path] | None,
-        typer.Option(help=say("Key of roots and heads (PEM or hex); may be repeated.", "验签公钥，可重复。")),
+        typer.Option(help=say("File of public keys (JSON, PEM, hex); may be repeated.", "验签公钥文件，可重复。")),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -87,7 +87,7 @@ def verify(
     """Prints a verdict for each trail; exits 1 when one is damaged, 2 when it cannot be checked."""
     try:
         path = trail or load_settings(config).gateway.audit.path
-        check = verifier([read_key(each) for each in public_key]) if public_key else None
+        check = verifier([key for each in public_key for key in read_keys(each)]) if public_key else None
         known = _read_checkpoints(resume)
         trails = trails_of(path)
         if not trails:

@@ -1,4 +1,4 @@
-"""Public keys that a command checks signatures with: PEM, or hexadecimal."""
+"""Public keys that a command checks signatures with: the gateway's list of them, PEM, or hexadecimal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -20,23 +21,37 @@ _PEM: Final = re.compile(r"-----BEGIN PUBLIC KEY-----(.+)-----END PUBLIC KEY----
 _ED25519_HEAD: Final = bytes.fromhex("302a300506032b6570032100")
 
 
-def read_key(path: Path) -> bytes:
-    """Gives a public key: 32 bytes of Ed25519, or 64 of SM2 (x and y). Raises ValueError saying what is wrong."""
+class _Listed(msgspec.Struct):
+    public_key: str
+
+
+class _KeyList(msgspec.Struct):
+    keys: list[_Listed]
+
+
+def read_keys(path: Path) -> Sequence[bytes]:
+    """Gives the public keys of a file, 32 bytes each of Ed25519, 64 of SM2 (x and y); raises ValueError saying what is wrong.
+
+    The file is the gateway's own list of public keys, or holds one key.
+    """
     try:
         text = path.read_text(encoding="ascii").strip()
         pem = _PEM.search(text)
-        key = base64.b64decode(pem[1]) if pem else bytes.fromhex(text)
+        if text.startswith("{"):
+            keys = [bytes.fromhex(each.public_key) for each in msgspec.json.decode(text, type=_KeyList).keys]
+        elif pem is not None:
+            key = base64.b64decode(pem[1])
+            keys = [key[-_ED25519:] if key.startswith(_ED25519_HEAD) else key[-_SM2:]]
+        else:
+            keys = [bytes.fromhex(text)]
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     except (ValueError, binascii.Error) as error:
-        raise ValueError(f"{path}: neither PEM nor hexadecimal") from error
-    if pem:
-        key = key[-_ED25519:] if key.startswith(_ED25519_HEAD) else key[-_SM2 - 1 :]
-    if len(key) == _SM2 + 1 and key[0] == 4:
-        key = key[1:]
-    if len(key) not in (_ED25519, _SM2):
+        raise ValueError(f"{path}: neither a list of keys, nor PEM, nor hexadecimal") from error
+    keys = [key[1:] if len(key) == _SM2 + 1 and key[0] == 4 else key for key in keys]
+    if not keys or any(len(key) not in (_ED25519, _SM2) for key in keys):
         raise ValueError(f"{path}: neither an Ed25519 nor an SM2 public key")
-    return key
+    return keys
 
 
 def _is_ed25519_signed(key: bytes, message: bytes, signature: bytes) -> bool:

@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import pytest
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.adapters.stores.trail_check import Checkpoint, verify_trail
 from gateway.adapters.stores.trail_files import segment_name
+from gateway.cli.audit_keys import read_keys, verifier
 from gateway.domain.anchor import CONFLICTING, UNPROVEN, TrailHead, head_line, heads_by_sequence
 from gateway.domain.statement import sm3
 from gateway.domain.trail import BEGINNING, Fault, Finding, line_of, taken_apart
@@ -140,7 +142,7 @@ def test_two_signed_heads_of_one_entry_that_differ_are_told(tmp_path: Path) -> N
 def test_a_forged_signature_of_a_root_is_named(tmp_path: Path) -> None:
     lines = trail(7, answers_per_root=2)
     told = json.loads(lines[2])
-    forged = rechained([*lines[:2], lines[2].replace(told["signature"].encode(), b"11" * 64), *lines[3:]], 2)
+    forged = rechained([*lines[:2], lines[2].replace(told["signature"].encode(), b"13" * 64), *lines[3:]], 2)
     path = written(tmp_path / "audit.jsonl", forged)
 
     assert both(path, None) == (3, "signature")
@@ -246,7 +248,7 @@ def test_the_verifiers_own_sm2_takes_the_standards_signature_and_nothing_else(tm
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     der = bytes.fromhex("30") + bytes([len(_der(r)) + len(_der(s))]) + _der(r) + _der(s)
     (tmp_path / "key").write_text((b"\x04" + point).hex())
-    keys = [alone.read_key(tmp_path / "key")]
+    keys = alone.read_keys(tmp_path / "key")
 
     told = [
         alone.is_signed(keys, "SM2-SM3", message, signature)
@@ -312,3 +314,28 @@ def test_the_verifiers_command_says_what_it_found_by_its_exit_code(tmp_path: Pat
     )
     assert run(path)[0] == 0
     assert run(tmp_path / "none.jsonl")[0] == 2
+
+
+def test_keys_are_read_alike_from_a_list_pem_and_hexadecimal(tmp_path: Path) -> None:
+    spki = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    sm2 = bytes(range(64))
+    listed = {"keys": [{"key_id": "a", "public_key": PUBLIC.hex()}, {"key_id": "b", "public_key": sm2.hex()}]}
+    files = {
+        "list": (json.dumps(listed).encode(), [PUBLIC, sm2]),
+        "pem": (spki, [PUBLIC]),
+        "hex": (PUBLIC.hex().encode(), [PUBLIC]),
+        "point": (b"04" + sm2.hex().encode(), [sm2]),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "short").write_text("00ff")
+
+    assert {name: alone.read_keys(tmp_path / name) for name in files} == {
+        name: keys for name, (_, keys) in files.items()
+    }
+    assert {name: read_keys(tmp_path / name) for name in files} == {name: keys for name, (_, keys) in files.items()}
+    for read in (alone.read_keys, read_keys):
+        with pytest.raises(ValueError, match="neither"):
+            read(tmp_path / "short")
+    assert verifier([PUBLIC])("ED25519", b"m", KEY.sign(b"m"))
+    assert not verifier([PUBLIC])("SM2-SM3", b"m", KEY.sign(b"m"))
