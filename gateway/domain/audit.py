@@ -103,7 +103,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     `refused` are the categories that were asked and not permitted, `relied_on` the consents that the permit rests on with
     their versions, `policy` the ids of the policies that decided. Of a consent `event` is "consent_registered",
     "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it
-    says.
+    says. Of the archive it is "archive_read", with the reason where nothing was given, "archive_sealed" with why, or
+    "archive_deleted".
     """
 
     time: str
@@ -132,6 +133,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     method: str = ""
     certificate: str = ""
     """Fingerprint of the caller's certificate (SHA-256), nothing of its names."""
+    count: int | None = None
+    """How many archived copies it is about, where it is about copies."""
 
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
@@ -166,6 +169,38 @@ def _call_entry(
         policy=policy,
         method=method,
         certificate=caller.certificate,
+    )
+
+
+def archive_entry(
+    event: str,
+    at: datetime,
+    caller: Caller | None = None,
+    *,
+    answer_id: str = "",
+    uscc: str = "",
+    reason: str = "",
+    count: int | None = None,
+) -> AuditEntry:
+    """Gives the entry of what happened to archived copies; without a caller it was the gateway itself."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id=answer_id,
+        bank=caller.bank if caller is not None else "",
+        operator=caller.operator if caller is not None else "",
+        branch=caller.branch if caller is not None else "",
+        purpose="",
+        uscc=uscc,
+        categories=(),
+        permit="",
+        consent_ids=(),
+        request_id="",
+        loan_reference="",
+        application_reference="",
+        reason=reason,
+        certificate=caller.certificate if caller is not None else "",
+        count=count,
     )
 
 

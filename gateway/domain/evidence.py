@@ -6,8 +6,19 @@ is signed, so that one signature serves a whole batch; the receipt is what one a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from gateway.domain.consent import Permit
+from gateway.domain.dates import day_of, plus_months
+
+ENTERPRISE: Final = "enterprise"
+PERSONAL: Final = "personal"
+RETENTION_CLASSES: Final = (ENTERPRISE, PERSONAL)
+USUAL_MONTHS: Final = 60
+"""Five years: what is recommended for records of credit queries, and the most that adverse information on a person may be
+kept (征信业管理条例, article 16)."""
 
 
 class Leaf(NamedTuple):
@@ -68,3 +79,20 @@ class ArchivedView(NamedTuple):
     retention_class: str
     kept_until: datetime
     sealed_because: str = ""
+
+
+def retention_class(permit: Permit) -> str:
+    """Gives how long an answer is kept, by class: personal where anything about a person is shown unmasked in it."""
+    return PERSONAL if permit.persons or not permit.is_masked else ENTERPRISE
+
+
+def kept_until(months: Mapping[str, int], retention_class: str, at: datetime) -> datetime:
+    """Gives until when a copy of that class is kept: so many months later, at most the last day of that month."""
+    year, month, day = plus_months(day_of(at.date()), months.get(retention_class, USUAL_MONTHS))
+    return at.replace(year=year, month=month, day=day)
+
+
+def is_of(archived: ArchivedView, bank: str, answer_id: str, view_digest: bytes) -> bool:
+    """Whether a copy is what its receipt speaks of, given the digest of its view: the bank's, and of that answer."""
+    leaf = archived.receipt.leaf
+    return (leaf.bank, leaf.answer_id, leaf.view_digest) == (bank, answer_id, view_digest)

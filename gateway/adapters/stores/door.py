@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.domain.errors import ConfigError, StoreUnavailableError
-from gateway.ports import ConsentStore
+from gateway.ports import Cipher, ConsentStore, ViewArchive
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.engine import Database
@@ -74,6 +74,15 @@ class StoreDoor:
             ) from error
         self._tell(has_failed=False)
         return opened
+
+    async def views(self, cipher: Cipher) -> ViewArchive:
+        """Gives the archive, encrypted with that cipher, opening the store; raises ConfigError, StoreUnavailableError."""
+        await self._open()
+        from gateway.adapters.stores.view_archive import SqlViewArchive
+
+        if self._database is None:
+            raise StoreUnavailableError("the store is closed")
+        return SqlViewArchive(self._database, cipher)
 
     async def aclose(self) -> None:
         """Closes what was opened."""

@@ -135,3 +135,20 @@ class ConsentChangeRow(Base):
     event: Mapped[str] = mapped_column(String(16))
     state: Mapped[str] = mapped_column(String(16))
     at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ArchivedViewRow(Base):
+    """One answered view of one bank; `content` is encrypted, view and receipt together, and opens in this row only."""
+
+    __tablename__ = "archived_views"
+    __table_args__ = (Index(None, "uscc"), Index(None, "kept_until"))
+
+    bank: Mapped[str] = mapped_column(String(128), primary_key=True)
+    answer_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    uscc: Mapped[str] = mapped_column(String(18))
+    root_sequence: Mapped[int] = mapped_column(BigInteger)
+    retention_class: Mapped[str] = mapped_column(String(32))
+    kept_until: Mapped[datetime] = mapped_column(Moment)
+    sealed_because: Mapped[str] = mapped_column(String(32))
+    sealed_at: Mapped[datetime | None] = mapped_column(Moment)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,48 @@
+"""Deletes archived copies whose retention has ended, now and then, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.domain.errors import StoreError
+
+
+class ArchivePurge:
+    """Runs from `start` to `aclose`; several processes may, since each copy is deleted and told of once."""
+
+    def __init__(self, delete_some: Callable[[], Awaitable[int]], *, every_s: float, pause_s: float = 0.05) -> None:
+        """Takes what deletes some copies and gives how many; it is called again after a pause until there are none."""
+        self._delete_some = delete_some
+        self._every_s = every_s
+        self._pause_s = pause_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins, at once with what is due."""
+        self._task = asyncio.create_task(self._run())
+
+    async def aclose(self) -> None:
+        """Ends after the copies being deleted now are told of in the trail."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._round()
+            await asyncio.sleep(self._every_s)
+
+    async def _round(self) -> None:
+        log = structlog.get_logger("gateway.store")
+        total = 0
+        try:
+            while count := await asyncio.shield(asyncio.ensure_future(self._delete_some())):
+                total += count
+                await asyncio.sleep(self._pause_s)
+        except StoreError as error:
+            log.warning("archive.not_purged", why=str(error))
+        if total:
+            log.info("archive.purged", views=total)
