@@ -27,6 +27,7 @@ from gateway.adapters.rights.reload import PolicyWatch
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.audit_service import AuditService
+from gateway.adapters.rpc.archive_service import ArchiveService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
@@ -64,6 +65,7 @@ from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
+from gateway.evidence_bootstrap import Suite, archive_of, evidence_of
 from gateway.identity_bootstrap import known_callers, server_credentials
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
@@ -202,11 +204,12 @@ async def build_gateway(
     audit_path: Path | None = None,
     worker: Worker | None = None,
     tls: TlsFiles | None = None,
+    suite: Suite | None = None,
 ) -> Gateway:
     """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
 
     Without `tls` it is one of development: plain text, callers taken at their word, on loopback only. A worker shares the
-    port with its like, has its part of the platforms' quotas, and a trail of its own.
+    port with its like, has its part of the platforms' quotas, and a trail of its own. With a suite answers are signed.
     """
     audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
@@ -230,9 +233,14 @@ async def build_gateway(
                 metrics.trail_ails(bool(audit.ails))
                 health_changed()
 
+        kept = settings.gateway.store
+        store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
+        stack.push_async_callback(store.aclose)  # after the trail, whose last entries may come with copies
+        await store.check()
+        evidence = await evidence_of(settings, suite, store)
         is_built = False
         own_path = worker.trail(audit_path) if worker is not None else audit_path
-        audit = open_trail(settings.gateway.audit, own_path, trail_changed)
+        audit = open_trail(settings.gateway.audit, own_path, trail_changed, evidence)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(
@@ -254,10 +262,6 @@ async def build_gateway(
         stack.push_async_callback(session.close)
         inner = _connect(settings, plugins, session, clock)
         health = PlatformHealth(inner, clock)
-        kept = settings.gateway.store
-        store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
-        stack.push_async_callback(store.aclose)
-        await store.check()
         at_hand = await _consents_at_hand(settings, store, clock, stack)
         consents = Consents(store.consents if at_hand is None else at_hand.itself, audit, clock)
         stack.push_async_callback(consents.aclose)
@@ -318,8 +322,11 @@ async def build_gateway(
             views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
             masker=masker,
             digest_of=response_digests(settings.gateway),
+            digest=evidence.digest if evidence is not None else None,
         )
-        anchor(settings.gateway.audit, audit, session, None, clock, metrics, stack)
+        signer = evidence.signer if evidence is not None else None
+        anchor(settings.gateway.audit, audit, session, signer, clock, metrics, stack)
+        archive = archive_of(settings, evidence.archive if evidence is not None else None, audit, clock, rights, stack)
         stack.callback(metrics.flush)
         limits = settings.gateway.server
         server = RpcServer(
@@ -351,6 +358,7 @@ async def build_gateway(
                 TrailExport(FileTrailReader(audit_path, lambda: (audit.name, audit.head.sequence)), audit, clock),
                 callers,
             ),
+            ArchiveService(archive, callers),
             Door(rights, callers.of, audit, clock, tracing, metrics.error_sent),
             health,
             tuple(connectors),

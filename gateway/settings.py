@@ -21,6 +21,7 @@ from gateway.adapters.rpc.admission import AdmissionPolicy
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
+from gateway.domain.evidence import RETENTION_CLASSES, USUAL_MONTHS
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
 from gateway.evidence_settings import EvidenceSettings
@@ -197,6 +198,22 @@ class StoreSettings(_Strict):
             raise ConfigError([f"gateway.toml: store.seal_key: {error}"]) from error
 
 
+class ArchiveSettings(_Strict):
+    """Whether answers are archived, and for how many months by class of retention."""
+
+    enabled: bool = False
+    months: Mapping[str, Annotated[int, Field(ge=1, le=600)]] = dict.fromkeys(RETENTION_CLASSES, USUAL_MONTHS)
+    purge_every_s: float = Field(default=3_600.0, gt=0)
+
+    @field_validator("months")
+    @classmethod
+    def _are_classes(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+        strangers = sorted(value.keys() - set(RETENTION_CLASSES))
+        if strangers:
+            raise ValueError(f"{strangers[0]} is no class of retention; use {', '.join(RETENTION_CLASSES)}")
+        return value
+
+
 class GatewayFile(_Strict):
     """`gateway.toml`."""
 
@@ -213,6 +230,7 @@ class GatewayFile(_Strict):
     consent: ConsentSettings = ConsentSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    archive: ArchiveSettings = ArchiveSettings()
 
 
 class PlatformSettings(_Strict):

@@ -29,9 +29,11 @@ from gateway.domain.errors import (
     RequestError,
     StoreError,
 )
+from gateway.domain.evidence import Receipt, ViewCopy, retention_class
 from gateway.domain.figures import ViewFigures, figures_of
 from gateway.domain.masking import Masker
 from gateway.domain.merge import Merger, view_id
+from gateway.domain.merkle import Digest
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
@@ -66,7 +68,8 @@ class Admission:
 class CreditAnswer:
     """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept.
 
-    `permit` is what it was made under: it is looked at again before the same answer is given a second time.
+    `permit` is what it was made under: it is looked at again before the same answer is given a second time. `receipt` proves
+    it, None where answers are not signed; it is of the very bytes in `encoded`.
     """
 
     answer_id: str
@@ -75,6 +78,7 @@ class CreditAnswer:
     answers: tuple[Answer, ...]
     encoded: bytes = b""
     permit: Permit | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,9 @@ class CreditQueries:
         views: KeptViews | None = None,
         masker: Masker | None = None,
         digest_of: DigestOf = bytes.hex,
+        digest: Digest | None = None,
     ) -> None:
+        """Takes the digest of questions where answers are proven; None where they are neither signed nor archived."""
         self._connectors = connectors
         self._reader = reader
         self._merger = merger
@@ -113,6 +119,7 @@ class CreditQueries:
         self._authoriser = authoriser
         self._masker = masker
         self._digest_of = digest_of
+        self._digest = digest
         self._new_answer_id = new_answer_id
         self._kept = kept
         self._views = views
@@ -284,10 +291,14 @@ class CreditQueries:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:
                 kept = KeptView(merged, figures_of(merged.view))
-        figures = kept.figures
-        await self._write(story, "answered", answers, figures, len(kept.merged.stale_copies))
+        figures, encoded = kept.figures, kept.encoded
+        copy = None
+        if self._digest is not None:
+            encoded = encoded or kept.merged.view.SerializeToString()
+            copy = ViewCopy(encoded, query.uscc.value, self._digest(query.sent), retention_class(permit))
+        receipt = await self._write(story, "answered", answers, figures, len(kept.merged.stale_copies), copy=copy)
         self._observer.view_answered(figures)
-        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, kept.encoded, permit)
+        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, encoded, permit, receipt)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()
@@ -302,14 +313,16 @@ class CreditQueries:
         figures: ViewFigures | None = None,
         stale_copies: int = 0,
         reason: str = "",
-    ) -> None:
+        copy: ViewCopy | None = None,
+    ) -> Receipt | None:
         entry = story.entry(event, self._clock.now(), answers, figures, stale_copies, reason)
-        await self._append(entry)
+        receipt = await self._append(entry, copy)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
+        return receipt
 
-    async def _append(self, entry: AuditEntry) -> None:
+    async def _append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
         try:
-            await self._audit.append(entry)
+            return await self._audit.append(entry, copy)
         except StoreError:
             self._observer.trail_failed()
             raise

@@ -13,6 +13,7 @@ from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.loopback import is_loopback_address
 from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
+from gateway.evidence_bootstrap import Suite
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
 
@@ -101,13 +102,16 @@ async def gateway(
     audit_path: Path | None = None,
     worker: Worker | None = None,
     tls: TlsFiles | None = None,
+    suite: Suite | None = None,
 ) -> AsyncIterator[tuple[Gateway, int]]:
     """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end.
 
     Without `tls` it speaks plain text and takes callers at their word: a gateway of development.
     """
     require_reach(settings, listen, tls)
-    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls)
+    built = await build_gateway(
+        settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls, suite=suite
+    )
     calm_collector()
     try:
         yield built, await built.start(listen, admin=admin)

@@ -16,6 +16,7 @@
     │   ├── ConsentStateError        the consent's state forbids the change
     │   ├── ConsentChangedError      the consent was changed in between
     │   ├── EntryChangedError        the list entry was changed in between
+    │   ├── AnswerNotFoundError      the bank has no such archived answer
     │   └── AdmissionError           the gateway is full or closing
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
@@ -83,6 +84,7 @@ class Reason(StrEnum):
     CONSENT_REVOKED = "CONSENT_REVOKED"
     CONSENT_REPEATED = "CONSENT_REPEATED"
     PURPOSE_NOT_ALLOWED = "PURPOSE_NOT_ALLOWED"
+    ANSWER_NOT_FOUND = "ANSWER_NOT_FOUND"
 
 
 class GatewayError(Exception):
@@ -212,6 +214,15 @@ class EntryChangedError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the entry was changed in between; get it and decide again")
+
+
+class AnswerNotFoundError(RequestError):
+    """The bank has no archived answer by that id that the caller may see; why not is not said."""
+
+    reason = Reason.ANSWER_NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__("no such answer of this bank")
 
 
 class AdmissionError(RequestError):

@@ -13,7 +13,8 @@ class CreditQuery:
 
     `purpose` and `categories` are numbers of the catalogue's enums; `categories` and `platforms` are ascending and never
     empty; `required` is a subset of `platforms`; `quorum` is at most their number, 0 for none;
-    `oldest_acceptable_age_s` is None when each category's own lifetime decides; `is_batch` queries wait behind the others.
+    `oldest_acceptable_age_s` is None when each category's own lifetime decides; `is_batch` queries wait behind the others;
+    `sent` are the question's own bytes, of which the request digest is made: empty for a query that came by no call.
     """
 
     uscc: Uscc
@@ -33,3 +34,4 @@ class CreditQuery:
     is_all_or_nothing: bool = False
     is_stale_acceptable: bool = False
     is_batch: bool = field(default=False, repr=False)  # how it was sent, not what was asked
+    sent: bytes = field(default=b"", repr=False, compare=False)

@@ -38,6 +38,9 @@ PlatformService/GetPlatform             bank-query bank-green-reviewer platform-
 AuditService/ExportEntries              bank-auditor
 AdminService/ShowPlatform               platform-operator gateway-admin
 AdminService/PurgeAnswers               platform-operator
+ArchiveService/GetArchivedView          bank-query bank-auditor
+ArchiveService/GetSealedView            bank-auditor
+ArchiveService/SealViews                platform-operator gateway-admin
 """
 # role: purposes, categories it may ask by the methods of CreditService
 ASKS: Final = {

@@ -13,11 +13,10 @@ from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2_grpc
 from gateway.adapters.resilience.chain import Chains
 from gateway.adapters.resilience.in_force import WrapperInForce, in_force
-from gateway.adapters.rpc.callers import Context, RpcCallers, is_loopback
+from gateway.adapters.rpc.callers import Context, RpcCallers, require_operator
 from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations
-from gateway.domain.caller import OPERATOR_ROLES
-from gateway.domain.errors import InvalidRequestError, PermissionRefusedError, Reason
+from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
 
 _log = structlog.get_logger("gateway.admin")
@@ -39,7 +38,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.ShowPlatformResponse:
         """Shows what is in force around one platform's connector."""
         try:
-            await self._require_operator(context)
+            await require_operator(self._callers, context)
             check_annotations(request)
             self._require_known(request.platform)
             wrappers = [_wrapper(each) for each in in_force(self._chains, request.platform)]
@@ -52,7 +51,7 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.PurgeAnswersResponse:
         """Forgets what is kept about one enterprise."""
         try:
-            await self._require_operator(context)
+            await require_operator(self._callers, context)
             check_annotations(request)
             if request.platform:
                 self._require_known(request.platform)
@@ -62,13 +61,6 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
             return pb.PurgeAnswersResponse(answer_count=forgotten)
         except Exception as error:
             await abort(context, error)
-
-    async def _require_operator(self, context: Context) -> None:
-        if not is_loopback(context.peer()):
-            raise PermissionRefusedError("the admin service answers calls from its own machine only")
-        caller = await self._callers.of(context)
-        if not caller.is_development and caller.roles.isdisjoint(OPERATOR_ROLES):
-            raise PermissionRefusedError("the admin service answers operators of the gateway only")
 
     def _require_known(self, platform: str) -> None:
         if platform not in self._chains.by_platform:

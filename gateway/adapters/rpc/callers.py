@@ -84,6 +84,16 @@ class RpcCallers:
         )
 
 
+async def require_operator(callers: RpcCallers, context: Context) -> Caller:
+    """Gives the operator who calls from the gateway's own machine; raises PermissionRefusedError for anybody else."""
+    if not is_loopback(context.peer()):
+        raise PermissionRefusedError("the admin service answers calls from its own machine only")
+    caller = await callers.of(context)
+    if not caller.is_development and caller.roles.isdisjoint(OPERATOR_ROLES):
+        raise PermissionRefusedError("the admin service answers operators of the gateway only")
+    return caller
+
+
 def is_loopback(peer: str) -> bool:
     """Whether gRPC's name of a peer, such as "ipv4:127.0.0.1:4711" or "ipv6:%5B::1%5D:4711", is of this machine."""
     family, _, address = peer.partition(":")

@@ -11,6 +11,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, platform_service_pb2
+from gateway.adapters.rpc.evidence import evidence_bytes
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
 from gateway.domain.figures import PlatformFigures
@@ -138,6 +139,7 @@ _DEADLINE: Final = _seconds(_FIELDS["deadline"])
 _ANSWERS: Final = delimited(_FIELDS["answers"])
 _WARNINGS: Final = encoder(_FIELDS["warnings"])
 _IS_REPEATED: Final = encoder(_FIELDS["is_repeated"])
+_EVIDENCE: Final = delimited(_FIELDS["evidence"])
 _VIEW: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["view"])
 _DELIVERY: Final = delimited(credit_service_pb2.GetCreditViewResponse.DESCRIPTOR.fields_by_name["delivery"])
 
@@ -190,6 +192,8 @@ def _view_delivery(
         written.append(_IS_REPEATED(True))
     if query.uscc.warnings:
         written.append(_WARNINGS([warning.value for warning in query.uscc.warnings]))
+    if answered.receipt is not None:
+        written.append(_EVIDENCE(evidence_bytes(answered.receipt)))
     shown = answered.figures.platforms
     for answer in answered.answers:
         platform = answer.said.platform

@@ -96,6 +96,7 @@ def credit_query(
         is_all_or_nothing=message.is_all_or_nothing,
         is_stale_acceptable=message.is_stale_acceptable,
         is_batch=is_batch,
+        sent=message.SerializeToString(deterministic=True),
     )
 
 

@@ -16,6 +16,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     admin_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
+    archive_service_pb2,
+    archive_service_pb2_grpc,
     catalogue_service_pb2,
     catalogue_service_pb2_grpc,
     consent_service_pb2,
@@ -28,6 +30,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.audit_service import AuditService
+from gateway.adapters.rpc.archive_service import ArchiveService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
@@ -44,7 +47,8 @@ CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueS
 ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 CONSENTS: Final = consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"].full_name
 AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT)
+ARCHIVE: Final = archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -90,6 +94,7 @@ class RpcServer:
         admin: AdminService,
         consents: ConsentService,
         audit: AuditService,
+        archive: ArchiveService,
         door: Door,
         health: PlatformHealth,
         platform_ids: Collection[str],
@@ -116,6 +121,7 @@ class RpcServer:
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, registry)
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server(consents, registry)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, registry)
+        archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(archive, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -140,8 +146,8 @@ class RpcServer:
     async def tell_health(self) -> None:
         """Sets the standard health of each service.
 
-        Credit queries serve while at least one platform is not down, consents while their store can be reached; both while
-        the trail can be written and its disk has room: without it nothing is answered.
+        Credit queries serve while at least one platform is not down, consents and archive while their store can be reached; all
+        while the trail can be written and its disk has room: without it nothing is answered.
         """
         all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
         is_trail_red = self._is_trail_red()
@@ -150,7 +156,8 @@ class RpcServer:
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
         await self._health.set(AUDIT, _NOT_SERVING if is_trail_red else _SERVING)
-        await self._health.set(CONSENTS, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
+        for kept in (CONSENTS, ARCHIVE):
+            await self._health.set(kept, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
         await self._health.set("", _NOT_SERVING if is_trail_red else _SERVING)
 
     async def stop(self, drain_s: float) -> None:

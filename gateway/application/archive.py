@@ -1,0 +1,68 @@
+"""The archive of answered views (归档): who gets a copy back, and how copies are sealed and deleted. Each is in the trail.
+
+A sealed copy is evidence for a decision already taken: whoever audits the bank gets it, whoever decides does not. To them it
+reads like an answer that never was, so that a repaired record cannot be guessed at by asking for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.domain.audit import archive_entry
+from gateway.domain.caller import Caller
+from gateway.domain.errors import AnswerNotFoundError, GatewayError, Reason
+from gateway.domain.evidence import ArchivedView
+from gateway.domain.rights import METHOD
+from gateway.ports import AuditLog, Clock, Rights, ViewArchive
+
+SEALED: Final = "ArchiveService/GetSealedView"
+"""What is asked of the policies for a sealed copy, beside the method itself."""
+SMALL: Final = 200
+"""Copies deleted at once: few enough for a transaction that no answer waits for."""
+
+
+class Archive:
+    """Gives, seals and deletes copies; without a store of views it holds none."""
+
+    def __init__(self, views: ViewArchive | None, audit: AuditLog, clock: Clock, rights: Rights) -> None:
+        self._views = views
+        self._audit = audit
+        self._clock = clock
+        self._rights = rights
+
+    async def get(self, caller: Caller, answer_id: str) -> ArchivedView:
+        """Gives the bank's copy; raises AnswerNotFoundError, CorruptRecordError or StoreError, after the trail's entry."""
+        try:
+            found = await self._views.find(caller.bank, answer_id) if self._views is not None else None
+            if found is None or found.kept_until <= self._clock.now() or not self._may_see(caller, found):
+                raise AnswerNotFoundError
+        except GatewayError as error:
+            await self._note_read(caller, answer_id, error.reason)
+            raise
+        await self._note_read(caller, answer_id)
+        return found
+
+    async def seal(self, caller: Caller, uscc: str, because: str) -> int:
+        """Seals every copy about an enterprise; gives how many that were. Raises StoreError."""
+        now = self._clock.now()
+        count = await self._views.seal(uscc, because, now) if self._views is not None else 0
+        await self._audit.append(archive_entry("archive_sealed", now, caller, uscc=uscc, reason=because, count=count))
+        return count
+
+    async def delete_expired(self) -> int:
+        """Deletes some of the copies whose retention has ended; gives how many that were. Raises StoreError."""
+        if self._views is None:
+            return 0
+        now = self._clock.now()
+        count = await self._views.delete_expired(now, limit=SMALL)
+        if count:
+            await self._audit.append(archive_entry("archive_deleted", now, count=count))
+        return count
+
+    def _may_see(self, caller: Caller, copy: ArchivedView) -> bool:
+        return not copy.sealed_because or self._rights.decide(caller, SEALED, METHOD).is_allowed
+
+    async def _note_read(self, caller: Caller, answer_id: str, reason: Reason | str = "") -> None:
+        await self._audit.append(
+            archive_entry("archive_read", self._clock.now(), caller, answer_id=answer_id, reason=reason)
+        )

@@ -1,0 +1,177 @@
+"""Evidence and archive as a bank's client meets them, over a gateway that signs with keys of the tests."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2 as pb
+from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2_grpc, credit_service_pb2
+from gateway.adapters.rpc.evidence import receipt_of
+from gateway.adapters.telemetry.logs import configure_logs
+from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.domain.merkle import is_included
+from gateway.domain.statement import sm3
+from gateway.evidence_bootstrap import Suite
+from gateway.settings import ArchiveSettings, Settings, load_settings
+from tests.adapters.evidence import SIGNER, KeyCipher
+from tests.e2e.conftest import DEMO, Rig, query
+
+A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
+SUITE = Suite("SM3", sm3, SIGNER, KeyCipher())
+
+
+def archiving(settings: Settings) -> Settings:
+    return replace(settings, gateway=settings.gateway.model_copy(update={"archive": ArchiveSettings(enabled=True)}))
+
+
+@pytest.fixture
+async def signed(tmp_path: Path) -> AsyncIterator[Rig]:
+    """Starts a gateway that signs and archives, before its simulated platforms."""
+    configure_logs("error")
+    settings = archiving(load_settings())
+    trail = tmp_path / "audit.jsonl"
+    async with (
+        sandboxes(list(settings.platforms), World(enterprises=12), free_ports=True) as platforms,
+        gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail, suite=SUITE) as (
+            built,
+            port,
+        ),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield Rig(f"127.0.0.1:{port}", platforms, trail, built, channel)  # type: ignore[arg-type]
+
+
+def stub(rig: Rig) -> archive_service_pb2_grpc.ArchiveServiceAsyncStub:
+    return archive_service_pb2_grpc.ArchiveServiceStub(rig.channel)
+
+
+async def answered(
+    rig: Rig, asked: credit_service_pb2.CreditQuery | None = None
+) -> credit_service_pb2.GetCreditViewResponse:
+    request = credit_service_pb2.GetCreditViewRequest(query=asked or query())
+    response: credit_service_pb2.GetCreditViewResponse = await rig.credit.GetCreditView(request, metadata=A)
+    return response
+
+
+async def archived(rig: Rig, answer_id: str, bank: Any = A) -> pb.GetArchivedViewResponse:
+    response: pb.GetArchivedViewResponse = await stub(rig).GetArchivedView(
+        pb.GetArchivedViewRequest(answer_id=answer_id), metadata=bank
+    )
+    return response
+
+
+def events(rig: Rig, name: str) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in rig.trail.read_text(encoding="utf-8").splitlines()]
+    return [entry for entry in entries if entry["event"] == name]
+
+
+async def test_an_answer_carries_proof_of_what_was_asked_and_answered(signed: Rig) -> None:
+    asked = query(application_reference="APP-1", quorum=2)
+
+    response = await answered(signed, asked)
+
+    receipt = receipt_of(response.delivery.evidence)
+    assert is_included(receipt, sm3)
+    assert receipt.leaf.answer_id == response.delivery.answer_id
+    assert receipt.leaf.view_id == response.view.view_id
+    assert receipt.leaf.view_digest == sm3(response.view.SerializeToString())
+    assert receipt.leaf.request_digest == sm3(asked.SerializeToString(deterministic=True))
+    assert receipt.leaf.bank == "bank-a"
+
+
+async def test_the_archive_gives_back_the_very_bytes_that_were_sent(signed: Rig) -> None:
+    response = await answered(signed)
+
+    found = await archived(signed, response.delivery.answer_id)
+
+    assert found.view == response.view.SerializeToString()
+    assert found.evidence == response.delivery.evidence
+    assert found.retention_class == "personal"  # a development permit masks nothing
+    assert found.kept_until.ToDatetime().year == int(found.evidence.leaf.at[:4]) + 5
+    assert [(entry["answer_id"], entry["reason"]) for entry in events(signed, "archive_read")] == [
+        (response.delivery.answer_id, "")
+    ]
+
+
+async def test_an_answer_given_again_carries_the_same_evidence(signed: Rig) -> None:
+    asked = query(request_id="r-1")
+
+    first, second = [await answered(signed, asked) for _ in range(2)]
+
+    assert second.delivery.is_repeated
+    assert second.delivery.evidence == first.delivery.evidence
+
+
+async def test_a_streams_final_view_and_a_batchs_items_carry_evidence(signed: Rig) -> None:
+    streamed = [
+        event
+        async for event in signed.credit.StreamCreditView(
+            credit_service_pb2.StreamCreditViewRequest(query=query()), metadata=A
+        )
+    ]
+    items = [
+        item
+        async for item in signed.credit.BatchGetCreditViews(
+            iter([credit_service_pb2.BatchGetCreditViewsRequest(correlation_id="1", query=query())]), metadata=A
+        )
+    ]
+
+    for response in (streamed[-1].final, items[0].view):
+        found = await archived(signed, response.delivery.answer_id)
+        assert found.view == response.view.SerializeToString()
+        assert found.evidence == response.delivery.evidence
+
+
+async def test_another_banks_answer_reads_like_one_that_never_was(signed: Rig) -> None:
+    response = await answered(signed)
+
+    refusals = []
+    for answer_id in (response.delivery.answer_id, "0197-unknown"):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await archived(signed, answer_id, B)
+        refusals.append((refused.value.code(), refused.value.details(), _reason(refused.value)))
+
+    assert refusals == [(grpc.StatusCode.NOT_FOUND, "no such answer of this bank", "ANSWER_NOT_FOUND")] * 2
+    assert [entry["reason"] for entry in events(signed, "archive_read")] == ["ANSWER_NOT_FOUND"] * 2
+
+
+async def test_sealed_copies_say_so_and_the_sealing_is_in_the_trail(signed: Rig) -> None:
+    response = await answered(signed)
+
+    sealed = await stub(signed).SealViews(pb.SealViewsRequest(uscc=DEMO, reason=pb.SEAL_REASON_REPAIR))
+    found = await archived(signed, response.delivery.answer_id)
+
+    assert sealed.view_count == 1
+    assert found.sealed_because == pb.SEAL_REASON_REPAIR  # a development caller audits too
+    assert [(e["uscc"], e["reason"], e["count"]) for e in events(signed, "archive_sealed")] == [(DEMO, "REPAIR", 1)]
+
+
+async def test_D5_an_altered_copy_is_not_served(signed: Rig) -> None:
+    response = await answered(signed)
+    with closing(sqlite3.connect(signed.trail.parent / "store.db")) as store, store:
+        store.execute("UPDATE archived_views SET content = content || x'00'")
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await archived(signed, response.delivery.answer_id)
+
+    assert _reason(refused.value) == "STORE_UNAVAILABLE"
+    assert [entry["reason"] for entry in events(signed, "archive_read")] == ["STORE_UNAVAILABLE"]
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    assert status is not None
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
