@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import grpc
 from google.rpc import error_details_pb2
@@ -13,12 +14,17 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
 from gateway._pb.xinyidai.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    archive_service_pb2,
+    archive_service_pb2_grpc,
     credit_service_pb2,
-    credit_service_pb2_grpc,
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
+from gateway.adapters.identity.kinds import BANK_KEY
 from gateway.cli.reach import Reach
+
+_GET_VIEW: Final = "/xinyidai.gateway.v1.CreditService/GetCreditView"
+_GET_ARCHIVED: Final = "/xinyidai.gateway.v1.ArchiveService/GetArchivedView"
 
 
 def query_message(
@@ -64,11 +70,36 @@ async def get_view(
     at: Reach, query: credit_service_pb2.CreditQuery, timeout_s: float
 ) -> credit_service_pb2.GetCreditViewResponse:
     """Asks for one view; raises grpc.aio.AioRpcError."""
+    return credit_service_pb2.GetCreditViewResponse.FromString(await get_view_bytes(at, query, timeout_s))
+
+
+async def get_view_bytes(at: Reach, query: credit_service_pb2.CreditQuery, timeout_s: float) -> bytes:
+    """Asks for one view and gives the response as it came, for its evidence to be checked; raises grpc.aio.AioRpcError."""
     async with at.channel() as channel:
-        stub = credit_service_pb2_grpc.CreditServiceStub(channel)
+        ask: Any = channel.unary_unary(
+            _GET_VIEW, request_serializer=credit_service_pb2.GetCreditViewRequest.SerializeToString
+        )
         request = credit_service_pb2.GetCreditViewRequest(query=query)
-        response: credit_service_pb2.GetCreditViewResponse = await stub.GetCreditView(request, timeout=timeout_s)
-        return response
+        return bytes(await ask(request, timeout=timeout_s))
+
+
+async def get_archived_view_bytes(at: Reach, answer_id: str, bank: str) -> bytes:
+    """Asks for one archived view and gives the response as it came; raises grpc.aio.AioRpcError."""
+    async with at.channel() as channel:
+        ask: Any = channel.unary_unary(
+            _GET_ARCHIVED, request_serializer=archive_service_pb2.GetArchivedViewRequest.SerializeToString
+        )
+        request = archive_service_pb2.GetArchivedViewRequest(answer_id=answer_id)
+        return bytes(await ask(request, timeout=10, metadata=((BANK_KEY, bank),) if bank else ()))
+
+
+async def seal_views(at: Reach, uscc: str, reason: archive_service_pb2.SealReason.ValueType) -> int:
+    """Has every archived copy about an enterprise sealed; gives how many that were. Raises grpc.aio.AioRpcError."""
+    async with at.channel() as channel:
+        stub = archive_service_pb2_grpc.ArchiveServiceStub(channel)
+        request = archive_service_pb2.SealViewsRequest(uscc=uscc, reason=reason)
+        response: archive_service_pb2.SealViewsResponse = await stub.SealViews(request, timeout=30)
+        return response.view_count
 
 
 async def list_platforms(at: Reach) -> Sequence[platform_service_pb2.Platform]:

@@ -29,6 +29,10 @@ _COMMANDS: Final = {
         "up", "app", say("Sandbox and gateway together, until SIGTERM.", "模拟平台与网关一同启动，直至收到 SIGTERM。")
     ),
     "query": _Place("query", "app", say("Ask a running gateway about one enterprise.", "向运行中的网关查询一家企业。")),
+    "verify": _Place("verify", "app", say("Check an answer's evidence, offline.", "离线核验应答的证据。")),
+    "archive": _Place(
+        "archive", "archive", say("Answers as they were sent, kept as evidence.", "已归档的应答，作为证据留存。")
+    ),
     "check-config": _Place(
         "check", "app", say("Check the configuration, list every fault.", "检查配置，列出所有错误。")
     ),

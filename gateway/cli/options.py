@@ -33,3 +33,12 @@ def fail(lines: list[str], code: int) -> typer.Exit:
     for line in lines:
         typer.echo(line, err=True)
     return typer.Exit(code)
+
+
+def save(path: Path, raw: bytes) -> None:
+    """Writes a response as it came, for nobody else to read; ends the command where that fails."""
+    try:
+        path.touch(mode=0o600)
+        path.write_bytes(raw)
+    except OSError as error:
+        raise fail([f"{path}: {error.strerror}"], 2) from error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import grpc
 import typer
 from google.protobuf import json_format
 
+from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain, get_view, query_message
+from gateway.cli.client import explain, get_view_bytes, query_message
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail
+from gateway.cli.options import LOCAL, Address, AsJson, console, fail, save
 from gateway.cli.reach import Ca, Cert, Key, Plaintext, reach
 from gateway.cli.render import show
 from gateway.cli.words import say
@@ -51,6 +53,13 @@ def query(
     ] = None,
     loan: Annotated[str, typer.Option(help=say("The loan, for POST_LOAN.", "贷款编号（贷后必填）。"))] = "",
     application: Annotated[str, typer.Option(help=say("The application.", "贷款申请编号。"))] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(help=say("File for the response as it came, for verify.", "保存原始应答，供 verify 核验。")),
+    ] = None,
+    request_output: Annotated[
+        Path | None, typer.Option(help=say("File for the question as sent.", "保存所发送的查询。"))
+    ] = None,
     address: Address = LOCAL,
     cert: Cert = None,
     key: Key = None,
@@ -75,9 +84,14 @@ def query(
         raise fail([str(error)], 2) from error
     at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     try:
-        response = run(get_view(at, message, timeout))
+        raw = run(get_view_bytes(at, message, timeout))
     except grpc.aio.AioRpcError as error:
         raise fail(explain(error, at), 1) from error
+    if output is not None:
+        save(output, raw)
+    if request_output is not None:
+        save(request_output, message.SerializeToString(deterministic=True))
+    response = GetCreditViewResponse.FromString(raw)
     if as_json:
         typer.echo(json_format.MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
     else:

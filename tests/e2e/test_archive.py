@@ -25,7 +25,9 @@ from gateway.domain.statement import sm3
 from gateway.evidence_bootstrap import Suite
 from gateway.settings import ArchiveSettings, Settings, load_settings
 from tests.adapters.evidence import SIGNER, KeyCipher
+from tests.domain.trails import PUBLIC
 from tests.e2e.conftest import DEMO, Rig, query
+from tests.e2e.test_command import run
 
 A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
 SUITE = Suite("SM3", sm3, SIGNER, KeyCipher())
@@ -175,3 +177,30 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return str(info.reason)
+
+
+async def test_what_the_command_saved_is_verified_offline_and_a_changed_byte_is_not(
+    signed: Rig, tmp_path: Path
+) -> None:
+    saved, asked, again, key = (tmp_path / name for name in ("view.bin", "request.bin", "again.bin", "key.hex"))
+    key.write_text(PUBLIC.hex(), encoding="ascii")
+    at = ("--address", signed.address, "--plaintext")
+    code, _, err = await run("query", DEMO, *at, "--output", str(saved), "--request-output", str(asked))
+    assert code == 0, err
+    answer_id = events(signed, "answered")[0]["answer_id"]
+    code, _, err = await run("archive", "get", answer_id, *at, "--output", str(again))
+    assert code == 0, err
+    changed = tmp_path / "changed.bin"
+    raw = saved.read_bytes()
+    place = raw.index(DEMO.encode())
+    changed.write_bytes(raw[:place] + b"8" + raw[place + 1 :])
+
+    proved = await run("verify", str(saved), "--public-key", str(key), "--request", str(asked), "--json")
+    later = await run("verify", str(again), "--public-key", str(key), language="zh_CN.UTF-8")
+    refused = await run("verify", str(changed), "--public-key", str(key))
+
+    assert (proved[0], json.loads(proved[1])["failed"]) == (0, None)
+    assert "request" in json.loads(proved[1])["held"]
+    assert (later[0], "已证明" in later[1]) == (0, True)
+    assert refused[0] == 1
+    assert "FAILS   the view's bytes are those the evidence speaks of" in refused[1]

@@ -1,0 +1,102 @@
+"""`xinyidai archive …`: a bank's own answers as they were sent, and the operator's sealing of copies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import grpc
+import typer
+from google.protobuf import json_format
+
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
+from gateway._pb.xinyidai.gateway.v1.archive_service_pb2 import GetArchivedViewResponse, SealReason
+from gateway.adapters.identity.kinds import Kind
+from gateway.cli.client import explain, get_archived_view_bytes, seal_views
+from gateway.cli.consents import Bank
+from gateway.cli.loop import run
+from gateway.cli.options import LOCAL, Address, AsJson, fail, save
+from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.words import say
+
+T = TypeVar("T")
+
+archive = typer.Typer(
+    name="archive",
+    help=say("Answers as they were sent, kept as evidence.", "已归档的应答，作为证据留存。"),
+    no_args_is_help=True,
+)
+
+
+@archive.command(help=say("Get back what the bank was answered.", "调阅本行当时所得的应答。"))
+def get(
+    answer_id: Annotated[str, typer.Argument(help=say("Id of the answer.", "应答标识（回执）。"))],
+    output: Annotated[
+        Path | None,
+        typer.Option(help=say("File for the response as it came, for verify.", "保存原始应答，供 verify 核验。")),
+    ] = None,
+    bank: Bank = "",
+    address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the copy's facts, the whole view with --json; exits 1 when there is none for this caller."""
+    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
+    raw = _called(get_archived_view_bytes(at, answer_id, bank), at)
+    if output is not None:
+        save(output, raw)
+    response = GetArchivedViewResponse.FromString(raw)
+    if as_json:
+        table = json_format.MessageToDict(response, preserving_proto_field_name=True)
+        view = CreditView.FromString(response.view)
+        table["view"] = json_format.MessageToDict(view, preserving_proto_field_name=True)
+        typer.echo(_json(table))
+        return
+    leaf = response.evidence.leaf
+    sealed = SealReason.Name(response.sealed_because).removeprefix("SEAL_REASON_") if response.sealed_because else "-"
+    for name, value in (
+        (say("answer", "应答"), leaf.answer_id),
+        (say("view", "视图"), leaf.view_id),
+        (say("answered at", "应答时间"), leaf.at),
+        (say("kept until", "留存至"), response.kept_until.ToJsonString()),
+        (say("sealed", "封存"), sealed),
+    ):
+        typer.echo(f"{name:12} {value}")
+
+
+@archive.command(help=say("Seal every copy about an enterprise, for good.", "封存某企业的全部归档应答（不可恢复）。"))
+def seal(
+    uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
+    reason: Annotated[
+        str, typer.Option(help=say("REPAIR or LEGAL_DELETION.", "REPAIR 信用修复、 LEGAL_DELETION 依法删除。"))
+    ],
+    address: Address = LOCAL,
+    cert: Cert = None,
+    key: Key = None,
+    ca: Ca = None,
+    plaintext: Plaintext = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prints how many were sealed; for the gateway's operator, on its own machine."""
+    name = "SEAL_REASON_" + reason.upper().replace("-", "_")
+    if name not in SealReason.keys()[1:]:
+        raise fail([say(f"{reason!r} is unknown; use REPAIR or LEGAL_DELETION", f"未知原因 {reason!r}")], 2)
+    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
+    count = _called(seal_views(at, uscc, SealReason.Value(name)), at)
+    typer.echo(_json({"view_count": count}) if as_json else say(f"{count} sealed", f"已封存 {count} 份"))
+
+
+def _json(table: Any) -> str:
+    return json.dumps(table, indent=2, ensure_ascii=False)
+
+
+def _called(call: Coroutine[Any, Any, T], at: Reach) -> T:
+    try:
+        return run(call)
+    except grpc.aio.AioRpcError as error:
+        raise fail(explain(error, at), 1) from error
