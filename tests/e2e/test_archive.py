@@ -1,11 +1,11 @@
-"""Evidence and archive as a bank's client meets them, over a gateway that signs with keys of the tests."""
+"""Evidence and archive as a bank's client meets them, over a gateway that signs with keys of development."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,41 +17,46 @@ from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2_grpc, credit_service_pb2
-from gateway.adapters.rpc.evidence import receipt_of
+from gateway.adapters.rpc.evidence import delivered_of, receipt_of
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.cli.verify import is_signed, read_keys
 from gateway.domain.merkle import is_included
+from gateway.domain.proof import check
 from gateway.domain.statement import sm3
-from gateway.evidence_bootstrap import Suite
+from gateway.evidence_bootstrap import key_faults
+from gateway.evidence_settings import EvidenceSettings
 from gateway.settings import ArchiveSettings, Settings, load_settings
-from tests.adapters.evidence import SIGNER, KeyCipher
-from tests.domain.trails import PUBLIC
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_command import run
 
 A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
-SUITE = Suite("SM3", sm3, SIGNER, KeyCipher())
 
 
-def archiving(settings: Settings) -> Settings:
-    return replace(settings, gateway=settings.gateway.model_copy(update={"archive": ArchiveSettings(enabled=True)}))
+def archiving(settings: Settings, suite: Any = "mixed") -> Settings:
+    more = {"archive": ArchiveSettings(enabled=True), "evidence": EvidenceSettings(suite=suite)}
+    return replace(settings, gateway=settings.gateway.model_copy(update=more))
+
+
+@asynccontextmanager
+async def signing(folder: Path, suite: str = "mixed") -> AsyncIterator[Rig]:
+    """Starts a gateway that signs and archives, before its simulated platforms."""
+    configure_logs("error")
+    settings = archiving(load_settings(), suite)
+    trail = folder / "audit.jsonl"
+    async with (
+        sandboxes(list(settings.platforms), World(enterprises=12), free_ports=True) as platforms,
+        gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (built, port),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield Rig(f"127.0.0.1:{port}", platforms, trail, built, channel)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 async def signed(tmp_path: Path) -> AsyncIterator[Rig]:
-    """Starts a gateway that signs and archives, before its simulated platforms."""
-    configure_logs("error")
-    settings = archiving(load_settings())
-    trail = tmp_path / "audit.jsonl"
-    async with (
-        sandboxes(list(settings.platforms), World(enterprises=12), free_ports=True) as platforms,
-        gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail, suite=SUITE) as (
-            built,
-            port,
-        ),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield Rig(f"127.0.0.1:{port}", platforms, trail, built, channel)  # type: ignore[arg-type]
+    """Gives such a gateway."""
+    async with signing(tmp_path) as rig:
+        yield rig
 
 
 def stub(rig: Rig) -> archive_service_pb2_grpc.ArchiveServiceAsyncStub:
@@ -90,6 +95,20 @@ async def test_an_answer_carries_proof_of_what_was_asked_and_answered(signed: Ri
     assert receipt.leaf.view_digest == sm3(response.view.SerializeToString())
     assert receipt.leaf.request_digest == sm3(asked.SerializeToString(deterministic=True))
     assert receipt.leaf.bank == "bank-a"
+
+
+@pytest.mark.parametrize(("suite", "algorithm"), [("gm", "SM2-SM3"), ("international", "ED25519")])
+async def test_the_other_suites_prove_and_archive_too(tmp_path: Path, suite: str, algorithm: str) -> None:
+    async with signing(tmp_path, suite) as rig:
+        response = await answered(rig)
+        found = await archived(rig, response.delivery.answer_id)
+    keys = read_keys(tmp_path / "evidence-keys.json")
+    saved = [response.SerializeToString(), found.SerializeToString()]
+
+    checked = [check(delivered_of(raw), lambda root: is_signed(root, keys)) for raw in saved]
+
+    assert [each.failed for each in checked] == [None, None]
+    assert response.delivery.evidence.root.algorithm == algorithm
 
 
 async def test_the_archive_gives_back_the_very_bytes_that_were_sent(signed: Rig) -> None:
@@ -182,8 +201,8 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 async def test_what_the_command_saved_is_verified_offline_and_a_changed_byte_is_not(
     signed: Rig, tmp_path: Path
 ) -> None:
-    saved, asked, again, key = (tmp_path / name for name in ("view.bin", "request.bin", "again.bin", "key.hex"))
-    key.write_text(PUBLIC.hex(), encoding="ascii")
+    saved, asked, again = (tmp_path / name for name in ("view.bin", "request.bin", "again.bin"))
+    key = signed.trail.parent / "evidence-keys.json"
     at = ("--address", signed.address, "--plaintext")
     code, _, err = await run("query", DEMO, *at, "--output", str(saved), "--request-output", str(asked))
     assert code == 0, err
@@ -204,3 +223,10 @@ async def test_what_the_command_saved_is_verified_offline_and_a_changed_byte_is_
     assert (later[0], "已证明" in later[1]) == (0, True)
     assert refused[0] == 1
     assert "FAILS   the view's bytes are those the evidence speaks of" in refused[1]
+
+
+def test_off_loopback_an_archive_needs_keys_of_its_own() -> None:
+    settings = archiving(load_settings())
+
+    assert "evidence.signing_key" in key_faults(settings)[0]
+    assert key_faults(load_settings()) == []

@@ -32,10 +32,11 @@ class ArchivePurge:
 
     async def _run(self) -> None:
         while True:
-            await self._round()
+            await self.run_once()
             await asyncio.sleep(self._every_s)
 
-    async def _round(self) -> None:
+    async def run_once(self) -> None:
+        """Deletes whatever is due now; a store or trail that fails is told in the log, and tried again the next time."""
         log = structlog.get_logger("gateway.store")
         total = 0
         try:

@@ -1,0 +1,154 @@
+"""Who gets an archived answer back, and what the trail says of it; by the shipped policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from gateway.adapters.stores.purge import ArchivePurge
+from gateway.application.archive import SMALL, Archive
+from gateway.domain.audit import AuditEntry
+from gateway.domain.caller import Caller, Role
+from gateway.domain.consent import Permit
+from gateway.domain.errors import AnswerNotFoundError, StoreError
+from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy, kept_until, retention_class
+from tests.adapters.evidence import DEMO, NOON, archived
+from tests.adapters.policies import caller, rights
+
+
+class MemoryViews:
+    """Keeps copies in memory."""
+
+    def __init__(self, *copies: ArchivedView) -> None:
+        self.copies = {(copy.bank, copy.answer_id): copy for copy in copies}
+
+    async def keep(self, copies: Sequence[ArchivedView]) -> None:
+        self.copies |= {(copy.bank, copy.answer_id): copy for copy in copies}
+
+    async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
+        return self.copies.get((bank, answer_id))
+
+    async def seal(self, uscc: str, because: str, at: datetime) -> int:
+        found = [copy for copy in self.copies.values() if copy.uscc == uscc and not copy.sealed_because]
+        await self.keep([copy._replace(sealed_because=because) for copy in found])
+        return len(found)
+
+    async def delete_expired(self, now: datetime, *, limit: int) -> int:
+        due = [key for key, copy in self.copies.items() if copy.kept_until <= now][:limit]
+        for key in due:
+            del self.copies[key]
+        return len(due)
+
+
+class Trail:
+    """Notes entries, unless it cannot be written."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+        self.is_broken = False
+
+    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+        if self.is_broken:
+            raise StoreError("the trail cannot be written")
+        self.entries.append(entry)
+        return None
+
+
+class Stopped:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return NOON
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def archive(*copies: ArchivedView) -> tuple[Archive, Trail, MemoryViews]:
+    trail, views = Trail(), MemoryViews(*copies)
+    return Archive(views, trail, Stopped(), rights()), trail, views
+
+
+SEALED = archived(sealed_because="REPAIR")
+
+
+@pytest.mark.parametrize(
+    ("who", "copy", "is_given"),
+    [
+        (caller(Role.BANK_QUERY), archived(), True),
+        (caller(Role.BANK_AUDITOR), archived(), True),
+        (caller(Role.BANK_QUERY), SEALED, False),
+        (caller(Role.BANK_AUDITOR), SEALED, True),
+        (caller(Role.BANK_AUDITOR, bank="bank-b"), SEALED, False),
+        (caller(Role.BANK_QUERY), archived(kept_until=NOON), False),
+        (caller(Role.BANK_QUERY), archived(answer_id="a-2"), False),
+    ],
+)
+async def test_a_copy_is_given_to_whom_it_is_for_and_reads_like_none_to_others(
+    who: Caller, copy: ArchivedView, is_given: bool
+) -> None:
+    asked, trail, _ = archive(copy)
+
+    try:
+        given: ArchivedView | str = await asked.get(who, "a-1")
+    except AnswerNotFoundError as error:
+        given = str(error)
+
+    assert given == (copy if is_given else "no such answer of this bank")
+    assert [(entry.event, entry.bank, entry.answer_id, entry.reason) for entry in trail.entries] == [
+        ("archive_read", who.bank, "a-1", "" if is_given else "ANSWER_NOT_FOUND")
+    ]
+
+
+async def test_nothing_is_given_when_the_reading_cannot_be_written_down() -> None:
+    asked, trail, _ = archive(archived())
+    trail.is_broken = True
+
+    with pytest.raises(StoreError):
+        await asked.get(caller(Role.BANK_QUERY), "a-1")
+
+
+async def test_sealing_tells_the_trail_who_why_and_how_many() -> None:
+    asked, trail, views = archive(archived(), archived(bank="bank-b"), archived(answer_id="a-2", uscc="other"))
+
+    count = await asked.seal(caller(Role.PLATFORM_OPERATOR, bank=""), DEMO, "LEGAL_DELETION")
+
+    (entry,) = trail.entries
+    assert count == 2
+    assert (entry.event, entry.uscc, entry.reason, entry.count) == ("archive_sealed", DEMO, "LEGAL_DELETION", 2)
+    assert sorted(copy.sealed_because for copy in views.copies.values()) == ["", "LEGAL_DELETION", "LEGAL_DELETION"]
+
+
+async def test_expired_copies_are_deleted_in_small_parts_each_in_the_trail() -> None:
+    due = [archived(answer_id=f"a-{number}", kept_until=NOON) for number in range(SMALL + 3)]
+    asked, trail, views = archive(*due, archived(answer_id="kept", kept_until=NOON + timedelta(seconds=1)))
+    purge = ArchivePurge(asked.delete_expired, every_s=3_600, pause_s=0)
+
+    await purge.run_once()
+
+    assert [(entry.event, entry.count) for entry in trail.entries] == [
+        ("archive_deleted", SMALL),
+        ("archive_deleted", 3),
+    ]
+    assert list(views.copies) == [("bank-a", "kept")]
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        ("2026-11-24T04:00:00+00:00", "2031-11-24T04:00:00+00:00"),
+        ("2028-02-29T23:59:59+00:00", "2033-02-28T23:59:59+00:00"),
+    ],
+)
+def test_copies_are_kept_for_five_years_by_the_calendar(at: str, until: str) -> None:
+    assert kept_until({}, "enterprise", datetime.fromisoformat(at)) == datetime.fromisoformat(until)
+
+
+def test_an_answer_that_shows_a_person_is_of_the_personal_class() -> None:
+    masked = Permit(kind="consent", categories=(1,), is_masked=True)
+    lifted = Permit(kind="consent", categories=(1,), is_masked=True, persons=frozenset({(1, "p-1")}))
+    unmasked = Permit(kind="development", categories=(1,))
+
+    assert [retention_class(permit) for permit in (masked, lifted, unmasked)] == ["enterprise", "personal", "personal"]
