@@ -20,15 +20,18 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
 from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import get_view, query_message
+from gateway.adapters.rpc.evidence import delivered_of
+from gateway.cli.client import get_view, get_view_bytes, query_message
 from gateway.cli.reach import Reach, credentials, profile
 from gateway.cli.render import show
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.cli.trust import own_trust
+from gateway.cli.verify import is_signed, read_keys
 from gateway.cli.words import say
 from gateway.domain.answer import HEARD
 from gateway.domain.catalogue import CATALOGUE
-from gateway.settings import ConsentSettings, LogSettings, Settings
+from gateway.domain.proof import check
+from gateway.settings import ArchiveSettings, ConsentSettings, LogSettings, Settings
 
 USCC = "91310115MA0TERT167"
 CATEGORIES = (
@@ -49,7 +52,9 @@ async def demo(settings: Settings, console: Console) -> None:
         masking_key = Path(scratch) / "masking_key"
         masking_key.write_text(secrets.token_hex(32), encoding="ascii")
         consent = ConsentSettings(enforced=True, masking_key=f"file:{masking_key}")
-        demonstrated = settings.gateway.model_copy(update={"log": LogSettings(level="error"), "consent": consent})
+        demonstrated = settings.gateway.model_copy(
+            update={"log": LogSettings(level="error"), "consent": consent, "archive": ArchiveSettings(enabled=True)}
+        )
         settings = replace(settings, gateway=demonstrated)
         trail = Path(scratch) / "audit.jsonl"
         certificates = Authority(Path(scratch) / "certs")
@@ -70,9 +75,11 @@ async def demo(settings: Settings, console: Console) -> None:
             consent_id = await register_consent(console, Path(scratch), at.address, files)
             console.print(Rule(say("1. One question, four platforms", "一、一次查询，四个平台")))
             query = query_message(USCC, "PRE_LOAN", [], CATEGORIES, consents=[consent_id])
-            whole = await get_view(at, query, 10)
+            raw = await get_view_bytes(at, query, 10)
+            whole = GetCreditViewResponse.FromString(raw)
             show(console, whole)
             check_whole(whole)
+            console.print(check_evidence(raw, query.SerializeToString(deterministic=True), trail), highlight=False)
             shown = whole.view.records.registrations[0].legal_representative
             _require("*" in shown, "the name of a person is not masked")
             console.print(Rule(say(f"2. The same question while {_DOWN} is down", f"二、{_DOWN} 平台中断时的同一查询")))
@@ -82,7 +89,10 @@ async def demo(settings: Settings, console: Console) -> None:
             partial = await get_view(at, query, 10)
             show(console, partial)
             check_partial(partial)
-        entries = len(trail.read_text(encoding="utf-8").splitlines())
+        lines = trail.read_text(encoding="utf-8").splitlines()
+        entries = sum(
+            '"event":"root"' not in line for line in lines
+        )  # each commit of answers has a signed one of its own
         _require(entries == 3, f"the trail holds {entries} entries instead of 3")
     console.print(Rule())
     console.print(
@@ -143,6 +153,19 @@ def check_whole(response: GetCreditViewResponse) -> None:
     _require(any(len(r.envelope.provenances) == 3 for r in view.records.licences), "the licence is not one record")
     _require(len(view.records.evaluations) >= 4, "grades are missing")
     _require(bool(view.records.tax_payments) and bool(view.records.social_insurances), "tax or insurance is missing")
+
+
+def check_evidence(raw: bytes, question: bytes, trail: Path) -> str:
+    """Checks what the answer proves, as `xinyidai verify` does, and gives the line that says so."""
+    keys = read_keys(trail.parent / "evidence-keys.json")
+    delivered = delivered_of(raw)
+    checked = check(delivered, lambda root: is_signed(root, keys), questions=(question,))
+    _require(checked.failed is None, f"the answer's evidence does not hold: {checked.failed}")
+    root = delivered.receipt.root
+    return say(
+        f"  evidence verified: question and view stand under root {root.sequence} of the trail, signed ({root.algorithm})",
+        f"  证据核验通过：查询与视图均在留痕第 {root.sequence} 条的签名根之下（{root.algorithm}）",
+    )
 
 
 def check_partial(response: GetCreditViewResponse) -> None:
