@@ -26,8 +26,8 @@ from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.rights.reload import PolicyWatch
 from gateway.adapters.rpc.admin_service import AdminService
 from gateway.adapters.rpc.admission import Admissions
-from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.archive_service import ArchiveService
+from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
@@ -65,7 +65,7 @@ from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.evidence_bootstrap import Suite, archive_of, evidence_of
+from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.identity_bootstrap import known_callers, server_credentials
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
@@ -204,12 +204,11 @@ async def build_gateway(
     audit_path: Path | None = None,
     worker: Worker | None = None,
     tls: TlsFiles | None = None,
-    suite: Suite | None = None,
 ) -> Gateway:
     """Builds a gateway on the running loop; raises ConfigError with every fault, StoreError when no trail can be kept.
 
     Without `tls` it is one of development: plain text, callers taken at their word, on loopback only. A worker shares the
-    port with its like, has its part of the platforms' quotas, and a trail of its own. With a suite answers are signed.
+    port with its like, has its part of the platforms' quotas, and a trail of its own.
     """
     audit_path = audit_path or settings.gateway.audit.path
     clock = SystemClock()
@@ -237,7 +236,7 @@ async def build_gateway(
         store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
         stack.push_async_callback(store.aclose)  # after the trail, whose last entries may come with copies
         await store.check()
-        evidence = await evidence_of(settings, suite, store)
+        evidence = await evidence_of(settings, audit_path, store)
         is_built = False
         own_path = worker.trail(audit_path) if worker is not None else audit_path
         audit = open_trail(settings.gateway.audit, own_path, trail_changed, evidence)

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
 
+from gateway.adapters.crypto.verify import note_public_key
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.purge import ArchivePurge
 from gateway.adapters.stores.trail_batch import Evidence
 from gateway.application.archive import Archive
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, SigningUnavailableError
 from gateway.domain.evidence import kept_until
-from gateway.domain.merkle import Digest
-from gateway.ports import AuditLog, Cipher, Clock, Rights, Signer, ViewArchive
+from gateway.ports import AuditLog, Clock, Rights, ViewArchive
 from gateway.settings import Settings
 
 
-class Suite(NamedTuple):
-    """What a deployment signs, digests and encrypts with."""
+async def evidence_of(settings: Settings, trail: Path, store: StoreDoor) -> Evidence | None:
+    """Gives what answers are proven with; None where they are neither signed nor archived.
 
-    digest_name: str
-    digest: Digest
-    signer: Signer
-    cipher: Cipher
-
-
-async def evidence_of(settings: Settings, suite: Suite | None, store: StoreDoor) -> Evidence | None:
-    """Gives what answers are proven with; None without a suite, and answers then carry no evidence.
-
-    Raises ConfigError where the archive is enabled without one, StoreUnavailableError where it cannot be opened.
+    Keys of development are made beside the trail where none are stated; what may leave the machine needs stated ones (see
+    `key_faults`). Raises ConfigError for keys that cannot be used, StoreUnavailableError where the archive cannot be opened.
     """
-    stated = settings.gateway.archive
-    if suite is None:
-        if stated.enabled:
-            raise ConfigError(
-                [
-                    "gateway.toml: archive.enabled: keys to sign and to encrypt with are needed; state them in [evidence] "
-                    "归档须配置签名与加密密钥，请在 [evidence] 中声明"
-                ]
-            )
+    gateway = settings.gateway
+    if not (gateway.archive.enabled or gateway.evidence.is_stated):
         return None
-    views = await store.views(suite.cipher) if stated.enabled else None
-    return Evidence(suite.signer, suite.digest_name, suite.digest, views, partial(kept_until, stated.months))
+    try:
+        suite = gateway.evidence.built(trail)
+        note_public_key(gateway.evidence.public_keys_file(trail), suite.signer.public_key)
+    except (SigningUnavailableError, ValueError, OSError) as error:
+        raise ConfigError([f"gateway.toml: evidence: {error}"]) from error
+    views = await store.views(suite.cipher) if gateway.archive.enabled else None
+    return Evidence(suite.signer, suite.digest, suite.digest_of, views, partial(kept_until, gateway.archive.months))
+
+
+def key_faults(settings: Settings) -> list[str]:
+    """Gives why answers may not leave this machine: keys of development prove nothing to anybody else."""
+    gateway = settings.gateway
+    if gateway.archive.enabled and not gateway.evidence.is_stated:
+        return [
+            "gateway.toml: evidence.signing_key, evidence.archive_keys: are needed with archive.enabled off loopback; "
+            "`xinyidai keys generate` makes both 在本机之外启用归档须配置签名与归档密钥，可由 xinyidai keys generate 生成"
+        ]
+    return []
 
 
 def archive_of(

@@ -16,16 +16,15 @@ import typer
 
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2_grpc
-from gateway.adapters.identity.kinds import Kind
-from gateway.adapters.identity.callers import BANK_KEY
+from gateway.adapters.identity.kinds import BANK_KEY, Kind
 from gateway.adapters.stores.trail_check import Checkpoint, Verdict, verify_trail
 from gateway.adapters.stores.trail_files import lines_of, trails_of
-from gateway.cli.audit_keys import read_keys, verifier
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA
-from gateway.cli.options import LOCAL, Address, AsJson, Config, fail
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
 from gateway.cli.loop import run
+from gateway.cli.options import LOCAL, Address, AsJson, Config, fail
+from gateway.cli.public_keys import read_keys, verifier
+from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
 from gateway.cli.words import say
 from gateway.domain.anchor import Verify, heads_by_sequence
 from gateway.domain.errors import ConfigError, StoreError

@@ -22,11 +22,12 @@ from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.rpc.evidence import delivered_of
 from gateway.cli.client import get_view, get_view_bytes, query_message
+from gateway.cli.public_keys import read_keys
 from gateway.cli.reach import Reach, credentials, profile
 from gateway.cli.render import show
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.cli.trust import own_trust
-from gateway.cli.verify import is_signed, read_keys
+from gateway.cli.verify import is_signed
 from gateway.cli.words import say
 from gateway.domain.answer import HEARD
 from gateway.domain.catalogue import CATALOGUE

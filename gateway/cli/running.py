@@ -13,7 +13,7 @@ from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.loopback import is_loopback_address
 from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
-from gateway.evidence_bootstrap import Suite
+from gateway.evidence_bootstrap import key_faults
 from gateway.ports import RunningSandbox
 from gateway.settings import Settings
 
@@ -47,7 +47,7 @@ def hangups(told: Callable[[], None]) -> Iterator[None]:
 
 
 def require_reach(settings: Settings, listen: str, tls: TlsFiles | None) -> None:
-    """Raises ConfigError where the address is not loopback, unless certificates are configured and consents enforced."""
+    """Raises ConfigError off loopback, unless certificates and keys are configured and consents enforced."""
     gateway = settings.gateway
     may_leave = tls is not None and gateway.server.tls.is_stated and gateway.consent.enforced
     if not (may_leave or is_loopback_address(listen)):
@@ -58,6 +58,9 @@ def require_reach(settings: Settings, listen: str, tls: TlsFiles | None) -> None
                 "consent.enforced = true"
             ]
         )
+    faults = key_faults(settings) if not is_loopback_address(listen) else []
+    if faults:
+        raise ConfigError(faults)
 
 
 def admin_address(settings: Settings, stated: str | None = None) -> str | None:
@@ -102,16 +105,13 @@ async def gateway(
     audit_path: Path | None = None,
     worker: Worker | None = None,
     tls: TlsFiles | None = None,
-    suite: Suite | None = None,
 ) -> AsyncIterator[tuple[Gateway, int]]:
     """Starts a gateway, with an admin port where an address is given, and gives it with its port; drains it at the end.
 
     Without `tls` it speaks plain text and takes callers at their word: a gateway of development.
     """
     require_reach(settings, listen, tls)
-    built = await build_gateway(
-        settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls, suite=suite
-    )
+    built = await build_gateway(settings, find_plugins(settings), audit_path=audit_path, worker=worker, tls=tls)
     calm_collector()
     try:
         yield built, await built.start(listen, admin=admin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.adapters.crypto.verify import ED25519, SM2_SM3, PublicKey, read_public_keys
+from gateway.adapters.crypto.verify import PublicKey
 from gateway.adapters.crypto.verify import verify as verify_signature
 from gateway.adapters.rpc.evidence import delivered_of, questions_of
 from gateway.cli.options import AsJson, fail
+from gateway.cli.public_keys import read_keys
 from gateway.cli.words import say
 from gateway.domain.evidence import Receipt, SignedRoot
 from gateway.domain.merkle import root_message
 from gateway.domain.proof import Checked, Delivered, Step, check
 
 _KEYS: Final = Path("var/evidence-keys.json")
-_LENGTHS: Final = {ED25519: 32, SM2_SM3: 64}
 
 app = typer.Typer(add_completion=False)
 
@@ -74,34 +73,6 @@ def verify(
         raise typer.Exit(1)
 
 
-def read_keys(path: Path) -> Sequence[PublicKey]:
-    """Gives the keys of a file, one without an id where it holds a single one; raises ValueError saying what to do."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            say(
-                f"{path}: no public keys to check with; get them from the gateway's operator and state --public-key",
-                f"{path}：无可用公钥；请向网关运营方获取，并以 --public-key 指定",
-            )
-        ) from error
-    if content.lstrip().startswith(b"{"):
-        return tuple(read_public_keys(path).values())
-    try:
-        if content.lstrip().startswith(b"-----BEGIN"):
-            der = base64.b64decode("".join(content.decode("ascii").strip().splitlines()[1:-1]), validate=True)
-        else:
-            der = bytes.fromhex(content.decode("ascii").strip())
-    except ValueError as error:
-        raise ValueError(say(f"{path}: is no public key", f"{path}：不是公钥文件")) from error
-    # The end of a SubjectPublicKeyInfo is the key itself: both algorithms have keys of one length.
-    return tuple(
-        PublicKey("", algorithm, der[-length:])
-        for algorithm, length in _LENGTHS.items()
-        if _is_key(der, algorithm, length)
-    )
-
-
 def is_signed(root: SignedRoot, keys: Sequence[PublicKey]) -> bool:
     """Whether one of the keys, the one that the root names, signed it."""
     return any(
@@ -109,11 +80,6 @@ def is_signed(root: SignedRoot, keys: Sequence[PublicKey]) -> bool:
         for key in keys
         if key.algorithm == root.algorithm and key.key_id in (root.key_id, "")
     )
-
-
-def _is_key(der: bytes, algorithm: str, length: int) -> bool:
-    raw = der[-length:]
-    return der in (raw, PublicKey("", algorithm, raw).spki)
 
 
 def _as_table(delivered: Delivered, checked: Checked) -> dict[str, object]:

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
+from gateway.adapters.crypto.verify import PublicKey
 from gateway.adapters.rpc.evidence import delivered_of, evidence_bytes, questions_of
-from gateway.cli.verify import is_signed, read_keys
+from gateway.cli.public_keys import read_keys
+from gateway.cli.verify import is_signed
 from gateway.domain.evidence import Receipt
 from gateway.domain.proof import Step, check
 from tests.adapters.evidence import leaf_of, receipts
@@ -20,7 +22,7 @@ from tests.domain.trails import KEY, PUBLIC
 
 VIEW = CreditView(view_id="v-1", home_province="31")
 QUESTION = pb.CreditQuery(uscc="91310115MA0TERT167")
-KEYS = {"": KEY.public_key()}
+KEYS = [PublicKey("test-1", "ED25519", PUBLIC)]
 
 
 def response(change: Callable[[Receipt], Receipt] = lambda receipt: receipt, *, of: int = 5) -> bytes:

@@ -19,8 +19,9 @@ from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2_grpc, credit_service_pb2
 from gateway.adapters.rpc.evidence import delivered_of, receipt_of
 from gateway.adapters.telemetry.logs import configure_logs
+from gateway.cli.public_keys import read_keys
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
-from gateway.cli.verify import is_signed, read_keys
+from gateway.cli.verify import is_signed
 from gateway.domain.merkle import is_included
 from gateway.domain.proof import check
 from gateway.domain.statement import sm3

@@ -27,7 +27,7 @@ from gateway.adapters.stores.trail_batch import Evidence
 from gateway.adapters.stores.trail_files import segments_of
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.audit import _table
-from gateway.cli.main import app
+from gateway.cli.audit import audit as app
 from gateway.cli.running import gateway
 from gateway.domain.audit import AuditEntry
 from gateway.domain.evidence import ViewCopy
@@ -193,7 +193,7 @@ async def test_the_export_command_writes_lines_or_a_table_that_no_spreadsheet_ca
     await written(tmp_path)
     async with house(tmp_path) as (port, _):
         at = ("--plaintext", "--address", f"127.0.0.1:{port}", "--bank", "bank-a")
-        asked = ("audit", "export", "--to", "2026-11-02T00:00:00", *at)
+        asked = ("export", "--to", "2026-11-02T00:00:00", *at)
         # In a thread, on an event loop of its own, as the command has it; starting the command costs seconds.
         lines = await asyncio.to_thread(CliRunner().invoke, app, asked)
         table = await asyncio.to_thread(CliRunner().invoke, app, [*asked, "--format", "csv"])
@@ -211,7 +211,7 @@ async def test_the_verify_command_names_the_first_bad_entry_and_goes_on_where_it
     path, kept = tmp_path / "audit.jsonl", tmp_path / "verified.json"
 
     def verified(*more: str) -> tuple[int, list[dict[str, Any]]]:
-        done = CliRunner().invoke(app, ["audit", "verify", "--trail", str(path), "--json", *more])
+        done = CliRunner().invoke(app, ["verify", "--trail", str(path), "--json", *more])
         return done.exit_code, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
     whole = verified("--resume", str(kept))
@@ -220,7 +220,7 @@ async def test_the_verify_command_names_the_first_bad_entry_and_goes_on_where_it
     lines = segment.read_bytes().splitlines(keepends=True)
     segment.write_bytes(b"".join(lines[:7] + lines[8:]))
     damaged = verified()
-    none = CliRunner().invoke(app, ["audit", "verify", "--trail", str(tmp_path / "none.jsonl")])
+    none = CliRunner().invoke(app, ["verify", "--trail", str(tmp_path / "none.jsonl")])
 
     assert [(each["trail"], each["entries"], each["first_bad"]) for each in whole[1]] == [
         ("audit.1.jsonl", 72, None),

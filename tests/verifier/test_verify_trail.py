@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.adapters.stores.trail_check import Checkpoint, verify_trail
 from gateway.adapters.stores.trail_files import segment_name
-from gateway.cli.audit_keys import read_keys, verifier
+from gateway.cli.public_keys import read_keys, verifier
 from gateway.domain.anchor import CONFLICTING, UNPROVEN, TrailHead, head_line, heads_by_sequence
 from gateway.domain.statement import sm3
 from gateway.domain.trail import BEGINNING, Fault, Finding, line_of, taken_apart
@@ -318,8 +318,16 @@ def test_the_verifiers_command_says_what_it_found_by_its_exit_code(tmp_path: Pat
 
 def test_keys_are_read_alike_from_a_list_pem_and_hexadecimal(tmp_path: Path) -> None:
     spki = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    sm2 = bytes(range(64))
-    listed = {"keys": [{"key_id": "a", "public_key": PUBLIC.hex()}, {"key_id": "b", "public_key": sm2.hex()}]}
+    sm2 = bytes.fromhex(  # the base point: a point of the curve
+        "32c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7"
+        "bc3736a2f4f6779c59bdcee36b692153d0a9877cc62a474002df32e52139f0a0"
+    )
+    listed = {
+        "keys": [
+            {"key_id": "a", "algorithm": "ED25519", "public_key": PUBLIC.hex()},
+            {"key_id": "b", "algorithm": "SM2-SM3", "public_key": sm2.hex()},
+        ]
+    }
     files = {
         "list": (json.dumps(listed).encode(), [PUBLIC, sm2]),
         "pem": (spki, [PUBLIC]),
@@ -333,9 +341,12 @@ def test_keys_are_read_alike_from_a_list_pem_and_hexadecimal(tmp_path: Path) -> 
     assert {name: alone.read_keys(tmp_path / name) for name in files} == {
         name: keys for name, (_, keys) in files.items()
     }
-    assert {name: read_keys(tmp_path / name) for name in files} == {name: keys for name, (_, keys) in files.items()}
+    assert {name: [key.public_key for key in read_keys(tmp_path / name)] for name in files} == {
+        name: keys for name, (_, keys) in files.items()
+    }
     for read in (alone.read_keys, read_keys):
-        with pytest.raises(ValueError, match="neither"):
+        with pytest.raises(ValueError, match=r"neither|is no public key"):
             read(tmp_path / "short")
-    assert verifier([PUBLIC])("ED25519", b"m", KEY.sign(b"m"))
-    assert not verifier([PUBLIC])("SM2-SM3", b"m", KEY.sign(b"m"))
+    check = verifier(read_keys(tmp_path / "hex"))
+    assert check("ED25519", b"m", KEY.sign(b"m"))
+    assert not check("SM2-SM3", b"m", KEY.sign(b"m"))

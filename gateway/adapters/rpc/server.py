@@ -14,10 +14,10 @@ from grpc_reflection.v1alpha import reflection
 from gateway._pb.xinyidai.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
-    audit_service_pb2,
-    audit_service_pb2_grpc,
     archive_service_pb2,
     archive_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     catalogue_service_pb2,
     catalogue_service_pb2_grpc,
     consent_service_pb2,
@@ -29,8 +29,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.rpc.admin_service import AdminService
-from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.archive_service import ArchiveService
+from gateway.adapters.rpc.audit_service import AuditService
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
@@ -146,8 +146,8 @@ class RpcServer:
     async def tell_health(self) -> None:
         """Sets the standard health of each service.
 
-        Credit queries serve while at least one platform is not down, consents and archive while their store can be reached; all
-        while the trail can be written and its disk has room: without it nothing is answered.
+        Credit queries serve while at least one platform is not down, consents and archive while their store can be
+        reached; all while the trail can be written and its disk has room: without it nothing is answered.
         """
         all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
         is_trail_red = self._is_trail_red()

@@ -13,6 +13,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels: str | None = None
 depends_on: str | None = None
+LOST = ("every archived answer of every bank", "所有银行的全部归档应答", "archived_views")
 
 
 def upgrade() -> None:

@@ -1,7 +1,7 @@
 """Seal consents.
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 
 A consent that was kept before is sealed as it stands: what was altered until now cannot be told.
 """
@@ -14,7 +14,7 @@ from alembic import context, op
 from gateway.adapters.stores.consent_seal import Seal
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels: str | None = None
 depends_on: str | None = None
 LOST = (
