@@ -64,4 +64,4 @@ def verifier(keys: Sequence[PublicKey]) -> Verify:
 
 def _is_key(der: bytes, algorithm: str, length: int) -> bool:
     raw = der[-length:]
-    return der in (raw, PublicKey("", algorithm, raw).spki)
+    return len(raw) == length and der in (raw, PublicKey("", algorithm, raw).spki)
