@@ -15,8 +15,8 @@ import pytest
 
 from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
+from tests.e2e import warm
 from tests.e2e.conftest import DEMO, Rig
-from tests.e2e.test_command import COMMAND
 from tests.e2e.test_workers import configure, until
 
 QUIET = {key: value for key, value in os.environ.items() if not key.startswith("XINYIDAI_C")}
@@ -26,14 +26,8 @@ async def run(
     folder: Path, *arguments: str, language: str = "C.UTF-8", env: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Runs the command in a folder of its own, where var/certs is."""
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**QUIET, "LANG": language, "LC_ALL": language, "TERM": "dumb", **(env or {})},
-        cwd=folder,
-    )
+    environment = {**QUIET, "LANG": language, "LC_ALL": language, "TERM": "dumb", **(env or {})}
+    process = await warm.start(*arguments, env=environment, cwd=folder)
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -60,19 +54,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(folder: Path, *arguments: str) -> AsyncIterator[Served]:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "serve",
-        *("--config", str(folder), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
-        *arguments,
-        cwd=folder,
-        env=QUIET,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    where = ("--config", str(folder), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    process = await warm.start("serve", *where, *arguments, cwd=folder, env=QUIET)
     served = Served()
 
     async def follow() -> None:
-        assert process.stderr is not None
         while line := await process.stderr.readline():
             served.lines.append(json.loads(line))
 

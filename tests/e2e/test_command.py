@@ -13,6 +13,7 @@ import pytest
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from tests.e2e import warm
 from tests.e2e.conftest import DEMO, Rig, query
 
 NO_CERTIFICATES = {"XINYIDAI_CERTS": str(Path(__file__).parent / "no-such-folder")}
@@ -21,23 +22,23 @@ COMMAND = str(Path(sys.executable).parent / "xinyidai")
 
 
 async def run(*arguments: str, language: str = "C.UTF-8", cwd: Path | None = None) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "LANG": language, "LC_ALL": language, "TERM": "dumb", **NO_CERTIFICATES},
-        cwd=cwd,
-    )
+    process = await warm.start(*arguments, env=_environment(language), cwd=cwd)
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
 
 
+def _environment(language: str) -> dict[str, str]:
+    return {**os.environ, "LANG": language, "LC_ALL": language, "TERM": "dumb", **NO_CERTIFICATES}
+
+
 @pytest.mark.parametrize(("language", "word"), [("C.UTF-8", "one merged view"), ("zh_CN.UTF-8", "统一信用视图")])
 async def test_help_speaks_the_locales_language(language: str, word: str) -> None:
-    code, out, _ = await run("--help", language=language)
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "--help", stdout=asyncio.subprocess.PIPE, env=_environment(language)
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
 
-    assert (code, word in out) == (0, True)
+    assert (process.returncode, word in out.decode()) == (0, True)
 
 
 @pytest.mark.parametrize(("language", "word"), [("C.UTF-8", "quotas."), ("zh_CN.UTF-8", "并均分调用配额。")])
