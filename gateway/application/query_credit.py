@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
@@ -284,9 +285,9 @@ class CreditQueries:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
             raise refusal
         if kept is None:
-            merged = self._merger.merge(readings, query, permit, as_of)
-            if permit.is_masked:
-                self._mask(merged.view, permit)
+            masker = self._masker if permit.is_masked else None
+            mask = partial(masker.mask, permit=permit) if masker is not None else None
+            merged = self._merger.merge(readings, query, permit, as_of, mask)
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:

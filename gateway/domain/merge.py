@@ -9,7 +9,7 @@ The state is a set of statements, so union is commutative, associative and idemp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -78,8 +78,18 @@ class Merger:
         self._publication = publication
         self._divisions = divisions
 
-    def merge(self, readings: Sequence[Reading], query: CreditQuery, permit: Permit, as_of: date) -> Merged:
-        """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard."""
+    def merge(
+        self,
+        readings: Sequence[Reading],
+        query: CreditQuery,
+        permit: Permit,
+        as_of: date,
+        mask: Callable[[view_pb2.CreditView], object] | None = None,
+    ) -> Merged:
+        """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard.
+
+        `mask` changes the view in place before its id is made, so that the id is that of what is shown.
+        """
         permitted = frozenset(permit.categories)
         state = self._state(readings, permitted)
         home = self.home_province(state.get("registrations", ()), query)
@@ -103,6 +113,8 @@ class Merger:
             fields.append(_CONFLICTS(shown.conflicts))
         fields.append(self._standing(readings, query, permitted, shown, as_of))
         view = view_pb2.CreditView.FromString(b"".join(fields))
+        if mask is not None:
+            mask(view)
         view.view_id = view_id(view)
         return Merged(view, tuple(shown.stale))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any
 
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.telemetry.trace_context import PLACE
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import AuditEntry
@@ -24,13 +25,20 @@ class TracedMerger(Merger):
         super().__init__(*made_of)
         self._tracing = tracing
 
-    def merge(self, readings: Sequence[Reading], query: CreditQuery, permit: Permit, as_of: date) -> Merged:
+    def merge(
+        self,
+        readings: Sequence[Reading],
+        query: CreditQuery,
+        permit: Permit,
+        as_of: date,
+        mask: Callable[[view_pb2.CreditView], object] | None = None,
+    ) -> Merged:
         """Gives the view, and records how many answers it was made of."""
         place = PLACE.get()
         if place is None or place.span is None:
-            return super().merge(readings, query, permit, as_of)
+            return super().merge(readings, query, permit, as_of, mask)
         with self._tracing.span("merge", answers=len(readings)):
-            return super().merge(readings, query, permit, as_of)
+            return super().merge(readings, query, permit, as_of, mask)
 
 
 class TracedAudit:
