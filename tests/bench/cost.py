@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from statistics import median
-from typing import Final, Protocol
-
-import grpc
+from typing import Final
 
 from connectors.kit.enterprises import DEFAULT_SEED, make_world
-from tests.bench import questions
 from tests.bench.batch import batch_line
+from tests.bench.driven import Entry
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, REALISTIC, RECORDS
-from tests.bench.load import CONCURRENCY, Cost, line
+from tests.bench.load import CONCURRENCY, line
 from tests.bench.processes import Process
 from tests.bench.questions import (
     FAILURES,
@@ -24,7 +21,6 @@ from tests.bench.questions import (
     PEER,
     PEER_REALISTIC,
     Target,
-    WrongAnswerError,
     check_fixture,
     gateway_plain,
 )
@@ -37,15 +33,13 @@ EVERYTHING: Final = "naive, everything"
 NAIVE_REALISTIC: Final = f"naive, {RECORDS} records"
 COLD: Final = "cold, 12 fields"
 COLD_REALISTIC: Final = f"cold, {RECORDS} records"
-TRUSTED: Final = "cold, 12 fields, trusted"
-TRUSTED_REALISTIC: Final = f"cold, {RECORDS} records, trusted"
 HIT: Final = "cache hit"
 EIGHT: Final = "cold, 8 platforms"
 SIXTEEN: Final = "cold, 16 platforms"
 BATCH: Final = "batch, cold, 12 fields"
 DIALECTS: Final = "cold, four real dialects"
 TITLES: Final = (
-    GRPC_FLOOR, NAIVE, EVERYTHING, NAIVE_REALISTIC, COLD, COLD_REALISTIC, TRUSTED, TRUSTED_REALISTIC, HIT, EIGHT, SIXTEEN, BATCH, DIALECTS,
+    GRPC_FLOOR, NAIVE, EVERYTHING, NAIVE_REALISTIC, COLD, COLD_REALISTIC, HIT, EIGHT, SIXTEEN, BATCH, DIALECTS,
 )  # fmt: skip
 METHOD: Final = (
     f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
@@ -55,18 +49,10 @@ METHOD: Final = (
     "for every view, and at most 6 % more (hedges: in a saturated process its own queue makes calls slow); the kept views of "
     "the cache row must show none.",
 )
-_ON: Final = (
+ON: Final = (
     "metrics, log, durable audit, traces of 1 %, retry, hedge, breaker, bulkhead and cache ready, deadline, provenance"
 )
-_MOST_MORE_US: Final = 60.0
-_MORE_THAN: Final[Mapping[str, tuple[str, float | None]]] = {
-    TRUSTED: (COLD, _MOST_MORE_US),
-    TRUSTED_REALISTIC: (COLD_REALISTIC, None),
-}
-_TRUSTED: Final = f"{_ON}; mTLS, the bank by its certificate, rights by policies, a consent stated, masking"
 _DIALECTS_SHARE: Final = 0.1
-_MOST_EXTRA: Final = 0.06
-_FEW_EXTRA: Final = 3  # a minute and platform: the hedge budget's floor
 _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
     COLD: (EVERYTHING, 0.55, 0.30),
     COLD_REALISTIC: (COLD, 1.35, 1.2),
@@ -75,49 +61,12 @@ _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
 }
 
 
-class _Driver(Protocol):
-    async def drive(self, calls: int, concurrency: int = CONCURRENCY, /) -> Cost: ...
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One row while it is measured."""
-
-    title: str
-    has: str
-    driver: _Driver
-    upstream: Upstream | None
-    calls_per_view: int
-    share: float = 1.0
-    concurrency: int = CONCURRENCY
-    runs: list[Cost] = field(default_factory=list)
-    extra: int = 0
-    views: int = 0
-
-    async def drive(self, calls: int) -> Cost:
-        """Makes so many calls; raises WrongAnswerError if the platforms were not called as often as the row says."""
-        calls = max(1, int(calls * self.share))
-        before = (await self.upstream.calls()).total if self.upstream else 0
-        cost = await self.driver.drive(calls, self.concurrency)
-        if self.upstream is not None:
-            extra = (await self.upstream.calls()).total - before - calls * self.calls_per_view
-            self.extra += extra
-            self.views += calls
-            # Over all runs, since a budget saved in one may be spent in the next.
-            most = int(_MOST_EXTRA * self.views * self.calls_per_view) + _FEW_EXTRA * self.calls_per_view
-            if extra < 0 or self.extra > most:
-                raise WrongAnswerError(
-                    f"the platforms had {extra:+} calls beside the {self.calls_per_view} of each of {calls} views"
-                )
-        return cost
-
-
 async def measure(stage: Stage, size: Size) -> list[Row]:
     """Gives the rows of what views cost; one that cannot be measured says why, and the others go on."""
     for payload in (PLAIN, REALISTIC):
         check_fixture(ENTERPRISES, payload)
     upstream = await stage.upstream("instant", len(PLATFORMS))
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     missing: dict[str, str] = {}
     for title, (has, start) in _rows(stage, upstream).items():
         try:
@@ -140,7 +89,7 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
     return _report({entry.title: entry for entry in entries}, missing)
 
 
-_Start = Callable[[str, str], Awaitable[_Entry]]
+_Start = Callable[[str, str], Awaitable[Entry]]
 
 
 def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
@@ -149,13 +98,13 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
     realistic = [f"{address}/{REALISTIC}" for address in four]
 
     def peer(target: Target, module: str, *arguments: str) -> _Start:
-        async def start(title: str, has: str) -> _Entry:
+        async def start(title: str, has: str) -> Entry:
             return await entry(title, has, target, await stage.peer(f"tests.bench.peers.{module}", *arguments))
 
         return start
 
     def gateway(target: Target, kind: str, addresses: list[str]) -> _Start:
-        async def start(title: str, has: str) -> _Entry:
+        async def start(title: str, has: str) -> Entry:
             process = await stage.gateway(kind, addresses)
             if not target.calls_per_view:  # what is to be kept must be asked for once
                 async with line(process, gateway_plain(), ENTERPRISES) as first:
@@ -164,35 +113,22 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
 
         return start
 
-    def trusted(target: Target, kind: str, addresses: list[str]) -> _Start:
-        async def start(title: str, has: str) -> _Entry:
-            process, credentials = await stage.trusted(kind, addresses)
-            return await entry(title, has, target, process, credentials)
+    async def entry(title: str, has: str, target: Target, process: Process) -> Entry:
+        driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES))
+        return Entry(title, has, driver, upstream, target.calls_per_view)
 
-        return start
-
-    async def entry(
-        title: str,
-        has: str,
-        target: Target,
-        process: Process,
-        credentials: grpc.ChannelCredentials | None = None,
-    ) -> _Entry:
-        driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES, credentials))
-        return _Entry(title, has, driver, upstream, target.calls_per_view)
-
-    async def batch(title: str, has: str) -> _Entry:
+    async def batch(title: str, has: str) -> Entry:
         process = await stage.gateway(PLAIN, four)
         driver = await stage.stack.enter_async_context(batch_line(process, ENTERPRISES))
-        return _Entry(title, has, driver, upstream, len(FOUR))
+        return Entry(title, has, driver, upstream, len(FOUR))
 
-    async def dialects(title: str, has: str) -> _Entry:
+    async def dialects(title: str, has: str) -> Entry:
         urls = await stage.sandboxes()
         process = await stage.gateway("dialects", urls, traces=upstream.addresses[0])
         enterprise = make_world(100, DEFAULT_SEED).examples["demo"]
         driver = await stage.stack.enter_async_context(line(process, GATEWAY_DIALECTS, [enterprise]))
         # The sandboxes share two cores with everything else, and SM2 is slow: fewer calls say enough.
-        return _Entry(title, has, driver, None, 0, share=_DIALECTS_SHARE, concurrency=4)
+        return Entry(title, has, driver, None, 0, share=_DIALECTS_SHARE, concurrency=4)
 
     return {
         GRPC_FLOOR: ("bytes in, bytes out, no platforms", peer(FLOOR, "floor")),
@@ -205,19 +141,17 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
             "the naive work with one record of each natural key, the newest's; no provenance, no conflicts",
             peer(PEER_REALISTIC, "naive_realistic", *realistic),
         ),
-        COLD: (_ON, gateway(gateway_plain(), PLAIN, four)),
-        COLD_REALISTIC: (_ON, gateway(GATEWAY_REALISTIC, REALISTIC, four)),
-        TRUSTED: (_TRUSTED, trusted(questions.TRUSTED_PLAIN, PLAIN, four)),
-        TRUSTED_REALISTIC: (_TRUSTED, trusted(questions.TRUSTED_REALISTIC, REALISTIC, four)),
+        COLD: (ON, gateway(gateway_plain(), PLAIN, four)),
+        COLD_REALISTIC: (ON, gateway(GATEWAY_REALISTIC, REALISTIC, four)),
         HIT: ("metrics, log, durable audit, traces of 1 %; every answer kept", gateway(GATEWAY_KEPT, PLAIN, four)),
-        EIGHT: (_ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
-        SIXTEEN: (_ON, gateway(gateway_plain(16), PLAIN, upstream.addresses[:16])),
-        BATCH: (f"{_ON}; one stream of BatchGetCreditViews", batch),
-        DIALECTS: (f"{_ON}; SM2 signing, submit and poll, SOAP, tokens", dialects),
+        EIGHT: (ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
+        SIXTEEN: (ON, gateway(gateway_plain(16), PLAIN, upstream.addresses[:16])),
+        BATCH: (f"{ON}; one stream of BatchGetCreditViews", batch),
+        DIALECTS: (f"{ON}; SM2 signing, submit and poll, SOAP, tokens", dialects),
     }
 
 
-def _report(entries: Mapping[str, _Entry], missing: Mapping[str, str]) -> list[Row]:
+def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Row]:
     cost = {title: median(run.cpu_us for run in entry.runs) for title, entry in entries.items() if entry.runs}
     rows = []
     for title in TITLES:
@@ -234,8 +168,6 @@ def _report(entries: Mapping[str, _Entry], missing: Mapping[str, str]) -> list[R
 
 def _claims(title: str, cost: Mapping[str, float]) -> list[Claim]:
     claims = []
-    if title in _MORE_THAN and (base := _MORE_THAN[title][0]) in cost:
-        claims.append(Claim(f"µs more than {base}", cost[title] - cost[base], _MORE_THAN[title][1]))
     if EVERYTHING in cost and title != EVERYTHING and _BUDGETS.get(title, ("",))[0] != EVERYTHING:
         claims.append(Claim(f"× {EVERYTHING}", cost[title] / cost[EVERYTHING]))
     if title == EIGHT and COLD in cost:

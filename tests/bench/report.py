@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import grpc
@@ -13,18 +14,35 @@ from rich.table import Table
 _HEADINGS = ("row", "measured", "ratio", "owed", "holds", "stretch", "holds")
 
 
+class Verdict(StrEnum):
+    """Whether a budget is kept; a number whose interval straddles the budget says neither."""
+
+    YES = "yes"
+    NO = "NO"
+    UNKNOWN = "cannot tell"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A number a budget is about: at most `owed`, better `stretch`; without them it is only shown."""
+    """A number a budget is about: at most `owed`, better `stretch`; without them it is only shown.
+
+    `interval` is where the number lies as far as the runs tell, both ends included; None for one that was measured once.
+    """
 
     what: str
     measured: float
     owed: float | None = None
     stretch: float | None = None
+    interval: tuple[float, float] | None = None
 
-    def holds(self, most: float | None) -> bool | None:
-        """Whether it is at most so much; None where nothing is owed."""
-        return None if most is None else self.measured <= most
+    def verdict(self, most: float | None) -> Verdict | None:
+        """Gives whether it is at most so much; None where nothing is owed."""
+        if most is None:
+            return None
+        least, greatest = self.interval or (self.measured, self.measured)
+        if greatest <= most:
+            return Verdict.YES
+        return Verdict.NO if least > most else Verdict.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +78,11 @@ def cells(row: Row) -> list[tuple[str, ...]]:
     figures = ", ".join(f"{number(value)} {unit}" for unit, value in row.figures.items())
     lines = [
         (
-            f"{number(claim.measured)} {claim.what}",
+            _said(claim),
             _most(claim.owed),
-            _verdict(claim.holds(claim.owed)),
+            claim.verdict(claim.owed) or "",
             _most(claim.stretch),
-            _verdict(claim.holds(claim.stretch)),
+            claim.verdict(claim.stretch) or "",
         )
         for claim in row.claims
     ] or [("", "", "", "", "")]
@@ -75,8 +93,11 @@ def _most(value: float | None) -> str:
     return "" if value is None else f"≤ {number(value)}"
 
 
-def _verdict(holds: bool | None) -> str:
-    return "" if holds is None else "yes" if holds else "NO"
+def _said(claim: Claim) -> str:
+    if claim.interval is None:
+        return f"{number(claim.measured)} {claim.what}"
+    least, greatest = map(number, claim.interval)
+    return f"{number(claim.measured)} [{least}, {greatest}] {claim.what}"
 
 
 def summary(rows: Iterable[Row]) -> list[str]:
@@ -85,21 +106,25 @@ def summary(rows: Iterable[Row]) -> list[str]:
     lines = []
     for kind in ("owed", "stretch"):
         stated = [(row, claim) for row in rows for claim in row.claims if getattr(claim, kind) is not None]
-        missed = [
-            f"{row.title} ({number(claim.measured)} {claim.what})" for row, claim in stated if not _met(claim, kind)
-        ]
+        told: dict[Verdict | None, list[str]] = {}
+        for row, claim in stated:
+            told.setdefault(claim.verdict(getattr(claim, kind)), []).append(f"{row.title} ({_said(claim)})")
         lines.append(
-            f"{kind}: {len(stated) - len(missed)} of {len(stated)} hold"
-            + (f"; not: {'; '.join(missed)}" if missed else "")
+            "; ".join(
+                (
+                    f"{kind}: {len(told.get(Verdict.YES, ()))} of {len(stated)} hold",
+                    *(
+                        f"{word}: {'; '.join(told[verdict])}"
+                        for verdict, word in ((Verdict.NO, "not"), (Verdict.UNKNOWN, "cannot tell"))
+                        if verdict in told
+                    ),
+                )
+            )
         )
     missing = [row.title for row in rows if row.missing]
     if missing:
         lines.append(f"not measured: {'; '.join(missing)}")
     return lines
-
-
-def _met(claim: Claim, kind: str) -> bool:
-    return bool(claim.holds(getattr(claim, kind)))
 
 
 def show(console: Console, rows: Sequence[Row], notes: Sequence[str]) -> None:
@@ -164,9 +189,10 @@ def document(rows: Sequence[Row], machine: Mapping[str, str], method: Sequence[s
                         "what": claim.what,
                         "measured": claim.measured,
                         "owed": claim.owed,
-                        "owed_holds": claim.holds(claim.owed),
+                        "interval": claim.interval,
+                        "owed_verdict": claim.verdict(claim.owed),
                         "stretch": claim.stretch,
-                        "stretch_holds": claim.holds(claim.stretch),
+                        "stretch_verdict": claim.verdict(claim.stretch),
                     }
                     for claim in row.claims
                 ],

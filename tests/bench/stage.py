@@ -22,6 +22,9 @@ PEER_NAIVE: Final = "tests.bench.peers.naive"
 class Size:
     """How much is asked: calls of one run of a cost row, queries of an open loop and before it, queries in flight.
 
+    `pairs` are the runs with and without trust that are compared two by two, of `pair_calls` each; `revocations` the trials
+    of how soon one is effective elsewhere.
+
     The tail's warm-up is longer: it fills the window of the hedge's budget, which is small while few calls were made.
     """
 
@@ -32,10 +35,15 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 3
+    pairs: int = 16
+    pair_calls: int = 400
+    revocations: int = 24
 
 
 FULL: Final = Size(calls=1_600, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
-QUICK: Final = Size(calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500)
+QUICK: Final = Size(
+    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=4, pair_calls=96, revocations=3
+)
 RATE_PER_S: Final = 100.0
 
 

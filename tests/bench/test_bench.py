@@ -12,18 +12,22 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from tests.bench import cost, flight, latency, tail
+from tests.bench import cost, flight, latency, lookup, paired, tail
 from tests.bench.__main__ import bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
 from tests.bench.load import line, open_loop, percentile
+from tests.bench.paired import interval
 from tests.bench.processes import StartError
 from tests.bench.questions import GATEWAY_KEPT, PEER, WrongAnswerError, gateway_plain
-from tests.bench.report import Claim, Row, cells, document, page, show, summary
+from tests.bench.report import Claim, Row, Verdict, cells, document, page, show, summary
 from tests.bench.stage import Size, Stage
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
-TINY = Size(calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1)
+ALL_TITLES = [title for room in (cost, paired, lookup, latency, tail, flight) for title in room.TITLES]
+TINY = Size(
+    calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1
+)
 
 
 @pytest.fixture
@@ -85,14 +89,14 @@ async def test_every_row_is_measured_with_tiny_counts() -> None:
 
     rows = await bench(Console(file=said), TINY, 120)
 
-    assert [row.title for row in rows] == [*cost.TITLES, *latency.TITLES, *tail.TITLES, *flight.TITLES]
+    assert [row.title for row in rows] == ALL_TITLES
     assert [row.missing for row in rows] == [""] * len(rows)
 
 
 async def test_a_room_that_has_no_time_left_is_told_by_the_names_of_its_rows() -> None:
     rows = await bench(Console(file=io.StringIO()), TINY, 0.0)
 
-    assert [row.title for row in rows] == [*cost.TITLES, *latency.TITLES, *tail.TITLES, *flight.TITLES]
+    assert [row.title for row in rows] == ALL_TITLES
     assert {row.missing for row in rows} == {"its time was up"}
     assert summary(rows)[-1].startswith("not measured: grpc.aio floor; naive;")
 
@@ -178,4 +182,39 @@ def test_a_budget_that_is_missed_and_a_row_that_is_missing_are_told() -> None:
         assert "NOT MEASURED: no platform answered" in text
         assert "over loopback" in text
     claim = document(rows, {}, [])["rows"][0]["claims"][0]
-    assert (claim["owed_holds"], claim["stretch_holds"]) == (True, False)
+    assert (claim["owed_verdict"], claim["stretch_verdict"]) == ("yes", "NO")
+
+
+def test_a_number_whose_interval_straddles_its_budget_is_told_as_neither_kept_nor_missed() -> None:
+    claims = [Claim("µs more", 58.0, owed=60.0, interval=ends) for ends in ((50.0, 60.0), (50.0, 66.0), (61.0, 66.0))]
+    rows = [Row("trusted", claims=tuple(claims))]
+
+    assert [claim.verdict(60.0) for claim in claims] == [Verdict.YES, Verdict.UNKNOWN, Verdict.NO]
+    assert claims[1].verdict(None) is None
+    assert cells(rows[0])[1] == ("", "", "58 [50, 66] µs more", "≤ 60", "cannot tell", "", "")
+    assert summary(rows)[0] == (
+        "owed: 1 of 3 hold; not: trusted (58 [61, 66] µs more); cannot tell: trusted (58 [50, 66] µs more)"
+    )
+    assert document(rows, {}, [])["rows"][0]["claims"][1]["interval"] == (50.0, 66.0)
+
+
+def test_the_interval_of_a_median_leaves_out_what_so_few_values_may_be_sure_of() -> None:
+    values = [float(value) for value in (7, 1, 5, 3, 16, 2, 12, 4, 6, 8, 9, 10, 11, 13, 14, 15)]
+
+    assert interval(values) == (4.0, 13.0)  # the fourth from either end: sure by 97.9 %, the fifth by 92.3 %
+    assert interval(values[:6]) == (1.0, 16.0)
+    assert interval(values[:4]) == (1.0, 7.0)
+    assert interval([3.0]) == (3.0, 3.0)
+
+
+@pytest.mark.long
+async def test_the_rooms_of_trust_measure_with_tiny_counts(stage: Stage) -> None:
+    rows = [*await paired.measure(stage, TINY), *await lookup.measure(stage, TINY)]
+
+    assert [(row.title, row.missing) for row in rows] == [(title, "") for title in (*paired.TITLES, *lookup.TITLES)]
+    by_title = {row.title: row for row in rows}
+    more = by_title[paired.TRUSTED].claims[0]
+    assert more.interval is not None
+    assert more.interval[0] <= more.measured <= more.interval[1]
+    assert by_title[lookup.PATH].claims[0].owed == 20
+    assert 0 < by_title[lookup.REVOKED].claims[0].measured < 2_000
