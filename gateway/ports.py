@@ -297,6 +297,14 @@ class ConsentStore(Protocol):
         ...
 
 
+class ConsentsAtHand(ConsentStore, Protocol):
+    """A store that keeps what was looked up at hand, for as long as it may be trusted."""
+
+    def at_hand(self, bank: str, consent_id: str) -> Consent | None:
+        """Gives a consent of the bank where that needs no waiting; None says nothing: `get` knows."""
+        ...
+
+
 class JointListStore(Protocol):
     """Whoever keeps entries of joint lists (名单条目); raises StoreUnavailableError when it cannot be reached.
 

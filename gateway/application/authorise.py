@@ -6,7 +6,7 @@
     watch     while platforms are asked: a withdrawal cuts the calls short that are still under way
 
 A use is spent once platforms may be asked, and is not given back: they may have answered. In development everything that is
-asked is permitted, and nothing is awaited.
+asked is permitted, and nothing is awaited; nor is anything where all stated consents are at hand and none is limited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import withdrawn
-from gateway.ports import Clock, ConsentStore, Rights
+from gateway.ports import Clock, ConsentsAtHand, Rights
 
 
 class Authoriser(Protocol):
@@ -96,7 +96,7 @@ class ConsentAuthoriser:
 
     def __init__(
         self,
-        consents: ConsentStore,
+        consents: ConsentsAtHand,
         rules: Rules,
         clock: Clock,
         rights: Rights | None = None,
@@ -107,7 +107,7 @@ class ConsentAuthoriser:
         self._rights = rights
         self._watches: dict[tuple[str, str], set[Watch]] = {}
 
-    async def permit(self, query: CreditQuery, caller: Caller | None) -> Permit:
+    def permit(self, query: CreditQuery, caller: Caller | None) -> Permit | Awaitable[Permit]:
         """Gives what the query may ask, with a use taken of every limited consent it rests on."""
         ids = _folded(query.consent_ids)
         denied: tuple[int, ...] = ()
@@ -116,6 +116,16 @@ class ConsentAuthoriser:
             asked = permitted_categories(self._rights, caller, query)
             require_some(asked, query)
             denied, policy = asked.refused, asked.policy
+        stated: dict[str, Consent] = {}
+        for consent_id in ids:
+            consent = self._consents.at_hand(query.bank, consent_id)
+            if consent is None or consent.max_uses:
+                return self._permit(query, ids, denied, policy)
+            stated[consent_id] = consent
+        return self._rules.decide(query, stated.values(), self._clock.now(), denied=denied, policy=policy).permit
+
+    async def _permit(self, query: CreditQuery, ids: tuple[str, ...], denied: tuple[int, ...], policy: str) -> Permit:
+        """Gives the same where the store must be asked: for a consent that is not at hand, or a use."""
         stated: dict[str, Consent] = {}
         for consent_id in ids:
             consent = await self._consents.get(query.bank, consent_id)
@@ -134,8 +144,20 @@ class ConsentAuthoriser:
                     break
                 used[consent.consent_id] = left
 
-    async def recheck(self, query: CreditQuery, permit: Permit) -> None:
+    def recheck(self, query: CreditQuery, permit: Permit) -> Awaitable[None] | None:
         """Raises ConsentError when a consent the permit rests on was revoked or paused, or has run out, since."""
+        now = self._clock.now()
+        for consent_id in permit.relies_on():
+            consent = self._consents.at_hand(query.bank, consent_id)
+            if consent is None:
+                return self._recheck(query, permit)
+            reason = withdrawn(consent, now)
+            if reason is not None:
+                raise refusal([reason], permit.policy)
+        return None
+
+    async def _recheck(self, query: CreditQuery, permit: Permit) -> None:
+        """Does the same where the store must be asked."""
         now = self._clock.now()
         for consent_id in permit.relies_on():
             reason = withdrawn(await self._consents.get(query.bank, consent_id), now)
@@ -165,6 +187,8 @@ class ConsentAuthoriser:
 def _folded(consent_ids: tuple[str, ...]) -> tuple[str, ...]:
     """Gives the stated ids in the letter case they are kept in; raises InvalidRequestError for one stated twice."""
     folded = tuple([stated.lower() for stated in consent_ids])
+    if len(folded) < 2:
+        return folded
     if len(set(folded)) < len(folded):
         place = next(i for i, stated in enumerate(folded) if stated in folded[:i])
         raise InvalidRequestError(f"consent_ids[{place}]", "is stated twice", Reason.CONSENT_REPEATED)

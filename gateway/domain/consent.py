@@ -114,6 +114,21 @@ class Permit:
             return view_pb2.PermitScope(kind=self.kind, categories=self.categories)  # type: ignore[arg-type]
         return _scope(self.kind, self.categories, self.withheld)
 
+    def under(self, consent: str) -> Permit:
+        """Gives the same permit resting on one consent, stated with its version."""
+        # In the fields' order: `replace` takes longer than the rules do.
+        return Permit(
+            self.kind,
+            self.categories,
+            self.refused,
+            (consent,),
+            self.outside,
+            self.withheld,
+            self.is_masked,
+            self.persons,
+            self.policy,
+        )
+
     def at(self, platform: str) -> Permit:
         """Gives the permit as it holds for one platform: the same, unless a consent leaves the platform out."""
         for name, categories in self.outside:

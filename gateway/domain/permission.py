@@ -65,6 +65,7 @@ class Rules:
             if fields
         }
         self._without_consents: dict[tuple[object, ...], Decision] = {}
+        self._under_one: dict[tuple[object, ...], Decision] = {}
 
     def decide(
         self,
@@ -82,6 +83,8 @@ class Rules:
         """
         self._matrix.check_references(query)
         stated = [consent for consent in consents if consent.uscc == query.uscc.value and consent.bank == query.bank]
+        if len(stated) == 1 and not stated[0].person_ref:
+            return self._decide_under(query, stated[0], now, tuple(denied), policy)
         if stated:
             return self._decide(query, stated, now, denied, policy)
         # Nothing but these enters then: banks ask the same few things again and again.
@@ -92,6 +95,22 @@ class Rules:
             if len(self._without_consents) < _KEPT:
                 self._without_consents[asked] = decision
         return decision
+
+    def _decide_under(
+        self, query: CreditQuery, consent: Consent, now: datetime, denied: tuple[int, ...], policy: str
+    ) -> Decision:
+        """Decides under one consent of the enterprise, as nearly every query is: what it says recurs, its id does not."""
+        why = why_not(consent, query.purpose, now)
+        asked = (query.purpose, query.categories, query.platforms, query.is_all_or_nothing, denied, policy)
+        key = (asked, why, consent.categories, consent.platforms)
+        found = self._under_one.get(key)
+        if found is None:
+            found = self._decide(query, (consent,), now, denied, policy)
+            if len(self._under_one) < _KEPT:
+                self._under_one[key] = found
+        elif found.relied_on:
+            return Decision(found.permit.under(f"{consent.consent_id}@{consent.version}"), (consent,))
+        return found
 
     def _decide(
         self, query: CreditQuery, stated: Sequence[Consent], now: datetime, denied: Collection[int], policy: str

@@ -57,6 +57,22 @@ def test_what_is_kept_is_not_read_again() -> None:
     assert simulated(story()) == 1
 
 
+def test_at_hand_is_what_was_looked_up_until_it_changes_or_may_be_trusted_no_longer() -> None:
+    async def story() -> list[bool]:
+        async with rig() as built:
+            found = [built.here.at_hand(BANK, "c-1") is not None]
+            await built.seen_here()
+            found.append(built.here.at_hand(BANK, "c-1") is not None)
+            await built.here.change(BANK, "c-1", 1, ConsentState.PAUSED, NOON)
+            found.append(built.here.at_hand(BANK, "c-1") is not None)
+            await built.seen_here()
+            built.store.is_down = True
+            await asyncio.sleep(1.0)
+            return [*found, built.here.at_hand(BANK, "c-1") is not None]
+
+    assert simulated(story()) == [False, True, False, False]
+
+
 def test_a_change_of_ones_own_is_seen_at_once() -> None:
     async def story() -> ConsentState:
         async with rig() as built:

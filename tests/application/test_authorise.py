@@ -23,7 +23,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 )
 from gateway.application.query_credit import CreditAnswer, Landed
 from gateway.domain.caller import Caller
-from gateway.domain.consent import Consent, ConsentState, development_permit
+from gateway.domain.consent import Consent, ConsentState, Permit, development_permit
 from gateway.domain.errors import (
     ConsentError,
     InvalidRequestError,
@@ -389,3 +389,24 @@ async def test_a_kept_view_is_not_given_to_a_permit_that_shows_less() -> None:
         assert views.find(query, whole, AS_OF, ()) is None
         assert views.find(query, person, AS_OF, ()) is not None
         assert views.find(query, development_permit(query), AS_OF, ()) is None
+
+
+@in_simulated_time
+async def test_a_permit_on_consents_at_hand_waits_for_nothing_and_on_limited_ones_for_the_store() -> None:
+    async with house(consent("c-1"), consent("c-2", max_uses=2)) as built:
+        await built.ask(TAX)  # looks it up
+
+        at_hand = built.authoriser.permit(asking(TAX), None)
+        assert isinstance(at_hand, Permit)
+        assert at_hand.consents == ("c-1@1",)
+        assert built.authoriser.recheck(asking(TAX), at_hand) is None
+        limited = built.authoriser.permit(asking(TAX, consents=("c-2",)), None)
+        assert isinstance(limited, Awaitable)
+        assert (await limited).consents == ("c-2@2",)
+        await built.consents.change("bank-a", "c-1", 1, ConsentState.REVOKED, NOON)
+        rechecked = built.authoriser.recheck(asking(TAX), at_hand)
+        assert rechecked is not None
+        with pytest.raises(ConsentError):
+            await rechecked
+        with pytest.raises(ConsentError):  # what it has become is at hand now
+            built.authoriser.recheck(asking(TAX), at_hand)

@@ -132,7 +132,8 @@ async def _path(consents: CachedConsents, authoriser: ConsentAuthoriser, query: 
     async def look_up() -> None:
         await consents.get(DEMO_BANK, query.consent_ids[0])
 
-    whole, found = [], []
+    whole: list[float] = []
+    found: list[float] = []
     for _ in range(_ROUNDS):
         for work, rounds in ((path, whole), (look_up, found)):
             await work()  # what was kept may be trusted no longer: the log is read beside this loop, not in it

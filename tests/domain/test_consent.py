@@ -17,14 +17,16 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     Answer,
 )
 from gateway.domain import answer as answers
+from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, ConsentState, Permit, Withheld, development_permit
 from gateway.domain.errors import PermissionRefusedError, Reason
 from gateway.domain.keeping import Keeping, KeepingPolicy
-from gateway.domain.permission import Decision, refusal
+from gateway.domain.masking import masked_fields
+from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import why_not, withdrawn, within
 from tests.adapters.simulated import NOON, platform
-from tests.application.consenting import RULES, asking, consent
+from tests.application.consenting import MATRIX, REGISTRATION, RULES, asking, consent
 
 ENDS = NOON + timedelta(days=1)
 TAX, PENALTY, HOLDER = CATEGORY_TAX_PAYMENT, CATEGORY_PENALTY, CATEGORY_HOLDER
@@ -68,6 +70,34 @@ def test_what_was_used_up_meanwhile_is_released_and_what_is_gone_or_withdrawn_is
     assert withdrawn(None, NOON) is Reason.CONSENT_MISSING
     assert withdrawn(consent(state=ConsentState.PAUSED), NOON) is Reason.CONSENT_PAUSED
     assert withdrawn(consent(), ENDS) is Reason.CONSENT_EXPIRED
+
+
+def test_what_was_decided_under_one_consent_is_decided_alike_under_the_next_in_its_own_name() -> None:
+    others = [
+        {},
+        {"platforms": ("anhui",)},
+        {"categories": (TAX,)},
+        {"categories": (PENALTY,)},
+        {"state": ConsentState.PAUSED},
+        {"max_uses": 1, "uses": 1},
+        {"purposes": (PURPOSE_SELF,)},
+        {"valid_to": NOON},
+        {"person_ref": "p-1"},
+    ]
+    questions = [asking(TAX, PENALTY, HOLDER, REGISTRATION, is_all_or_nothing=strict) for strict in (False, True)]
+
+    def said(rules: Rules, query: CreditQuery, given: Consent) -> Decision | Reason:
+        try:
+            return rules.decide(query, (given,), NOON)
+        except PermissionRefusedError as error:
+            return error.reason
+
+    for query in questions:
+        for one in others:
+            warm, given = Rules(CATALOGUE, MATRIX, masked_fields(CATALOGUE)), consent("c-2", version=3, **one)
+            for other in (*others, one):  # every other kind first, then its own under another id
+                said(warm, query, consent("c-1", **other))
+            assert said(warm, query, given) == said(Rules(CATALOGUE, MATRIX, masked_fields(CATALOGUE)), query, given)
 
 
 def test_two_consents_that_name_different_platforms_are_relied_on_together() -> None:

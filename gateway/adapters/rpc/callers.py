@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -54,7 +55,7 @@ class RpcCallers:
             self._tell(context, certificate, error)
             raise
         if caller.is_development and is_loopback(context.peer()):
-            caller = replace(caller, roles=caller.roles | OPERATOR_ROLES)  # whoever develops operates this machine too
+            caller = _operating(caller)
         _OF_THIS_CALL.set((context, caller))
         return caller
 
@@ -94,6 +95,13 @@ async def require_operator(callers: RpcCallers, context: Context) -> Caller:
     return caller
 
 
+@lru_cache(maxsize=1_024)
+def _operating(caller: Caller) -> Caller:
+    """Gives a caller of a development gateway its operator's roles: whoever develops operates this machine too."""
+    return replace(caller, roles=caller.roles | OPERATOR_ROLES)
+
+
+@lru_cache(maxsize=4_096)  # a connection's name is the same for all its calls
 def is_loopback(peer: str) -> bool:
     """Whether gRPC's name of a peer, such as "ipv4:127.0.0.1:4711" or "ipv6:%5B::1%5D:4711", is of this machine."""
     family, _, address = peer.partition(":")

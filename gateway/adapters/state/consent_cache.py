@@ -87,12 +87,17 @@ class CachedConsents:
                 changes = await self._store.versions_since(self._mark, limit=_PAGE) if len(changes) >= _PAGE else ()
         self._trusted_until = looked_at + self._trusted_s
 
+    def at_hand(self, bank: str, consent_id: str) -> Consent | None:
+        """Gives a consent of the bank as it was within the last second, if it is kept; never waits."""
+        kept = self._kept.get((bank, consent_id))
+        return kept if kept is not None and self._clock.monotonic() < self._trusted_until else None
+
     async def get(self, bank: str, consent_id: str) -> Consent | None:
         """Gives a consent of the bank as it was within the last second; None when it has no such one."""
-        key = (bank, consent_id)
-        kept = self._kept.get(key)
-        if kept is not None and self._clock.monotonic() < self._trusted_until:
+        kept = self.at_hand(bank, consent_id)
+        if kept is not None:
             return kept
+        key = (bank, consent_id)
         before = self._forgettings
         found = await self._store.get(bank, consent_id)
         # What was forgotten meanwhile may have been this one: then what was read may be from before its change.
