@@ -35,7 +35,7 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 3
-    pairs: int = 16
+    pairs: int = 12
     pair_calls: int = 400
     revocations: int = 24
 

@@ -73,7 +73,7 @@ def test_what_was_used_up_meanwhile_is_released_and_what_is_gone_or_withdrawn_is
 
 
 def test_what_was_decided_under_one_consent_is_decided_alike_under_the_next_in_its_own_name() -> None:
-    others = [
+    others: list[dict[str, Any]] = [
         {},
         {"platforms": ("anhui",)},
         {"categories": (TAX,)},
