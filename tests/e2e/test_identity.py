@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.identity_settings import Banks, BankTable, IdentitySettings, TokenTable, read_banks
-from gateway.settings import load_settings
+from gateway.settings import ConsentSettings, load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
 from tests.faults.callers_fixtures import Rig, callers_rig, channel_to, query, request
 
@@ -48,7 +49,10 @@ class House:
     issuer: Issuer
 
     def channel(self, name: str) -> grpc.aio.Channel:
-        """Opens a connection that shows a certificate of the authority."""
+        """Opens a connection that shows a certificate of the authority; "none" shows none."""
+        if name == "none":
+            trusting = grpc.ssl_channel_credentials((self.authority.folder / "ca.pem").read_bytes())
+            return channel_to(self.rig.port, trusting)
         return channel_to(self.rig.port, shown(self.authority, name))
 
     def token(self, name: str = "bank-a", **changed: Any) -> str:
@@ -90,24 +94,33 @@ def banks(one: Issuer) -> Banks:
     return read
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    authority = Authority(tmp_path / "certs")
+@asynccontextmanager
+async def open_house(folder: Path, *, is_enforcing: bool = False) -> AsyncIterator[House]:
+    """Opens a house; an enforcing one wants consents."""
+    authority = Authority(folder / "certs")
     authority.init()
     for bank in (*BANKS, "stranger"):
         authority.issue(Kind.BANK, bank)
     authority.issue(Kind.OPERATOR, "ops")
     settings = load_settings()
-    identity = IdentitySettings(seen_tokens=f"sqlite+aiosqlite:///{tmp_path}/seen.db")
+    changed: dict[str, Any] = {
+        "identity": IdentitySettings(seen_tokens=f"sqlite+aiosqlite:///{folder}/seen.db"),
+    }
+    if is_enforcing:
+        key = folder / "masking.key"
+        key.write_text("a key of this deployment", encoding="ascii")
+        changed["consent"] = ConsentSettings(enforced=True, masking_key=f"file:{key}")
     async with issuer() as one:
-        settings = replace(
-            settings, banks=banks(one), gateway=settings.gateway.model_copy(update={"identity": identity})
-        )
-        async with callers_rig(
-            tmp_path, settings, tls=authority.server_files(), shown=shown(authority, "bank-a")
-        ) as rig:
+        settings = replace(settings, banks=banks(one), gateway=settings.gateway.model_copy(update=changed))
+        async with callers_rig(folder, settings, tls=authority.server_files(), shown=shown(authority, "bank-a")) as rig:
             configure_logs("info")
             yield House(rig, authority, one)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as opened:
+        yield opened
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

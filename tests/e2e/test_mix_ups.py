@@ -1,6 +1,8 @@
-"""Certificate × token × consent × method over real handshakes: one rule says what each of all combinations may get.
+"""Certificate × token × consent × consent method over real handshakes: one rule says what each combination may get.
 
-A further thing of a bank's own (an archived view, a trail) joins by a line in `METHODS`, whose id is then that thing's.
+What stands before a method, certificate and token, is `turned_away`; `test_mix_ups_credit.py` shares it for the methods that
+ask for views. A method of `ConsentService` joins by a line in `METHODS`. What is found by an id of another kind (an archived
+view, a trail) needs ids of its own and a rule of its own: it joins by a test beside these two.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tests.e2e.test_identity import BANKS, House, bearer, house, reason_of
 
 __all__ = ["house"]
 
-CERTIFICATES = (*BANKS, "stranger")
+CERTIFICATES = (*BANKS, "stranger", "none")
 TOKENS = ("none", *BANKS, "expired", "alien")
 CONSENTS = (*BANKS, "nobody")
 METHODS: dict[str, Callable[[str], Any]] = {
@@ -32,8 +34,10 @@ METHODS: dict[str, Callable[[str], Any]] = {
 MISMATCH = ("PERMISSION_DENIED", "CALLER_MISMATCH", "the token is not this certificate's")
 
 
-def owed(certificate: str, token: str, consent: str, method: str) -> tuple[str, ...]:
-    """Gives what a combination must be told: nothing in it depends on whether another bank's consent exists."""
+def turned_away(certificate: str, token: str) -> tuple[str, ...] | None:
+    """Gives what a caller must be told who is not let in, whatever else it sends; None for one who is."""
+    if certificate == "none":
+        return ("UNAVAILABLE",)  # the handshake fails: there is nobody to tell more
     if certificate == "stranger":
         return ("UNAUTHENTICATED", "CALLER_UNKNOWN", "the caller is not known")
     if token != "none" and certificate != "bank-a":  # only bank-a has an issuer
@@ -42,19 +46,40 @@ def owed(certificate: str, token: str, consent: str, method: str) -> tuple[str, 
         return MISMATCH
     if token == "expired":
         return ("UNAUTHENTICATED", "TOKEN_EXPIRED")
+    return None
+
+
+def told_by(error: grpc.aio.AioRpcError) -> tuple[str, ...]:
+    """Gives the code, and the reason and the text where it was the gateway that refused."""
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return (error.code().name,)
+    code, reason, text = reason_of(error)
+    return (code.name, reason, text)
+
+
+def tokens_of(house: House) -> dict[str, str]:
+    """Gives a token of each kind."""
+    now = int(datetime.now(UTC).timestamp())
+    return {
+        "bank-a": house.token(),
+        "bank-b": house.token("bank-b"),
+        "expired": house.token(iat=now - 600, exp=now - 400),
+        "alien": house.token(iss="https://nobody.example"),
+    }
+
+
+def owed(certificate: str, token: str, consent: str, method: str) -> tuple[str, ...]:
+    """Gives what a combination must be told: nothing in it depends on whether another bank's consent exists."""
+    away = turned_away(certificate, token)
+    if away is not None:
+        return away
     if method == "ListConsents" or consent == certificate:
         return ("OK",)
     return ("NOT_FOUND", "CONSENT_NOT_FOUND", "no such consent of this bank")
 
 
 async def test_of_all_mix_ups_only_a_banks_own_parts_together_are_answered(house: House) -> None:
-    now = int(datetime.now(UTC).timestamp())
-    tokens = {
-        "bank-a": house.token(),
-        "bank-b": house.token("bank-b"),
-        "expired": house.token(iat=now - 600, exp=now - 400),
-        "alien": house.token(iss="https://nobody.example"),
-    }
+    tokens = tokens_of(house)
     channels = {name: house.channel(name) for name in CERTIFICATES}
     stubs: dict[str, Any] = {n: consent_service_pb2_grpc.ConsentServiceStub(c) for n, c in channels.items()}
     try:
@@ -74,8 +99,7 @@ async def test_of_all_mix_ups_only_a_banks_own_parts_together_are_answered(house
                 if method == "ListConsents" and [one.consent_id for one in said.consents] != [ids[certificate]]:
                     told = ("another's",)
             except grpc.aio.AioRpcError as error:
-                code, reason, text = reason_of(error)
-                told = (code.name, reason, text)
+                told = told_by(error)
             expected = owed(certificate, token, consent, method)
             # Its own, and changed already by another right combination.
             is_again = told[1:2] == ("CONSENT_STATE_FORBIDS",) and (method, certificate) in done
