@@ -361,6 +361,10 @@ class Rights(Protocol):
         """Gives the decision on a method, named "<Service>/<Method>", or on what is asked for by it; never waits."""
         ...
 
+    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> Sequence[Decision]:
+        """Gives the decision on each of what one question asks for, in order; the same as one by one."""
+        ...
+
 
 class Callers(Protocol):
     """Whoever knows who calls."""

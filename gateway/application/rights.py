@@ -46,8 +46,7 @@ def permitted_categories(
     refused: list[int] = []
     permitted_by: set[str] = set()
     denied_by: set[str] = set()
-    for category, resource in zip(query.categories, asked, strict=True):
-        is_allowed, policy = rights.decide(caller, action, resource)
+    for category, (is_allowed, policy) in zip(query.categories, rights.decide_each(caller, action, asked), strict=True):
         if is_allowed:
             permitted.append(category)
             permitted_by.add(policy)

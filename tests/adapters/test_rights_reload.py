@@ -34,7 +34,9 @@ def watched(folder: Path) -> tuple[CedarRights, PolicyFolders]:
 
 
 def is_open(rights: CedarRights) -> bool:
-    return rights.decide(caller(Role.BANK_QUERY), GET, METHOD).is_allowed
+    alone = rights.decide(caller(Role.BANK_QUERY), GET, METHOD)
+    assert rights.decide_each(caller(Role.BANK_QUERY), GET, (METHOD,)) == (alone,)
+    return alone.is_allowed
 
 
 async def test_D9_broken_policies_on_reload_leave_the_old_ones_in_force_and_are_told_once(tmp_path: Path) -> None:

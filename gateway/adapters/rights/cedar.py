@@ -1,13 +1,14 @@
 """Decisions by Cedar: denied unless a policy permits and none forbids; each is kept until the policies change.
 
 A decision of the engine takes hundreds of microseconds, most of them for the entities; the same few questions come again and
-again, so one that was decided under these policies is a look-up. What no policy can see of a caller (its certificate, and
-its operator where no policy asks) is no part of the question.
+again, so one that was decided under these policies is a look-up, and so are those of one query together. What no policy can
+see of a caller (its certificate, and its operator where no policy asks) is no part of the question.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import cedarpy
@@ -18,13 +19,15 @@ from gateway.domain.rights import DENY_BY_DEFAULT, NOT_DECIDABLE, Decision, Reso
 
 MOST_KEPT: Final = 50_000
 """Decisions kept at most: about 20 MB. Beyond that all are forgotten, which costs less than to know the oldest."""
+MOST_KEPT_TOGETHER: Final = 5_000
+"""What queries ask for in one: each has a decision for each of its categories, which are kept anyway."""
 _UNDECIDABLE: Final = Decision(False, NOT_DECIDABLE)
 _CALLER: Final = {"type": "Caller", "id": "caller"}
 _METHOD: Final = {"type": "Method", "id": "method"}
 _CREDIT: Final = {"type": "Credit", "id": "credit"}
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
-Question: TypeAlias = tuple[str, frozenset[Any], str, str, str, bool, str, Resource]
+Asker: TypeAlias = tuple[str, frozenset[Any], str, str, str, bool]
 
 
 class CedarRights:
@@ -32,7 +35,8 @@ class CedarRights:
 
     def __init__(self, policies: Policies) -> None:
         self._policies = policies
-        self._decided: dict[Question, Decision] = {}
+        self._decided: dict[tuple[Asker, str, Resource], Decision] = {}
+        self._together: dict[tuple[Asker, str, tuple[Resource, ...]], tuple[Decision, ...]] = {}
 
     @property
     def policies(self) -> Policies:
@@ -43,19 +47,11 @@ class CedarRights:
         """Puts other policies in force, and forgets what was decided by the former."""
         self._policies = policies
         self._decided = {}
+        self._together = {}
 
     def decide(self, caller: Caller, action: str, resource: Resource) -> Decision:
         """Gives the decision of the policies in force; what cannot be decided is denied."""
-        question = (
-            caller.bank,
-            caller.roles,
-            caller.branch,
-            caller.province,
-            caller.operator if self._policies.looks_at_operator else "",
-            caller.is_development,
-            action,
-            resource,
-        )
+        question = (self._asker(caller), action, resource)
         decision = self._decided.get(question)
         if decision is None:
             decision = decide(self._policies, caller, action, resource)
@@ -63,6 +59,28 @@ class CedarRights:
                 self._decided.clear()
             self._decided[question] = decision
         return decision
+
+    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> Sequence[Decision]:
+        """Gives the decisions on what one query asks for, in order."""
+        question = (self._asker(caller), action, resources)
+        decisions = self._together.get(question)
+        if decisions is None:
+            decisions = tuple(self.decide(caller, action, resource) for resource in resources)
+            if len(self._together) >= MOST_KEPT_TOGETHER:
+                self._together.clear()
+            self._together[question] = decisions
+        return decisions
+
+    def _asker(self, caller: Caller) -> Asker:
+        """Gives what policies can see of a caller."""
+        return (
+            caller.bank,
+            caller.roles,
+            caller.branch,
+            caller.province,
+            caller.operator if self._policies.looks_at_operator else "",
+            caller.is_development,
+        )
 
 
 def decide(policies: Policies, caller: Caller, action: str, resource: Resource) -> Decision:
