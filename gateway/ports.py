@@ -361,7 +361,7 @@ class Rights(Protocol):
         """Gives the decision on a method, named "<Service>/<Method>", or on what is asked for by it; never waits."""
         ...
 
-    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> Sequence[Decision]:
+    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> tuple[Decision, ...]:
         """Gives the decision on each of what one question asks for, in order; the same as one by one."""
         ...
 

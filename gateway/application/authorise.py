@@ -69,6 +69,8 @@ class DevelopmentAuthoriser:
 class Watch:
     """Waits for the withdrawal of any consent a query rests on; to be closed when the query has ended."""
 
+    __slots__ = ("_keys", "_watches", "withdrawn")
+
     def __init__(self, watches: dict[tuple[str, str], set[Watch]], keys: tuple[tuple[str, str], ...]) -> None:
         self.withdrawn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watches = watches
@@ -168,7 +170,7 @@ class ConsentAuthoriser:
         """Gives what waits for a withdrawal, of a permit that rests on consents."""
         if not permit.consents:
             return None
-        return Watch(self._watches, tuple((query.bank, consent_id) for consent_id in permit.relies_on()))
+        return Watch(self._watches, tuple([(query.bank, consent_id) for consent_id in permit.relies_on()]))
 
     def changed(self, bank: str, consent_id: str, state: ConsentState) -> None:
         """Takes word of a consent's change, from this process or another; a use is no withdrawal."""

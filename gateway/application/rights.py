@@ -12,7 +12,7 @@ from gateway.domain.caller import Caller
 from gateway.domain.consent import DEVELOPMENT, Permit
 from gateway.domain.errors import PolicyDeniedError
 from gateway.domain.query import CreditQuery
-from gateway.domain.rights import Resource
+from gateway.domain.rights import Decision, Resource
 from gateway.ports import Rights
 
 ASK: Final = "CreditService/GetCreditView"
@@ -42,11 +42,17 @@ def permitted_categories(
     """
     action = action or (_BATCH if query.is_batch else ASK)
     asked = _resources(query.purpose, query.categories, query.uscc.division[:2], query.branch)
+    return _parted(query.categories, rights.decide_each(caller, action, asked))
+
+
+@lru_cache(maxsize=4_096)
+def _parted(categories: tuple[int, ...], decisions: tuple[Decision, ...]) -> PermittedCategories:
+    """Parts the categories by the decisions on them, once for the few ways it comes out."""
     permitted: list[int] = []
     refused: list[int] = []
     permitted_by: set[str] = set()
     denied_by: set[str] = set()
-    for category, (is_allowed, policy) in zip(query.categories, rights.decide_each(caller, action, asked), strict=True):
+    for category, (is_allowed, policy) in zip(categories, decisions, strict=True):
         if is_allowed:
             permitted.append(category)
             permitted_by.add(policy)

@@ -6,7 +6,7 @@ EXHAUSTED and EXPIRED follow from the uses and the moment that is asked about: n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -137,9 +137,9 @@ class Permit:
                 return replace(self, categories=left, outside=())
         return self
 
-    def relies_on(self) -> Iterator[str]:
+    def relies_on(self) -> Sequence[str]:
         """Gives the ids of the consents it rests on, without their versions."""
-        return (stated.partition("@")[0] for stated in self.consents)
+        return [stated.partition("@")[0] for stated in self.consents]
 
 
 @lru_cache(maxsize=4096)

@@ -27,6 +27,7 @@ class MemoryConsents:
         self._log: list[ConsentChange] = []
         self.is_down = False
         self.reads = 0
+        self.looks = 0
 
     async def register(self, consent: Consent, *, request_id: str = "", request_digest: bytes = b"") -> Consent:
         await self._turn()
@@ -87,6 +88,7 @@ class MemoryConsents:
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> builtins.list[ConsentChange]:
         await self._turn()
+        self.looks += 1
         return self._log[mark : mark + limit]
 
     def _keep(self, consent: Consent, event: ConsentEvent, at: datetime) -> Consent:

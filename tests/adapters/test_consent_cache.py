@@ -137,6 +137,27 @@ def test_while_the_store_is_out_of_reach_nothing_kept_is_trusted_for_a_second() 
     assert logged == ["consents.unreachable"] * 2 + ["consents.reachable"] * 2
 
 
+def test_after_a_stall_one_look_at_the_log_serves_all_who_wait() -> None:
+    async def story() -> tuple[int, int, list[str]]:
+        async with rig(consent("c-1"), consent("c-2")) as built:
+            ids = ["c-1", "c-2"] * 8
+            for consent_id in ids:
+                await built.here.get(BANK, consent_id)
+            assert built.here._following is not None
+            built.here._following.cancel()  # as when the process was too busy to look
+            await asyncio.sleep(0.95)  # between two looks of the other's
+            await built.there.change(BANK, "c-2", 1, ConsentState.REVOKED, NOON)
+            reads, looks = built.store.reads, built.store.looks
+            found = await asyncio.gather(*[built.here.get(BANK, consent_id) for consent_id in ids])
+            states = sorted({f"{each.consent_id} {each.state.value}" for each in found if each is not None})
+            return built.store.reads - reads, built.store.looks - looks, states
+
+    reads, looks, states = simulated(story())
+
+    assert states == ["c-1 ACTIVE", "c-2 REVOKED"]
+    assert (looks, reads) == (1, 8)  # of c-2 alone, which the look forgot
+
+
 def test_a_consent_with_a_limit_of_uses_is_never_kept() -> None:
     async def story() -> list[int]:
         async with rig(consent(max_uses=2)) as built:

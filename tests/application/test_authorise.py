@@ -317,8 +317,8 @@ async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -
             is_allowed = resource.category != Category.Name(TAX).removeprefix("CATEGORY_")
             return Decision(is_allowed, "policy-1" if is_allowed else "policy-7")
 
-        def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> list[Decision]:
-            return [self.decide(caller, action, resource) for resource in resources]
+        def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> tuple[Decision, ...]:
+            return tuple(self.decide(caller, action, resource) for resource in resources)
 
     async with house(consent(), rights=NoTaxes()) as built:
         view = (await built.ask(TAX, PENALTY)).view

@@ -8,7 +8,6 @@ see of a caller (its certificate, and its operator where no policy asks) is no p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import cedarpy
@@ -60,7 +59,7 @@ class CedarRights:
             self._decided[question] = decision
         return decision
 
-    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> Sequence[Decision]:
+    def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> tuple[Decision, ...]:
         """Gives the decisions on what one query asks for, in order."""
         question = (self._asker(caller), action, resources)
         decisions = self._together.get(question)

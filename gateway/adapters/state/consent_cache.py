@@ -2,6 +2,7 @@
 
     own change         what was kept is forgotten before the change is given back
     another process's  the store's log of changes is read every `poll_s`: each change forgets what was kept of it
+    busy process       whoever finds that the last look was too long ago looks, once for all who wait: not each for its own
     store unreachable  nothing kept is trusted for longer than `trusted_s` after the last look at the log
 
 So a revocation is effective in every process within `trusted_s` at the latest, well under a second. A consent with a limit
@@ -52,6 +53,7 @@ class CachedConsents:
         self._forgettings = 0
         self._told: list[Callable[[str, str, ConsentState], None]] = []
         self._following: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._is_lost = False
 
     def tell(self, told: Callable[[str, str, ConsentState], None]) -> None:
@@ -69,9 +71,11 @@ class CachedConsents:
 
     async def aclose(self) -> None:
         """Stops following."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        running = [task for task in (self._following, self._looking) if task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
     async def catch_up(self) -> None:
         """Forgets what has changed since the last look; raises StoreError when the store cannot be reached."""
@@ -98,6 +102,11 @@ class CachedConsents:
         if kept is not None:
             return kept
         key = (bank, consent_id)
+        if key in self._kept:
+            await self._look()
+            kept = self.at_hand(bank, consent_id)
+            if kept is not None:
+                return kept
         before = self._forgettings
         found = await self._store.get(bank, consent_id)
         # What was forgotten meanwhile may have been this one: then what was read may be from before its change.
@@ -157,6 +166,13 @@ class CachedConsents:
                     _log.info("consents.reachable")
                 self._is_lost = False
 
+    async def _look(self) -> None:
+        """Reads the log once for all who wait for it; one that cannot be read leaves nothing to be trusted."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.catch_up())
+            self._looking.add_done_callback(_read)
+        await asyncio.wait([self._looking])
+
     def _forget(self, bank: str, consent_id: str, state: ConsentState) -> None:
         self._drop((bank, consent_id))
         for told in self._told:
@@ -165,3 +181,9 @@ class CachedConsents:
     def _drop(self, key: tuple[str, str]) -> None:
         self._kept.pop(key, None)
         self._forgettings += 1
+
+
+def _read(looked: asyncio.Task[None]) -> None:
+    """Marks a failure as seen: who waited asks the store itself, and is told by that."""
+    if not looked.cancelled():
+        looked.exception()
