@@ -2,7 +2,8 @@
 
 Two medians of a busy machine differ by more than the budget, so the difference is taken within a pair of runs that follow
 each other, and what is told is the median of these with an interval. The order is turned from pair to pair (on, off, off,
-on …), so that a machine that grows slower or faster is no part of the difference.
+on …), so that a machine that grows slower or faster is no part of the difference; many short pairs tell more than a few long
+ones, since what disturbs the machine for a second is then in both halves of a pair, or in few pairs.
 """
 
 from __future__ import annotations

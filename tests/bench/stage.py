@@ -35,14 +35,14 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 3
-    pairs: int = 12
-    pair_calls: int = 400
+    pairs: int = 48
+    pair_calls: int = 80
     revocations: int = 24
 
 
 FULL: Final = Size(calls=1_600, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=4, pair_calls=96, revocations=3
+    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=9, pair_calls=40, revocations=3
 )
 RATE_PER_S: Final = 100.0
 
