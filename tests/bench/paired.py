@@ -8,6 +8,7 @@ ones, since what disturbs the machine for a second is then in both halves of a p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from math import comb
 from statistics import median
@@ -61,8 +62,7 @@ async def _row(
     owed: float | None,
 ) -> Row:
     addresses = upstream.addresses[: len(FOUR)]
-    trusted, credentials = await stage.trusted(kind, addresses)
-    plain = await stage.gateway(kind, addresses)
+    (trusted, credentials), plain = await asyncio.gather(stage.trusted(kind, addresses), stage.gateway(kind, addresses))
     async with (
         line(trusted, targets[0], ENTERPRISES, credentials) as shown,
         line(plain, targets[1], ENTERPRISES) as bare,

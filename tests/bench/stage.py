@@ -42,7 +42,7 @@ class Size:
 
 FULL: Final = Size(calls=1_600, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=9, pair_calls=40, revocations=3
+    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=6, pair_calls=40, revocations=3
 )
 RATE_PER_S: Final = 100.0
 
