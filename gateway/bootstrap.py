@@ -352,7 +352,9 @@ async def build_gateway(
                 callers,
             ),
             AdminService(chains, queries.forget, callers),
-            ConsentService(consents, tuple(connectors), clock, new_answer_id, callers),
+            ConsentService(
+                consents, tuple(connectors), clock, new_answer_id, callers, None if masker is None else masker.person
+            ),
             AuditService(
                 TrailExport(FileTrailReader(audit_path, lambda: (audit.name, audit.head.sequence)), audit, clock),
                 callers,

@@ -29,6 +29,7 @@ def tell(consent: pb.Consent, *, as_json: bool) -> None:
     whose = say("of a person", "个人授权") if terms.person_ref else say("of the enterprise", "企业授权")
     for name, value in (
         ("授权 consent", f"{consent.consent_id}  v{consent.version}  {whose}"),
+        *((("个人 person", terms.person_ref),) if terms.person_ref else ()),
         ("状态 state", f"{_state(consent)} {consent.revocation_reason}".rstrip()),
         ("企业 uscc", terms.uscc),
         ("用途 purposes", _purposes(consent)),

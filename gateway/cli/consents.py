@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,18 @@ def register(
     person_ref: Annotated[
         str, typer.Option(help=say("The person's opaque reference, for a person's.", "个人授权：个人的内部编号。"))
     ] = "",
+    person: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help=say(
+                "File with the person's name, - for standard input, for a person's; never kept.",
+                "个人授权：载有个人姓名的文件，- 为标准输入；姓名不留存。",
+            ),
+        ),
+    ] = None,
     signature: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help=say("File of the signature.", "签名文件。"))
     ] = None,
@@ -110,6 +123,7 @@ def register(
     """Prints the registered consent; exits 1 when it is refused, 2 for a wrong option."""
     begin = _moment(valid_from) or datetime.now(UTC)
     try:
+        name = "" if person is None else name_in(person)
         terms = pb.ConsentTerms(
             uscc=uscc,
             person_ref=person_ref,
@@ -128,7 +142,11 @@ def register(
     terms.valid_from.FromDatetime(begin)
     terms.valid_to.FromDatetime(_moment(valid_to) or begin + timedelta(days=days))
     request = pb.RegisterConsentRequest(
-        terms=terms, request_id=request_id or str(uuid.uuid4()), operator=operator, branch=branch
+        terms=terms,
+        request_id=request_id or str(uuid.uuid4()),
+        operator=operator,
+        branch=branch,
+        person_name=name,
     )
     at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     response = _asked(
@@ -263,6 +281,21 @@ def resume(
     at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     decided = _asked(at, bank, lambda stub, more: stub.ResumeConsent(request, **more))
     tell(decided.consent, as_json=as_json)
+
+
+def name_in(path: Path) -> str:
+    """Gives a person's name from a file, or from standard input for -: arguments are seen by everybody who lists processes.
+
+    Raises ValueError, which repeats nothing of what was read.
+    """
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        name = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"--person {path}: is no UTF-8 text") from None
+    if not name or len(name.splitlines()) > 1:
+        raise ValueError(f"--person {path}: must hold one line, the person's name")
+    return name
 
 
 def sm3_of(path: Path) -> bytes:

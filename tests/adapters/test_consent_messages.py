@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
-from gateway.adapters.rpc.consent_messages import after_of, consent_message, consent_of, page_token
+from gateway.adapters.rpc.consent_messages import after_of, consent_message, consent_of, page_token, person_ref_of
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.domain.consent import ConsentState
 from gateway.domain.errors import InvalidRequestError, RequestError
@@ -116,3 +116,32 @@ def test_a_token_names_the_last_consent_of_its_page_for_that_list_only() -> None
 )
 def test_where_a_consent_stands_is_told_as_of_now(more: dict[str, Any], shown: int) -> None:
     assert consent_message(consent(**more), NOON).state == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "ref", "has_key", "fault"),
+    [
+        ("测试甲", "p-1", True, "state one of them"),
+        ("\u3000 ", "", True, "is blank"),
+        ("测*甲", "", True, "is masked itself"),
+        ("测＊甲", "", True, "is masked itself"),
+        ("测试甲", "", False, "enforces consents"),
+    ],
+)
+def test_a_persons_name_that_cannot_be_referred_to_is_refused_without_repeating_it(
+    name: str, ref: str, has_key: bool, fault: str
+) -> None:
+    request = pb.RegisterConsentRequest(terms=pb.ConsentTerms(person_ref=ref), person_name=name)
+
+    with pytest.raises(InvalidRequestError, match=fault) as refused:
+        person_ref_of(request, DEMO, (lambda uscc, name: "made") if has_key else None)
+
+    assert name not in str(refused.value)
+
+
+def test_a_name_makes_the_reference_and_without_one_the_stated_one_stays() -> None:
+    named = pb.RegisterConsentRequest(person_name="测试甲")
+    stated = pb.RegisterConsentRequest(terms=pb.ConsentTerms(person_ref="p-1"))
+
+    assert person_ref_of(named, DEMO, lambda uscc, name: f"{uscc}:{name}") == f"{DEMO}:测试甲"
+    assert person_ref_of(stated, DEMO, None) == "p-1"

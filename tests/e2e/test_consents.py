@@ -171,6 +171,48 @@ async def test_what_the_bank_registers_it_may_ask_with_and_what_it_revokes_it_ma
     assert refused == (grpc.StatusCode.PERMISSION_DENIED, "CONSENT_REVOKED")
 
 
+async def test_a_persons_consent_registered_by_name_shows_this_person_alone_until_it_is_revoked(
+    enforcing: Enforcing, tmp_path: Path
+) -> None:
+    metadata = (("xinyidai-bank", BANK),)
+    about = [CATEGORY_REGISTRATION, CATEGORY_HOLDER]
+    await enforcing.store.register(consent())
+
+    async def registered(name: str) -> consent_pb.Consent:
+        response: consent_pb.RegisterConsentResponse = await enforcing.consents.RegisterConsent(
+            consent_pb.RegisterConsentRequest(terms=terms(categories=about), person_name=name), metadata=metadata
+        )
+        return response.consent
+
+    async def shown(*more: str) -> tuple[set[str], set[str]]:
+        view = (await enforcing.ask(*about, consent_ids=["c-1", *more])).view
+        return (
+            {record.legal_representative for record in view.records.registrations},
+            {record.holder_name for record in view.records.holders},
+        )
+
+    masked = await shown()
+    persons = await registered(f" {PERSON} ")
+    strangers = await registered("测试无此人")
+    lifted = await shown(persons.consent_id)
+    strange = await shown(strangers.consent_id)
+    await enforcing.consents.RevokeConsent(
+        consent_pb.RevokeConsentRequest(consent_id=persons.consent_id, reason="withdrawn"), metadata=metadata
+    )
+    revoked = await shown(persons.consent_id)
+
+    assert masked[0] == {"测**"}
+    assert lifted[0] == {PERSON}
+    assert lifted[1] - {PERSON} <= masked[1]
+    assert strange == masked == revoked
+    assert len(persons.terms.person_ref) == 64
+    assert persons.terms.person_ref != strangers.terms.person_ref
+    kept = enforcing.trail.read_bytes() + b"".join(file.read_bytes() for file in tmp_path.glob("store.db*"))
+    assert persons.terms.person_ref.encode() in kept
+    assert PERSON.encode() not in kept
+    assert "测试无此人".encode() not in kept
+
+
 async def test_a_one_time_consent_is_good_once_and_a_stream_is_masked_too(enforcing: Enforcing) -> None:
     await enforcing.store.register(consent(max_uses=1))
     asked = query(categories=[CATEGORY_HOLDER, CATEGORY_REGISTRATION], consent_ids=["c-1"])

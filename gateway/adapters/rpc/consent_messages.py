@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from gateway.domain.consent import Consent
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
+from gateway.domain.names import normalise_name
 
 _CATEGORIES: Final = frozenset(CATALOGUE.by_category)
 _PURPOSES: Final = frozenset(Purpose.values()) - {0}
@@ -68,6 +69,25 @@ def consent_of(
         created_at=at,
         changed_at=at,
     )
+
+
+def person_ref_of(request: pb.RegisterConsentRequest, uscc: str, refer: Callable[[str, str], str] | None) -> str:
+    """Gives the reference of the person whose consent it is, "" for the enterprise's own; no error repeats the name.
+
+    `refer` makes a reference of a canonical code and a name; None where the gateway has no key for it.
+    """
+    name = request.person_name
+    if not name:
+        return request.terms.person_ref
+    if request.terms.person_ref:
+        raise InvalidRequestError("person_name", "is stated beside terms.person_ref; state one of them")
+    if not normalise_name(name):
+        raise InvalidRequestError("person_name", "is blank; state it as it stands in the signed document")
+    if "*" in normalise_name(name):  # no platform states it like this, so that the consent would never show anything
+        raise InvalidRequestError("person_name", "is masked itself; state it as it stands in the signed document")
+    if refer is None:
+        raise InvalidRequestError("person_name", "needs a gateway that enforces consents; this one masks nothing")
+    return refer(uscc, name)
 
 
 def consent_message(consent: Consent, now: datetime) -> pb.Consent:

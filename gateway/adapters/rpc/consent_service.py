@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
@@ -14,6 +15,7 @@ from gateway.adapters.rpc.consent_messages import (
     consent_message,
     consent_of,
     page_token,
+    person_ref_of,
 )
 from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations, proven
@@ -36,12 +38,14 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
         clock: Clock,
         new_consent_id: Callable[[datetime], str],
         callers: RpcCallers,
+        refer: Callable[[str, str], str] | None = None,
     ) -> None:
         self._consents = consents
         self._platforms = platforms
         self._clock = clock
         self._new_consent_id = new_consent_id
         self._callers = callers
+        self._refer = refer
 
     async def RegisterConsent(  # noqa: N802  # named by the proto
         self, request: pb.RegisterConsentRequest, context: Context
@@ -54,6 +58,7 @@ class ConsentService(consent_service_pb2_grpc.ConsentServiceServicer):
             stated = consent_of(
                 request.terms, caller.bank, self._platforms, consent_id=self._new_consent_id(now), at=now
             )
+            stated = replace(stated, person_ref=person_ref_of(request, stated.uscc, self._refer))
             by = _by(caller, request.operator, request.branch)
             consent, is_repeated = await self._consents.register(stated, by, request.request_id)
             return pb.RegisterConsentResponse(consent=self._message(consent), is_repeated=is_repeated)
