@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,11 +69,20 @@ def mask_address(address: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Masks identity, account and telephone numbers where they stand in a text; names cannot be told from other words."""
+    """Masks identity, account and telephone numbers where they stand in a text; for names see `mask_names`."""
     if not _LONG_NUMBER.search(text):
         return text
     masked = _IDENTITY.sub(lambda found: mask_number(found[0]), text)
     return _TELEPHONE.sub(lambda found: mask_number(found[0]), masked)
+
+
+def mask_names(text: str, names: Iterable[str]) -> str:
+    """Masks the names where they stand in a text, blanks between their characters or not; they come without blanks."""
+    compact = "".join(text.split())
+    for name in names:
+        if name in compact:
+            text = re.sub(r"\s*".join(map(re.escape, name)), mask_name(name), text)
+    return text
 
 
 MASKS: Final[Mapping[int, Mask]] = {
@@ -93,6 +102,8 @@ class _Field:
     is_repeated: bool
     is_name: bool
     """Whether a person's consent can lift the mask: only a name tells whose it is."""
+    is_text: bool
+    """Whether persons that other fields name may be named in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ class _TypeMasks:
     category: int
     fields: Mapping[str, _Field]
     ordered: tuple[_Field, ...]
+    has_text: bool
     is_keyed: bool
     """Whether a masked field enters the record's key, so that the key's digest shows the value to whoever guesses it."""
 
@@ -152,7 +164,9 @@ class Masker:
 
     def _mask_records(self, records: view_pb2.Records, uscc: str, persons: frozenset[tuple[int, str]]) -> bool:
         changed = False
-        for descriptor, rows in records.ListFields():
+        listed = records.ListFields()
+        names = self._names_for_texts(listed)
+        for descriptor, rows in listed:
             kind = self._types.get(descriptor.number)
             if kind is None:
                 for record in rows:
@@ -161,9 +175,22 @@ class Masker:
                         changed |= _mask_drifts(drifts)
                 continue
             is_lifted = self._lifting(kind, uscc, persons) if persons else None
+            known = names if kind.has_text else ()
+            if known and is_lifted is not None:
+                known = tuple(name for name in known if not is_lifted(name))
             for record in rows:
-                changed |= self._mask_record(kind, record, is_lifted)
+                changed |= self._mask_record(kind, record, is_lifted, known)
         return changed
+
+    def _names_for_texts(self, listed: Iterable[tuple[FieldDescriptor, Any]]) -> tuple[str, ...]:
+        """Gives the persons' names that the records state, the longest first; none where no record has a free text."""
+        kinds = [
+            (kind, rows) for descriptor, rows in listed if (kind := self._types.get(descriptor.number)) is not None
+        ]
+        if not any(kind.has_text for kind, _ in kinds):
+            return ()
+        names = {"".join(name.split()) for kind, rows in kinds for record in rows for name in _names(kind, record)}
+        return tuple(sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name)))
 
     def _lifting(
         self, kind: _TypeMasks, uscc: str, persons: frozenset[tuple[int, str]]
@@ -172,22 +199,24 @@ class Masker:
         lifted = frozenset(person for category, person in persons if category == kind.category)
         return (lambda name: self.person(uscc, name) in lifted) if lifted else None
 
-    def _mask_record(self, kind: _TypeMasks, record: Any, is_lifted: Callable[[str], bool] | None) -> bool:
+    def _mask_record(
+        self, kind: _TypeMasks, record: Any, is_lifted: Callable[[str], bool] | None, names: Sequence[str]
+    ) -> bool:
         hidden: list[str] = []
         for field in kind.ordered:
             stated = getattr(record, field.name)
             if not stated:
                 continue
             if field.is_repeated:
-                stated[:] = [_one(field, value, is_lifted, hidden) for value in stated]
+                stated[:] = [_one(field, value, is_lifted, names, hidden) for value in stated]
             else:
-                shown = _one(field, stated, is_lifted, hidden)
+                shown = _one(field, stated, is_lifted, names, hidden)
                 if shown is not stated:
                     setattr(record, field.name, shown)
         envelope = record.envelope
         conflicts = envelope.conflicts
         if conflicts:
-            _mask_conflicts(kind, conflicts, is_lifted, hidden)
+            _mask_conflicts(kind, conflicts, is_lifted, names, hidden)
         drifts = envelope.drifts
         drifted = _mask_drifts(drifts) if drifts else False
         if kind.is_keyed:
@@ -212,11 +241,32 @@ class Masker:
             envelope.possible_duplicate_of[:] = [self.digest(k)[: len(k)] for k in envelope.possible_duplicate_of]
 
 
-def _one(field: _Field, value: str, is_lifted: Callable[[str], bool] | None, hidden: list[str]) -> str:
+def _names(kind: _TypeMasks, record: Any) -> Iterator[str]:
+    """Gives what a record states as names that are masked, in conflicts too."""
+    for field in kind.ordered:
+        if field.is_name:
+            stated = getattr(record, field.name)
+            for name in stated if field.is_repeated else (stated,):
+                if field.mask(name) != name:
+                    yield name
+    for conflict in record.envelope.conflicts:
+        about = kind.fields.get(conflict.field)
+        if about is not None and about.is_name:
+            for value in conflict.values:
+                for name in value.value.text.split(_LIST) if about.is_repeated else (value.value.text,):
+                    if about.mask(name) != name:
+                        yield name
+
+
+def _one(
+    field: _Field, value: str, is_lifted: Callable[[str], bool] | None, names: Sequence[str], hidden: list[str]
+) -> str:
     """Gives a value as it may be shown, and notes in `hidden` one that may not be shown as it stands."""
     if is_lifted is not None and field.is_name and is_lifted(value):
         return value
     shown = field.mask(value)
+    if names and field.is_text:
+        shown = mask_names(shown, names)
     if shown == value:
         return value
     hidden.append(value)
@@ -224,7 +274,11 @@ def _one(field: _Field, value: str, is_lifted: Callable[[str], bool] | None, hid
 
 
 def _mask_conflicts(
-    kind: _TypeMasks, conflicts: Iterable[Any], is_lifted: Callable[[str], bool] | None, hidden: list[str]
+    kind: _TypeMasks,
+    conflicts: Iterable[Any],
+    is_lifted: Callable[[str], bool] | None,
+    names: Sequence[str],
+    hidden: list[str],
 ) -> None:
     for conflict in conflicts:
         field = kind.fields.get(conflict.field)
@@ -233,7 +287,7 @@ def _mask_conflicts(
         for stated in conflict.values:
             text = stated.value.text
             parts = text.split(_LIST) if field.is_repeated else (text,)
-            stated.value.text = _LIST.join([_one(field, part, is_lifted, hidden) for part in parts])
+            stated.value.text = _LIST.join([_one(field, part, is_lifted, names, hidden) for part in parts])
 
 
 def _mask_drifts(drifts: Iterable[Any]) -> bool:
@@ -259,10 +313,13 @@ def _compile(plan: RecordPlan) -> _TypeMasks:
         mask = MASKS.get(field.options.mask)
         if mask is not None:
             is_name = field.options.mask in (options_pb2.MASK_NAME, options_pb2.MASK_PARTY)
+            is_text = field.options.mask == options_pb2.MASK_TEXT
             for name in (field.name, f"{field.name}_raw"):
                 if name in texts:
-                    fields[name] = _Field(name, mask, texts[name], is_name)
+                    fields[name] = _Field(name, mask, texts[name], is_name, is_text)
     keyed = {field.name for field in (*plan.key_always, *plan.key_weak)}
     if plan.key_document is not None:
         keyed.add(plan.key_document.name)
-    return _TypeMasks(plan.records_field, plan.category, fields, tuple(fields.values()), not keyed.isdisjoint(fields))
+    ordered = tuple(fields.values())
+    has_text = any(field.is_text for field in ordered)
+    return _TypeMasks(plan.records_field, plan.category, fields, ordered, has_text, not keyed.isdisjoint(fields))

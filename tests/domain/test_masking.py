@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registration_pb2, view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_REGISTRATION
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_PENALTY, CATEGORY_REGISTRATION
 from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
 from gateway.domain.consent import Permit
 from gateway.domain.masking import (
@@ -164,6 +166,53 @@ def test_a_persons_consent_lifts_the_mask_from_that_person_in_that_category_only
 
     assert [r.holder_name for r in found.records.holders] == ["张三", "李*"]
     assert found.records.registrations[0].legal_representative == "张*"
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.text("张三李四王欧阳娜甲乙丙", min_size=2, max_size=4), min_size=1, max_size=4, unique=True),
+    st.sampled_from(["310101199001011234", "310101900101123", "13812345678"]),
+    st.sampled_from(["", " ", "\u3000"]),
+    st.booleans(),
+    st.data(),
+)
+def test_no_planted_name_or_number_is_left_in_a_free_text_unless_its_bearer_consented(
+    names: list[str], number: str, blank: str, is_in_conflict: bool, data: st.DataObject
+) -> None:
+    found = view()
+    found.records.registrations.add(legal_representative=names[0])
+    for name in names[1:]:
+        found.records.list_entries.add(related_persons=[name])
+    text = "。".join(f"查当事人「{blank.join(name)}」持{number}" for name in names)
+    penalty = found.records.penalties.add(facts=text)
+    penalty.envelope.provenances.add(platform="a", digest=sm3(text.encode()))
+    penalty.envelope.conflicts.add(field="facts").values.add().value.text = text
+    if is_in_conflict:
+        found.records.registrations[0].legal_representative = ""
+        conflict = found.records.registrations[0].envelope.conflicts.add(field="legal_representative")
+        conflict.values.add().value.text = names[0]
+    lifted = data.draw(st.sampled_from(["", *names]))
+    persons = frozenset({(CATEGORY_PENALTY, MASKER.person(USCC.value, lifted))} if lifted else ())
+
+    MASKER.mask(found, replace(MASKED, persons=persons))
+
+    for shown in (penalty.facts, penalty.envelope.conflicts[0].values[0].value.text):
+        assert number not in shown
+        left = [name for name in names if f"「{blank.join(name)}」" in shown]
+        assert set(left) <= {lifted}
+        if all(name == lifted or name not in lifted for name in names):
+            assert left == [name for name in names if name == lifted]
+    assert penalty.envelope.provenances[0].digest == MASKER.digest(sm3(text.encode()))
+
+
+def test_organisations_stay_in_a_free_text_and_so_does_every_word_of_a_view_that_names_nobody() -> None:
+    found = view()
+    found.records.holders.add(holder_name="上海启辰科技有限公司")
+    found.records.penalties.add(facts="上海启辰科技有限公司与张三超标排放")
+
+    MASKER.mask(found, MASKED)
+
+    assert found.records.penalties[0].facts == "上海启辰科技有限公司与张三超标排放"
 
 
 def test_a_person_of_another_enterprise_is_another_reference() -> None:
