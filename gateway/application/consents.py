@@ -25,6 +25,8 @@ HISTORY: Final = 100
 _TRIES: Final = 20
 """How often a decision that rests on no version is made anew when uses come between: each try is a moment of its own."""
 _UNSAID: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATER: Final = (", document_ref=''", ", institution_code=''", ", signed_at=None")
+"""Fields that consents did not have at first, as they read where nothing is said of them."""
 T = TypeVar("T")
 
 
@@ -164,7 +166,10 @@ class Consents:
 
 def _terms_digest(consent: Consent) -> bytes:
     terms = replace(consent, consent_id="", created_at=_UNSAID, changed_at=_UNSAID)
-    return hashlib.sha256(repr(terms).encode()).digest()
+    text = repr(terms)
+    for unsaid in _LATER:  # a request may be repeated to a newer gateway than the one that answered it
+        text = text.replace(unsaid, "")
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _if_id(text: str) -> str:

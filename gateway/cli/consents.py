@@ -107,6 +107,15 @@ def register(
         str, typer.Option(help=say("Serial of the signing certificate.", "签名证书序列号。"))
     ] = "",
     signatory_ref: Annotated[str, typer.Option(help=say("Opaque reference of who signed.", "签署人的内部编号。"))] = "",
+    document_ref: Annotated[
+        str, typer.Option(help=say("Opaque reference of where it is stored.", "授权书存放位置的内部编号。"))
+    ] = "",
+    institution_code: Annotated[
+        str, typer.Option(help=say("Code of the bank in the document.", "授权书所载金融机构编码。"))
+    ] = "",
+    signed: Annotated[
+        datetime | None, typer.Option(help=say("When it was signed, China time.", "签署时间（北京时间）。"))
+    ] = None,
     request_id: Annotated[
         str, typer.Option(help=say("Repeat a request safely by its id.", "请求标识，用于安全重试。"))
     ] = "",
@@ -136,11 +145,15 @@ def register(
             signature=signature.read_bytes() if signature is not None else b"",
             certificate_serial=certificate_serial,
             signatory_ref=signatory_ref,
+            document_ref=document_ref,
+            institution_code=institution_code,
         )
     except ValueError as error:
         raise fail([str(error)], 2) from error
     terms.valid_from.FromDatetime(begin)
     terms.valid_to.FromDatetime(_moment(valid_to) or begin + timedelta(days=days))
+    if (moment := _moment(signed)) is not None:
+        terms.sign_time.FromDatetime(moment)
     request = pb.RegisterConsentRequest(
         terms=terms,
         request_id=request_id or str(uuid.uuid4()),

@@ -38,7 +38,9 @@ class Consent:
     ascending; no `platforms` means all. It holds from `valid_from` until before `valid_to`, both aware. `max_uses` is 0
     for any number and 1 for one-time. `document_digest` is the SM3 of the signed document, `signature` the grantor's over
     it, `certificate_serial` the serial of the certificate it was made with, `signatory_ref` an opaque reference of who
-    signed. `state` is the stored one of ACTIVE, PAUSED, REVOKED. `version` grows by one at every change, a use included.
+    signed, `document_ref` one of where the document is stored, `institution_code` the bank's as the document names it,
+    `signed_at` when it was signed, None where unsaid. `state` is the stored one of ACTIVE, PAUSED, REVOKED. `version` grows
+    by one at every change, a use included.
     """
 
     consent_id: str
@@ -62,6 +64,9 @@ class Consent:
     signatory_ref: str = ""
     version: int = 1
     revocation_reason: str = ""
+    document_ref: str = ""
+    institution_code: str = ""
+    signed_at: datetime | None = None
 
     def state_at(self, now: datetime) -> ConsentState:
         """Gives where it stands at a moment: what was decided about it comes before what followed by itself."""

@@ -42,6 +42,9 @@ def consents(draw: Any) -> Any:
         signature=draw(st.binary(min_size=1, max_size=60)),
         certificate_serial=draw(st.text("0123456789abcdefABCDEF", min_size=1, max_size=20)),
         signatory_ref=draw(references),
+        document_ref=draw(st.text("abc019._:/-", max_size=12)),
+        institution_code=draw(st.sampled_from(["", "C1010011000013"])),
+        signed_at=draw(st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))),
         created_at=NOON,
         changed_at=NOON,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from gateway.application.consents import By, Consents, Decision
+from gateway.application.consents import _UNSAID, By, Consents, Decision, _terms_digest
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import (
@@ -215,3 +216,13 @@ async def test_a_list_says_whether_there_is_more(trail: Trail) -> None:
     rest, has_rest = await cases.list("bank-a", DEMO, after=first[-1].consent_id, limit=2)
 
     assert (len(first), has_more, len(rest), has_rest) == (2, True, 1, False)
+
+
+def test_terms_that_say_nothing_of_later_fields_have_the_digest_they_had_before_and_others_another() -> None:
+    plain = consent(document_ref="", institution_code="", signed_at=None)
+
+    text = repr(replace(plain, consent_id="", created_at=_UNSAID, changed_at=_UNSAID))
+    before = text[: text.index(", document_ref=")] + ")"
+
+    assert _terms_digest(plain) == hashlib.sha256(before.encode()).digest()
+    assert _terms_digest(replace(plain, document_ref="a")) != _terms_digest(plain)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,6 +23,8 @@ from gateway.domain.names import normalise_name
 _CATEGORIES: Final = frozenset(CATALOGUE.by_category)
 _PURPOSES: Final = frozenset(Purpose.values()) - {0}
 _FILTER_BYTES: Final = 8
+_SKEW: Final = timedelta(minutes=5)
+"""How far a bank's clock may be ahead of ours."""
 
 
 def consent_of(
@@ -50,6 +52,9 @@ def consent_of(
     if terms.channel == pb.CONSENT_CHANNEL_E_SIGN and not (terms.signature and terms.certificate_serial):
         missing = "certificate_serial" if terms.signature else "signature"
         raise InvalidRequestError(f"terms.{missing}", "is needed where a consent was signed electronically")
+    signed_at = _moment("sign_time", terms.sign_time) if terms.HasField("sign_time") else None
+    if signed_at is not None and signed_at > at + _SKEW:
+        raise InvalidRequestError("terms.sign_time", "is still to come; state when the document was signed")
     return Consent(
         consent_id=consent_id,
         bank=bank,
@@ -66,6 +71,9 @@ def consent_of(
         signature=terms.signature,
         certificate_serial=terms.certificate_serial,
         signatory_ref=terms.signatory_ref,
+        document_ref=terms.document_ref,
+        institution_code=terms.institution_code,
+        signed_at=signed_at,
         created_at=at,
         changed_at=at,
     )
@@ -108,6 +116,9 @@ def consent_message(consent: Consent, now: datetime) -> pb.Consent:
             signature=consent.signature,
             certificate_serial=consent.certificate_serial,
             signatory_ref=consent.signatory_ref,
+            document_ref=consent.document_ref,
+            institution_code=consent.institution_code,
+            sign_time=None if consent.signed_at is None else _timestamp(consent.signed_at),
         ),
         state=pb.ConsentState.Value(f"CONSENT_STATE_{consent.state_at(now)}"),
         version=consent.version,

@@ -31,5 +31,8 @@ def consent(number: int = 1, **more: Any) -> Consent:
         "signature": b"\x30\x45signed",
         "certificate_serial": "0a1b2c",
         "signatory_ref": "signatory-7",
+        "document_ref": "archive/2026/7",
+        "institution_code": "C1010011000013",
+        "signed_at": NOON - timedelta(hours=2),
     }
     return Consent(**{**values, **more})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Column, Connection, MetaData, insert, select, text, types
+from sqlalchemy import URL, Column, Connection, MetaData, column, insert, select, table, text, types
 
 from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.engine import Database
@@ -38,13 +38,19 @@ async def test_what_the_migrations_make_is_what_the_tables_say(database: Databas
 async def test_an_upgrade_keeps_consents_and_begins_their_log_and_a_downgrade_keeps_them_too(empty_url: URL) -> None:
     database = Database(empty_url)
     store = SqlConsentStore(database)
-    kept = [consent(1), consent(2, state=ConsentState.REVOKED, version=4, revocation_reason="withdrawn")]
+    consents = Base.metadata.tables["consents"]
+    unsaid = {"document_ref": "", "institution_code": "", "signed_at": None}  # what has come later
+    kept = [
+        consent(1, **unsaid),
+        consent(2, state=ConsentState.REVOKED, version=4, revocation_reason="withdrawn", **unsaid),
+    ]
     try:
         assert (await upgrade(database, "0001")).standing is Standing.BEHIND
         async with database.writing() as connection:
             for one in kept:
-                values = {name: getattr(one, name) for name in Consent.__dataclass_fields__}
-                await connection.execute(insert(Base.metadata.tables["consents"]).values(**values, request_digest=b""))
+                values = {name: getattr(one, name) for name in Consent.__dataclass_fields__.keys() - unsaid}
+                columns = (column(name, consents.c[name].type) for name in (*values, "request_digest"))
+                await connection.execute(insert(table("consents", *columns)).values(**values, request_digest=b""))
 
         assert (await upgrade(database)).standing is Standing.RIGHT
         assert await store.list("bank-a", "", after="", limit=9) == kept
