@@ -6,6 +6,7 @@ Certificates and keys are named by reference: a path, "file:/path", or "env:NAME
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.domain.token import TokenPolicy
 FILE: Final = "banks.toml"
 _KEEPING: Final = KeepingKeys()
 _TLS_KEYS: Final = ("certificate", "key", "client_ca")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class _Table(BaseModel):
@@ -128,6 +130,19 @@ class _Titled(_Table):
     name_zh: str = Field(min_length=1)
     name_en: str = Field(min_length=1)
     certificates: tuple[CertificateTable, ...] = ()
+    revoked: tuple[str, ...] = ()
+
+    @field_validator("revoked")
+    @classmethod
+    def _are_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Takes them as OpenSSL prints them too: capitals, and colons between the bytes."""
+        plain = tuple(stated.replace(":", "").lower() for stated in value)
+        for place, fingerprint in enumerate(plain):
+            if not _FINGERPRINT.fullmatch(fingerprint):
+                raise ValueError(
+                    f"entry {place + 1} must be a certificate's SHA-256 fingerprint, 64 hexadecimal digits"
+                )
+        return plain
 
 
 class BankTable(_Titled):
@@ -170,11 +185,13 @@ def read_banks(document: Mapping[str, Any], faults: list[str]) -> Banks:
             faults.append(f"{FILE}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}")
         return Banks()
     holders: dict[str, CertificateHolder] = {}
+    revoked: set[str] = set()
     for kind, tables, allowed in (
         ("banks", file.banks, BANK_ROLES),
         ("operators", file.operators, OPERATOR_ROLES),
     ):
         for name, table in tables.items():
+            revoked.update(table.revoked)
             holder = (name, table.province) if isinstance(table, BankTable) else ("", "")
             for number, certificate in enumerate(table.certificates):
                 where = f"{FILE}: {kind}.{name}.certificates[{number}]"
@@ -184,7 +201,7 @@ def read_banks(document: Mapping[str, Any], faults: list[str]) -> Banks:
                 if certificate.san in holders:
                     faults.append(f"{where}: san: {certificate.san} is another's already")
                 holders[certificate.san] = CertificateHolder(holder[0], certificate.roles, holder[1])
-    return Banks(file.banks, file.operators, Register(holders))
+    return Banks(file.banks, file.operators, Register(holders, frozenset(revoked)))
 
 
 def _path(reference: str) -> Path:

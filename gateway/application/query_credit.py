@@ -2,7 +2,8 @@
 
 Decide (permit), fetch (fan-out), decide (does the permit still hold? merge, verdict), write (trail), answer. The trail is
 written before anything leaves: an answer, a refusal, a cancellation, and an answer withheld since its consent was withdrawn
-in between each have their entry, and without an entry nothing is answered.
+in between each have their entry, and without an entry nothing is answered. So has an answer withheld since the caller's token
+or certificate ended in between: a stream or a batch may outlive both.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gateway.domain.errors import (
     Reason,
     RequestError,
     StoreError,
+    UnauthenticatedError,
 )
 from gateway.domain.evidence import Receipt, ViewCopy, retention_class
 from gateway.domain.figures import ViewFigures, figures_of
@@ -63,6 +65,10 @@ class Admission:
         """The point by which answers must be in: a share of the time left is kept back to merge and answer."""
         left = self.deadline - self.arrived
         return self.deadline - min(max(left * _RESERVE_SHARE, _RESERVE_S[0]), _RESERVE_S[1])
+
+    def lapse(self, now: datetime) -> UnauthenticatedError | None:
+        """Gives the error of a caller that is proven no more at a moment."""
+        return self.caller.lapse(now) if self.caller is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,19 @@ class CreditQueries:
                 watch.close()
             self._under_way -= 1
 
+    async def require_proven(self, query: CreditQuery, admission: Admission) -> None:
+        """Raises UnauthenticatedError, after its entry in the trail, when the caller is proven no more: for batch items."""
+        lapsed = admission.lapse(self._clock.now())
+        if lapsed is None:
+            return
+        self._under_way += 1
+        try:
+            story = _Story(query, admission, self._new_answer_id(admission.at), self._reader, self._digest_of)
+            await self._write(story, "refused", reason=lapsed.reason)
+        finally:
+            self._under_way -= 1
+        raise lapsed
+
     async def note_repeated(self, query: CreditQuery, answered: CreditAnswer, caller: Caller | None = None) -> None:
         """Writes that an answer given before is given again under the same request id; raises ConsentError if it may not be.
 
@@ -247,12 +266,15 @@ class CreditQueries:
         return story
 
     async def _recheck(self, story: _Story, answers: Sequence[Answer]) -> None:
-        """Raises ConsentError when what was fetched may not be released any more, after its entry in the trail."""
+        """Raises ConsentError or UnauthenticatedError, after its entry, when what was fetched may not be released any more."""
         try:
+            lapsed = story.admission.lapse(self._clock.now())
+            if lapsed is not None:
+                raise lapsed
             rechecked = self._authoriser.recheck(story.query, story.permit)
             if rechecked is not None:
                 await rechecked
-        except ConsentError as error:
+        except (ConsentError, UnauthenticatedError) as error:
             await self._write(story, "withheld", answers, reason=error.reason)
             raise
         except StoreError as error:
@@ -276,7 +298,7 @@ class CreditQueries:
             answers = story.answers()  # reading may have dropped one
         for answer in answers:
             self._observer.answer_landed(answer)
-        if permit.consents:
+        if permit.consents or story.admission.lapse(self._clock.now()) is not None:
             await self._recheck(story, answers)
         for platform in story.distrusted:
             await self.forget(query.uscc.value, platform)

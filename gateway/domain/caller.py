@@ -7,11 +7,14 @@ is whose stands in `config/banks.toml`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from gateway.domain.errors import Reason, UnauthenticatedError
 
 
 class Role(StrEnum):
@@ -27,6 +30,9 @@ class Role(StrEnum):
 BANK_ROLES: Final = frozenset({Role.BANK_QUERY, Role.BANK_GREEN_REVIEWER, Role.BANK_AUDITOR})
 OPERATOR_ROLES: Final = frozenset({Role.PLATFORM_OPERATOR, Role.GATEWAY_ADMIN})
 ANONYMOUS: Final = "anonymous"
+TOKEN_EXPIRED: Final = "the token has expired; get a new one"
+NOT_KNOWN: Final = "the caller is not known"
+"""Said alike of no, an unknown, an expired and a revoked certificate, so that it hints at nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Caller:
 
     `operator` and `branch` are those of the bank's own user, from a token; empty where it sent none. `certificate` is the
     certificate's SHA-256 fingerprint in hexadecimal, empty for a caller nobody has proven: one of development.
+    `certificate_until` and `token_until` are when these end to prove it, in seconds since 1970: a call may live longer.
     """
 
     bank: str
@@ -43,11 +50,20 @@ class Caller:
     branch: str = ""
     province: str = ""
     certificate: str = ""
+    certificate_until: float = field(default=math.inf, compare=False)
+    token_until: float = field(default=math.inf, compare=False)
 
     @property
     def is_development(self) -> bool:
         """Whether nothing proves who this is."""
         return not self.certificate
+
+    def lapse(self, now: datetime) -> UnauthenticatedError | None:
+        """Gives the error of a caller whose token or certificate has ended by a moment; None while both hold."""
+        at = now.timestamp()
+        if at >= self.certificate_until:
+            return UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
+        return UnauthenticatedError(Reason.TOKEN_EXPIRED, TOKEN_EXPIRED) if at >= self.token_until else None
 
 
 def development_caller(bank: str = "") -> Caller:
@@ -78,14 +94,23 @@ class CertificateHolder:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Every name that is known, with its holder."""
+    """Every name that is known, with its holder; certificates in `revoked`, by their fingerprints, are nobody's."""
 
     holders: Mapping[str, CertificateHolder] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
 
     def caller(self, certificate: PeerCertificate) -> Caller | None:
-        """Gives whose certificate this is; None where no name of it is known, or where several are: it must be one's only."""
+        """Gives whose certificate this is; None where it is revoked, or where no name of it is known, or several are."""
+        if certificate.fingerprint in self.revoked:
+            return None
         known = [self.holders[name] for name in certificate.names if name in self.holders]
         if len(known) != 1:
             return None
         holder = known[0]
-        return Caller(holder.bank, holder.roles, province=holder.province, certificate=certificate.fingerprint)
+        return Caller(
+            holder.bank,
+            holder.roles,
+            province=holder.province,
+            certificate=certificate.fingerprint,
+            certificate_until=certificate.not_after.timestamp(),
+        )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.domain.caller import TOKEN_EXPIRED
 from gateway.domain.errors import CallerMismatchError, Reason, UnauthenticatedError
 
 _LONGEST_TEXT: Final = 128
@@ -51,7 +52,7 @@ def bearer(claims: Mapping[str, Any], fingerprint: str, policy: TokenPolicy, now
     expires, issued = _time(claims, "exp"), _time(claims, "iat")
     begins = _time(claims, "nbf") if "nbf" in claims else issued
     if now >= expires + policy.leeway_s:
-        raise UnauthenticatedError(Reason.TOKEN_EXPIRED, "the token has expired; get a new one")
+        raise UnauthenticatedError(Reason.TOKEN_EXPIRED, TOKEN_EXPIRED)
     if now < max(begins, issued) - policy.leeway_s:
         raise UnauthenticatedError(Reason.TOKEN_NOT_YET_VALID, "the token is not valid yet; check the clock")
     if expires - issued > policy.longest_s:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -132,6 +133,27 @@ async def test_A1_a_certificate_that_expired_on_a_living_connection_is_known_no_
     with pytest.raises(UnauthenticatedError):
         await house.callers.identify(C, [])
     assert before.bank == "bank-c"
+
+
+async def test_A1_a_revoked_certificate_is_refused_in_the_words_of_an_unknown_one(house: House) -> None:
+    callers = KnownCallers(replace(REGISTER, revoked=frozenset({C.fingerprint})), {}, house.clock)
+    renewed = certificate("c", 2)
+    told = []
+    for shown in (C, certificate("x")):
+        with pytest.raises(UnauthenticatedError) as caught:
+            await callers.identify(shown, [])
+        told.append((caught.value.reason, str(caught.value)))
+
+    assert told[0] == told[1] == (Reason.CALLER_UNKNOWN, "the caller is not known")
+    assert (await callers.identify(renewed, [])).bank == "bank-c"
+
+
+async def test_A3_a_caller_is_known_with_when_its_proofs_end(house: House) -> None:
+    alone = await house.callers.identify(C, [])
+    with_token = await house.ask(house.token(exp=int(house.now) + 100))
+
+    assert (alone.certificate_until, alone.token_until) == (C.not_after.timestamp(), math.inf)
+    assert with_token.token_until == int(house.now) + 100 + TokenPolicy("", "").leeway_s
 
 
 async def test_A2_a_bank_stated_beside_another_s_certificate_is_refused(house: House) -> None:

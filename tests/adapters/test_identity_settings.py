@@ -42,9 +42,20 @@ def test_a_bank_is_read_with_its_names_in_the_form_certificates_have(tmp_path: P
     assert settings.banks.banks["bank-a"].name_zh == "甲银行"
 
 
+def test_revoked_certificates_are_read_as_openssl_prints_them_of_banks_and_operators(tmp_path: Path) -> None:
+    operator = '[operators.ops]\nname_zh = "运维"\nname_en = "Operations"\nrevoked = ["' + "0f" * 32 + '"]\n'
+    settings = load(tmp_path, BANK + f'revoked = ["{":".join(["AB"] * 32)}"]\n' + operator)
+
+    assert settings.banks.register.revoked == {"ab" * 32, "0f" * 32}
+
+
 @pytest.mark.parametrize(
     ("banks", "fault"),
     [
+        (
+            BANK + 'revoked = ["abc"]',
+            "banks.toml: banks.bank-a.revoked: Value error, entry 1 must be a certificate's SHA-256",
+        ),
         (BANK.replace("bank-a]", "Bank A]").replace("Bank A]", '"Bank A"]'), "banks.toml: banks.Bank A"),
         (BANK + 'color = "red"', "banks.toml: banks.bank-a.color"),
         (BANK.replace('"bank-query"', '"root"'), "banks.toml: banks.bank-a.certificates.0.roles"),

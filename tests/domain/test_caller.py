@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.domain.caller import (
     Role,
     development_caller,
 )
+from gateway.domain.errors import Reason
 from gateway.domain.rights import broken_separations
 
 QUERY = frozenset({Role.BANK_QUERY})
@@ -91,3 +93,29 @@ def test_a_development_caller_is_whatever_bank_it_says_and_no_operator() -> None
 )
 def test_who_audits_or_operates_does_nothing_else(roles: set[Role], is_fine: bool) -> None:
     assert (broken_separations(roles) == ()) is is_fine
+
+
+def test_a_revoked_certificate_is_nobody_s_while_others_of_its_name_serve_on() -> None:
+    register = replace(REGISTER, revoked=frozenset({"ab" * 32}))
+    other = PeerCertificate("cd" * 32, ("URI:urn:xinyidai:bank:a",), datetime(2030, 1, 1, tzinfo=UTC))
+
+    assert register.caller(certificate("URI:urn:xinyidai:bank:a")) is None
+    assert register.caller(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("until", "at", "reason"),
+    [
+        ({}, 10.0, None),
+        ({"token_until": 10.0}, 9.999, None),
+        ({"token_until": 10.0}, 10.0, Reason.TOKEN_EXPIRED),
+        ({"certificate_until": 10.0}, 10.0, Reason.CALLER_UNKNOWN),
+        ({"certificate_until": 10.0, "token_until": 5.0}, 11.0, Reason.CALLER_UNKNOWN),
+    ],
+)
+def test_A3_a_caller_is_proven_until_its_token_or_certificate_ends(
+    until: dict[str, float], at: float, reason: Reason | None
+) -> None:
+    lapse = Caller("a", QUERY, **until).lapse(datetime.fromtimestamp(at, UTC))  # type: ignore[arg-type]
+
+    assert (None if lapse is None else lapse.reason) is reason

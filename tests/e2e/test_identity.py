@@ -34,6 +34,7 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.identity_settings import Banks, BankTable, IdentitySettings, TokenTable, read_banks
 from gateway.settings import ConsentSettings, load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
+from tests.adapters.simulated import MovedClock
 from tests.faults.callers_fixtures import Rig, callers_rig, channel_to, query, request
 
 Stub = Any
@@ -310,6 +311,33 @@ async def test_A3_A4_A5_a_token_that_proves_nothing_is_refused_with_its_reason(h
         reason: (grpc.StatusCode.UNAUTHENTICATED, reason) for reason in wrong
     }
     assert house.rig.upstream.calls == 0
+
+
+async def test_A3_items_of_a_batch_that_outlives_its_token_are_refused_one_by_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = MovedClock(datetime.now(UTC))
+    stub: Stub = house.rig.credit
+    stream = stub.BatchGetCreditViews(metadata=bearer(house.token()))
+    asked = query(request_id="asked")
+
+    async def ask(number: str) -> Any:
+        await stream.write(credit_service_pb2.BatchGetCreditViewsRequest(correlation_id=number, query=asked))
+        return await stream.read()
+
+    first = await ask("1")
+    calls = house.rig.upstream.calls
+    later.at_s = 7_200.0
+    monkeypatch.setattr(house.rig.gateway.queries, "_clock", later)  # the hours that a batch may last
+    second = await ask("2")
+    await stream.done_writing()
+
+    assert first.view.delivery.answer_id
+    info = error_details_pb2.ErrorInfo()
+    assert second.error.details[0].Unpack(info)
+    assert (second.error.code, info.reason) == (grpc.StatusCode.UNAUTHENTICATED.value[0], "TOKEN_EXPIRED")
+    assert house.rig.upstream.calls == calls
+    assert [(e["event"], e["reason"]) for e in house.entries()] == [("answered", ""), ("refused", "TOKEN_EXPIRED")]
 
 
 async def test_A2_a_token_under_another_certificate_is_refused_as_any_foreign_one(house: House) -> None:

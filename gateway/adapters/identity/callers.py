@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.adapters.identity.kinds import BANK_KEY
 from gateway.adapters.identity.tokens import BankTokens
-from gateway.domain.caller import ANONYMOUS, Caller, PeerCertificate, Register, development_caller
+from gateway.domain.caller import ANONYMOUS, NOT_KNOWN, Caller, PeerCertificate, Register, development_caller
 from gateway.domain.errors import CallerMismatchError, InvalidRequestError, Reason, UnauthenticatedError
 from gateway.domain.token import NOT_ITS_TOKEN
 from gateway.ports import Clock
@@ -16,7 +16,6 @@ from gateway.ports import Clock
 TOKEN_KEY: Final = "authorization"
 _LONGEST_BANK: Final = 128
 _MOST_KNOWN: Final = 10_000
-_UNKNOWN: Final = "the caller is not known"
 
 
 class KnownCallers:
@@ -34,11 +33,12 @@ class KnownCallers:
     ) -> Caller:
         """Gives who calls; the metadata may state a bank only if it is the certificate's."""
         if certificate is None:
-            raise UnauthenticatedError(Reason.CALLER_UNKNOWN, _UNKNOWN)
+            raise UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
         caller = self._known.get(certificate.fingerprint) or self._look_up(certificate)
         # A handshake checks this once; a connection may live longer than its certificate.
-        if self._clock.now() >= certificate.not_after:
-            raise UnauthenticatedError(Reason.CALLER_UNKNOWN, _UNKNOWN)
+        lapsed = caller.lapse(self._clock.now())
+        if lapsed is not None:
+            raise lapsed
         stated, token = _stated(metadata)
         if stated and stated != caller.bank:
             raise CallerMismatchError(f"the bank stated as {BANK_KEY} is not the certificate's")
@@ -50,12 +50,12 @@ class KnownCallers:
         if tokens is None:
             raise CallerMismatchError(NOT_ITS_TOKEN)
         said = await tokens.bearer(token, certificate)
-        return replace(caller, operator=said.operator, branch=said.branch)
+        return replace(caller, operator=said.operator, branch=said.branch, token_until=said.until)
 
     def _look_up(self, certificate: PeerCertificate) -> Caller:
         caller = self._register.caller(certificate)
         if caller is None:
-            raise UnauthenticatedError(Reason.CALLER_UNKNOWN, _UNKNOWN)
+            raise UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[certificate.fingerprint] = caller

@@ -205,6 +205,8 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
     ) -> tuple[CreditAnswer, CreditQuery, bool]:
         """Gives the answer, the query as it was understood, and whether that answer was given before."""
         query = credit_query(message, caller, self._platforms, is_batch=is_batch)
+        if is_batch:  # the stream was let in when it began; its token may have ended since
+            await self._queries.require_proven(query, admission)
         answered, is_repeated = await self._request_ids.once(
             caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
