@@ -266,7 +266,7 @@ class CreditQueries:
         return story
 
     async def _recheck(self, story: _Story, answers: Sequence[Answer]) -> None:
-        """Raises ConsentError or UnauthenticatedError, after its entry, when what was fetched may not be released any more."""
+        """Raises ConsentError or UnauthenticatedError, after its entry, when what was fetched may not be released."""
         try:
             lapsed = story.admission.lapse(self._clock.now())
             if lapsed is not None:

@@ -39,6 +39,9 @@ def tell(consent: pb.Consent, *, as_json: bool) -> None:
         ("次数 uses", _uses(consent)),
         ("渠道 channel", pb.ConsentChannel.Name(terms.channel).removeprefix("CONSENT_CHANNEL_")),
         ("摘要 SM3", terms.document_digest.hex()),
+        *((("存放 document", terms.document_ref),) if terms.document_ref else ()),
+        *((("机构 institution", terms.institution_code),) if terms.institution_code else ()),
+        *((("签署 signed", _minute(terms.sign_time)),) if terms.HasField("sign_time") else ()),
     ):
         typer.echo(f"{name}: {value}")
 

@@ -90,10 +90,7 @@ def register(
     ] = "",
     person: Annotated[
         Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
+        typer.Option(  # read by name_in: what typer checks of a path knows no "-"
             help=say(
                 "File with the person's name, - for standard input, for a person's; never kept.",
                 "个人授权：载有个人姓名的文件，- 为标准输入；姓名不留存。",
@@ -306,6 +303,8 @@ def name_in(path: Path) -> str:
         name = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"--person {path}: is no UTF-8 text") from None
+    except OSError as error:
+        raise ValueError(f"--person {path}: {error.strerror}") from None
     if not name or len(name.splitlines()) > 1:
         raise ValueError(f"--person {path}: must hold one line, the person's name")
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,6 +119,29 @@ def test_a_token_names_the_last_consent_of_its_page_for_that_list_only() -> None
 )
 def test_where_a_consent_stands_is_told_as_of_now(more: dict[str, Any], shown: int) -> None:
     assert consent_message(consent(**more), NOON).state == shown
+
+
+def test_a_document_signed_in_the_future_is_refused_beyond_what_clocks_may_differ() -> None:
+    terms = consent_message(consent(), NOON).terms
+
+    def signed(ahead: timedelta) -> datetime | None:
+        terms.sign_time.FromDatetime(NOON + ahead)
+        return consent_of(terms, "bank", PLATFORMS, consent_id="id", at=NOON).signed_at
+
+    just = timedelta(minutes=5)
+    with pytest.raises(InvalidRequestError, match="still to come") as refused:
+        signed(just + timedelta(microseconds=1))
+
+    assert refused.value.field == "terms.sign_time"
+    assert signed(just) == NOON + just
+
+
+def test_a_time_of_signing_that_is_no_moment_is_refused() -> None:
+    terms = consent_message(consent(), NOON).terms
+    terms.sign_time.seconds = 2**50
+
+    with pytest.raises(InvalidRequestError, match="no moment"):
+        consent_of(terms, "bank", PLATFORMS, consent_id="id", at=NOON)
 
 
 @pytest.mark.parametrize(
