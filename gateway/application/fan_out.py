@@ -17,7 +17,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_TIMEOUT,
 )
 from gateway.domain.answer import Answer, failed_answer
-from gateway.domain.consent import Permit
+from gateway.domain.consent import POLICY, Permit
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import within
 from gateway.ports import Connector, KeptAnswers
@@ -109,7 +109,9 @@ def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) ->
     if covered.isdisjoint(query.categories):
         return failed_answer(platform.id, OUTCOME_NOT_COVERED, "", query.categories)
     if covered.isdisjoint(permit.categories):
-        return failed_answer(platform.id, OUTCOME_NOT_CONSENTED, "", query.categories)
+        by_policy = {entry.category for entry in permit.withheld if entry.why == POLICY}
+        why = POLICY if by_policy >= covered & set(query.categories) else ""
+        return failed_answer(platform.id, OUTCOME_NOT_CONSENTED, why, query.categories)
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway.domain.caller import Caller
-from gateway.domain.consent import DEVELOPMENT, Permit
+from gateway.domain.consent import DEVELOPMENT, POLICY, Permit, Withheld
 from gateway.domain.errors import PolicyDeniedError
 from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
@@ -82,6 +82,7 @@ def permit_by_rights(rights: Rights, caller: Caller, query: CreditQuery) -> Perm
         categories=asked.permitted,
         refused=asked.refused,
         consents=query.consent_ids,
+        withheld=tuple([Withheld(category, POLICY) for category in asked.refused]),
         policy=asked.policy,
     )
 

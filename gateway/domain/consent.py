@@ -17,6 +17,8 @@ from gateway.domain.query import CreditQuery
 
 DEVELOPMENT = "development"
 CONSENTED = "consent"
+POLICY = "policy"
+"""Why a category is withheld that no policy lets the caller ask for: a right is missing, and no consent would help."""
 
 
 class ConsentState(StrEnum):

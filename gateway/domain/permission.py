@@ -18,13 +18,12 @@ from operator import attrgetter
 from typing import Final
 
 from gateway.domain.catalogue import Catalogue
-from gateway.domain.consent import CONSENTED, Consent, Permit, Withheld
+from gateway.domain.consent import CONSENTED, POLICY, Consent, Permit, Withheld
 from gateway.domain.errors import ConsentError, PermissionRefusedError, PolicyDeniedError, Reason
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import NEAREST, cover, left_out, why_not
 
-NOT_ALLOWED: Final = "not_allowed"
 PURPOSE: Final = "purpose"
 PLATFORM: Final = "platform"
 MASKED: Final = "masked"
@@ -125,7 +124,7 @@ class Rules:
         for category in query.categories:
             if category in denied:
                 reasons.append(Reason.POLICY_DENIED)
-                withheld.append(Withheld(category, NOT_ALLOWED))
+                withheld.append(Withheld(category, POLICY))
             elif category not in allowed:
                 reasons.append(Reason.PURPOSE_NOT_ALLOWED)
                 withheld.append(Withheld(category, PURPOSE))

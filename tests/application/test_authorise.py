@@ -325,7 +325,7 @@ async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -
         with pytest.raises(PermissionRefusedError) as refused:
             await built.ask(TAX)
 
-        assert (TAX, "", "not_allowed") in withheld(view)
+        assert (TAX, "", "policy") in withheld(view)
         assert refused.value.reason is Reason.POLICY_DENIED
         assert "policy-7" not in str(refused.value)
         assert [entry.policy for entry in built.trail.entries] == ["policy-1", "policy-7"]

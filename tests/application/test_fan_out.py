@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_BAD_ANSWER,
     OUTCOME_NO_RECORDS,
@@ -18,7 +19,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 )
 from gateway.application.fan_out import fan_out
 from gateway.domain.answer import Answer, failed_answer
-from gateway.domain.consent import Permit, development_permit
+from gateway.domain.consent import Permit, Withheld, development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
@@ -118,6 +119,20 @@ async def test_a_platform_whose_categories_are_not_permitted_is_not_asked() -> N
     found = await outcomes(Scripted("a", fails=AssertionError("asked")), permit=Permit("none", ()))
 
     assert found == {"a": (OUTCOME_NOT_CONSENTED, "")}
+
+
+@pytest.mark.parametrize(
+    ("whys", "reason"), [(("policy", "consent_missing"), "policy"), (("consent_missing", "policy"), "")]
+)
+async def test_a_platform_is_left_out_by_policy_where_no_consent_would_help(whys: tuple[str, str], reason: str) -> None:
+    asked = (CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT)
+    permit = Permit("consent", (), withheld=tuple(map(Withheld, asked, whys)))
+    query = replace(question(Scripted("a")), categories=asked)
+    landed: list[Answer] = []
+
+    await fan_out({"a": Scripted("a", fails=AssertionError("asked"))}, query, permit, 1e9, landed.append)
+
+    assert [(answer.outcome, answer.said.reason) for answer in landed] == [(OUTCOME_NOT_CONSENTED, reason)]
 
 
 async def test_cancelling_the_query_cancels_every_call() -> None:

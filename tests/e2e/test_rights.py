@@ -122,6 +122,7 @@ async def test_a_category_that_a_bank_may_not_ask_drops_out_and_no_platform_is_a
 
     said = {entry.category: entry.outcome for entry in part.view.answers[0].categories}
     assert said[CATEGORY_TAX_PAYMENT] == OUTCOME_NOT_CONSENTED
+    assert [(entry.category, entry.reason) for entry in part.view.permit.withheld] == [(CATEGORY_TAX_PAYMENT, "policy")]
     assert not part.view.records.tax_payments
     assert part.view.records.penalties == whole.view.records.penalties
     assert whole.view.records.tax_payments
