@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway.adapters.rights.explain import Explanation, explain
 from gateway.adapters.rights.policies import Policies, Policy, compile_policies
 from gateway.cli.options import AsJson, console, fail
+from gateway.cli.supposed import Supposed, supposed_callers
 from gateway.cli.words import is_chinese, say
 from gateway.domain.caller import Caller, Role
 from gateway.domain.errors import ConfigError
@@ -23,10 +25,20 @@ from gateway.domain.rights import METHOD, Resource, broken_separations
 from gateway.settings import load_settings
 
 _CREDIT: Final = "CreditService/"
-_SUPPOSED: Final = "supposed"
-"""Stands for the certificate of the caller that is asked about: whoever comes from beyond loopback has one."""
 
 access = typer.Typer(name="access", no_args_is_help=True, add_completion=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What was decided of one caller, question by question."""
+
+    who: Supposed
+    answers: Sequence[tuple[Resource, Explanation]]
+
+    @property
+    def is_allowed(self) -> bool:
+        return all(answer.decision.is_allowed for _, answer in self.answers)
 
 
 @access.callback()
@@ -45,9 +57,17 @@ def check(
         str, typer.Option(help=say("Such as CreditService/GetCreditView.", "方法，如 CreditService/GetCreditView。"))
     ],
     role: Annotated[
-        list[Role], typer.Option(help=say("A role of the caller; may be repeated.", "调用方角色，可重复。"))
-    ],
-    bank: Annotated[str, typer.Option(help=say("The bank.", "银行。"))] = "",
+        list[Role] | None,
+        typer.Option(help=say("A role to suppose; may be repeated.", "假设的调用方角色，可重复。")),
+    ] = None,
+    bank: Annotated[
+        str,
+        typer.Option(help=say("The bank; its roles are those in banks.toml.", "银行；未给出角色时取 banks.toml。")),
+    ] = "",
+    san: Annotated[
+        str,
+        typer.Option(help=say("Name of a certificate in banks.toml.", "banks.toml 中的证书名称。")),
+    ] = "",
     operator: Annotated[str, typer.Option(help=say("The bank's own user.", "银行经办人。"))] = "",
     purpose: Annotated[str, typer.Option(help=say("Why: PRE_LOAN, IN_LOAN, …", "用途：PRE_LOAN、IN_LOAN 等。"))] = "",
     category: Annotated[
@@ -73,22 +93,30 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prints the decision on the method, and with a purpose those on the categories."""
+    """Prints the decision on the method, and with a purpose those on the categories; for each duty that a bank has."""
     try:
-        policies = compile_policies(load_settings(config).policies.read())
+        settings = load_settings(config)
+        policies = compile_policies(settings.policies.read())
     except ConfigError as error:
         raise fail([say("The configuration has faults:", "配置有误："), *error.faults], 2) from error
     try:
         questions = _questions(policies, method, purpose, category or [], province, branch)
+        stated = Caller(bank, frozenset(role or ()), operator, caller_branch, caller_province)
+        callers = supposed_callers(settings.banks, stated, san)
     except ValueError as error:
         raise fail([str(error)], 2) from error
-    caller = Caller(bank, frozenset(role), operator, caller_branch, caller_province, _SUPPOSED)
-    answers = [(resource, explain(policies, caller, method, resource)) for resource in questions]
+    reports = [
+        _Report(one, [(resource, explain(policies, one.caller, method, resource)) for resource in questions])
+        for one in callers
+    ]
+    reports.sort(key=lambda report: not report.is_allowed)  # of a bank's duties, first the one that may
     if as_json:
-        typer.echo(json.dumps(_report(policies, caller, method, answers), ensure_ascii=False, indent=2))
+        first, *others = (_as_json(policies, method, report) for report in reports)
+        typer.echo(json.dumps({**first, "others": others}, ensure_ascii=False, indent=2))
     else:
-        _show(caller, method, answers)
-    if not all(answer.decision.is_allowed for _, answer in answers):
+        for report in reports:
+            _show(method, report)
+    if not reports[0].is_allowed:
         raise typer.Exit(1)
 
 
@@ -118,12 +146,12 @@ def _known(name: str, prefix: str, known: Sequence[str]) -> str:
     return stated
 
 
-def _report(
-    policies: Policies, caller: Caller, method: str, answers: Sequence[tuple[Resource, Explanation]]
-) -> dict[str, Any]:
+def _as_json(policies: Policies, method: str, report: _Report) -> dict[str, Any]:
+    caller = report.who.caller
     return {
-        "is_allowed": all(answer.decision.is_allowed for _, answer in answers),
+        "is_allowed": report.is_allowed,
         "bank": caller.bank,
+        "names": report.who.names,
         "roles": sorted(caller.roles),
         "method": method,
         "policies_version": policies.version,
@@ -139,7 +167,7 @@ def _report(
                 "deciding": [_policy(policy) for policy in answer.deciding],
                 "nearest": [{**_policy(near.policy), "unmet": near.unmet} for near in answer.nearest],
             }
-            for resource, answer in answers
+            for resource, answer in report.answers
         ],
     }
 
@@ -149,8 +177,8 @@ def _policy(policy: Policy) -> dict[str, str]:
     return {"id": policy.id, "file": policy.file, "effect": effect, "en": policy.en, "zh": policy.zh}
 
 
-def _show(caller: Caller, method: str, answers: Sequence[tuple[Resource, Explanation]]) -> None:
-    out = console()
+def _show(method: str, report: _Report) -> None:
+    out, caller = console(), report.who.caller
     for pair in broken_separations(caller.roles):
         why = pair.why_zh if is_chinese() else pair.why_en
         out.print(
@@ -159,11 +187,12 @@ def _show(caller: Caller, method: str, answers: Sequence[tuple[Resource, Explana
                 f"{pair.one} 与 {pair.other} 不得兼任：{why}。",
             )
         )
-    table = Table(title=f"{method}   {', '.join(sorted(caller.roles))}", expand=True, show_lines=True)
+    whose = "   ".join(part for part in (method, caller.bank, ", ".join(sorted(caller.roles))) if part)
+    table = Table(title=escape(whose), expand=True, show_lines=True)
     columns = ("问题 question", "结论 decision", "依据 why")
     for column, ratio in zip(columns, (3, 2, 7), strict=True):
         table.add_column(column, ratio=ratio, overflow="fold")
-    for resource, answer in answers:
+    for resource, answer in report.answers:
         asked = say("the method", "方法") if resource is METHOD else f"{resource.purpose} {resource.category}"
         decided = say("allowed", "允许") if answer.decision.is_allowed else say("denied", "拒绝")
         table.add_row(asked, decided, escape(_why(answer)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.adapters.rights.policies import compile_policies
+from gateway.adapters.rights.policies import compile_policies, unknown_banks
 from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
@@ -28,6 +28,7 @@ def check_config(config: Config = None) -> None:
         faults += error.faults
     try:
         policies = compile_policies(settings.policies.read())
+        faults = [*unknown_banks(policies, settings.banks.banks), *faults]
     except ConfigError as error:
         faults = [*error.faults, *faults]
     if faults:

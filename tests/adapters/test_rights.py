@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.rights.cedar import CedarRights, decide
-from gateway.adapters.rights.policies import compile_policies
+from gateway.adapters.rights.policies import compile_policies, unknown_banks
 from gateway.adapters.rights.sources import PolicySources
 from gateway.application.rights import permitted_categories
 from gateway.domain.caller import Caller, Role, development_caller
@@ -169,6 +169,23 @@ def test_a_broken_policy_is_named_by_file_and_id(tmp_path: Path, text: str, said
         compiled(tmp_path, own=text)
 
     assert any(said in fault for fault in raised.value.faults), raised.value.faults
+
+
+def test_a_bank_that_nobody_has_is_named_by_file_and_policy_wherever_it_stands(tmp_path: Path) -> None:
+    policies = compiled(
+        tmp_path,
+        scope='@id("shut-out") forbid (principal in Bank::"bnak-a", action, resource);',
+        either='@id("either") forbid (principal, action, resource)'
+        ' when { principal.bank == Bank::"bank-a" || [Bank::"bank-b", Bank::"x\\"y"].contains(principal.bank) };',
+        operators='@id("operators") forbid (principal, action, resource) unless { principal.bank != Bank::"" };',
+        text='@id("text") forbid (principal, action, resource) when { principal.branch == "Bank::nobody" };',
+    )
+
+    assert unknown_banks(policies, {"bank-a", "bank-b"}) == (
+        'policies/either.cedar: either: Bank::"x\\"y" is no bank of banks.toml; add it there, or take it out of the policy',
+        "policies/scope.cedar: shut-out: Bank::\"bnak-a\" is no bank of banks.toml; is 'bank-a' meant?",
+    )
+    assert unknown_banks(compiled(), ()) == ()
 
 
 def test_all_faults_of_all_files_are_listed_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli.access import access
+from gateway.cli.check import app as check
 from tests.adapters.policies import write
 from tests.e2e.test_command import run
 
@@ -62,6 +65,104 @@ async def test_a_question_that_makes_no_sense_ends_with_2(arguments: tuple[str, 
     code, _, err = await run(*ASK, "--role", "bank-query", *arguments)
 
     assert (code, said in err) == (2, True)
+
+
+BANKS = """
+[banks.bank-a]
+name_zh = "甲银行"
+name_en = "Bank A"
+province = "31"
+certificates = [
+  { san = "URI:a", roles = ["bank-query"] },
+  { san = "DNS:a.example", roles = ["bank-query"] },
+  { san = "URI:a-green", roles = ["bank-green-reviewer"] },
+]
+[banks.bank-b]
+name_zh = "乙银行"
+name_en = "Bank B"
+[operators.ops]
+name_zh = "运维"
+name_en = "Operations"
+certificates = [{ san = "URI:ops", roles = ["platform-operator"] }]
+"""
+
+
+def checked(folder: Path, *options: str) -> tuple[int, str]:
+    """Asks in this process about the callers of banks.toml; gives the exit code and what was printed."""
+    (folder / "banks.toml").write_text(BANKS, encoding="utf-8")
+    shown = CliRunner().invoke(
+        access, ["check", "--method", "CreditService/GetCreditView", *options, "--config", str(folder)]
+    )
+    return shown.exit_code, shown.output
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        (("--bank", "bank-a"), 0, [("bank-a", ["bank-query"], True), ("bank-a", ["bank-green-reviewer"], True)]),
+        (
+            ("--bank", "bank-a", "--purpose", "GREEN_REVIEW", "--category", "PENALTY"),
+            0,
+            [("bank-a", ["bank-green-reviewer"], True), ("bank-a", ["bank-query"], False)],
+        ),
+        (
+            ("--san", "URI:a-green", "--purpose", "PRE_LOAN", "--category", "PENALTY"),
+            1,
+            [("bank-a", ["bank-green-reviewer"], False)],
+        ),
+        (("--san", "URI:ops"), 1, [("", ["platform-operator"], False)]),
+        (("--bank", "bank-a", "--role", "bank-auditor"), 1, [("bank-a", ["bank-auditor"], False)]),
+        (("--role", "bank-query"), 0, [("", ["bank-query"], True)]),
+    ],
+)
+def test_roles_are_those_of_banks_toml_where_none_are_supposed(
+    tmp_path: Path, options: tuple[str, ...], code: int, expected: list[tuple[str, list[str], bool]]
+) -> None:
+    ended, out = checked(tmp_path, *options, "--json")
+
+    said = json.loads(out)
+    assert ended == code
+    assert [(one["bank"], one["roles"], one["is_allowed"]) for one in (said, *said["others"])] == expected
+
+
+def test_names_and_province_come_with_the_roles(tmp_path: Path) -> None:
+    write(tmp_path, own='@id("home") forbid (principal, action, resource) when { principal.province == "31" };')
+
+    _, here = checked(tmp_path, "--san", "URI:a", "--json")
+    _, elsewhere = checked(tmp_path, "--san", "URI:a", "--caller-province", "32", "--json")
+    _, both = checked(tmp_path, "--bank", "bank-a", "--caller-province", "32", "--json")
+
+    assert [json.loads(each)["decisions"][0]["policy"] for each in (here, elsewhere)] == ["home", "query-call"]
+    assert json.loads(both)["names"] == ["URI:a", "DNS:a.example"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--bank or --san"),
+        (("--bank", "bnak-a"), "bank-a, bank-b"),
+        (("--bank", "bank-b"), "no certificate"),
+        (("--san", "URI:x"), "URI:a-green"),
+        (("--san", "URI:a", "--bank", "bank-b"), "leave --bank out"),
+        (("--san", "URI:a", "--role", "bank-query"), "--role or --san"),
+    ],
+)
+def test_a_caller_that_banks_toml_does_not_have_ends_with_2(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    code, out = checked(tmp_path, *options)
+
+    assert (code, said in out) == (2, True), out
+
+
+def test_check_config_names_a_bank_that_is_misspelt_in_a_policy(tmp_path: Path) -> None:
+    (tmp_path / "banks.toml").write_text(BANKS, encoding="utf-8")
+    write(tmp_path, own='@id("shut-out") forbid (principal in Bank::"bnak-a", action, resource);')
+
+    shown = CliRunner().invoke(check, ["--config", str(tmp_path)])
+
+    assert shown.exit_code == 2
+    assert "policies/own.cedar: shut-out: Bank::\"bnak-a\" is no bank of banks.toml; is 'bank-a' meant?" in shown.output
 
 
 async def test_check_config_lists_broken_policies_by_file_and_id(tmp_path: Path) -> None:

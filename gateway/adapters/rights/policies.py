@@ -9,10 +9,11 @@ state its own, and the set is put together from the parsed form under those.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -22,7 +23,7 @@ import cedarpy
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway.adapters.rights.sources import FOLDER, SCHEMA, PolicySources
-from gateway.domain.caller import Role
+from gateway.domain.caller import ANONYMOUS, Role
 from gateway.domain.errors import ConfigError
 from gateway.domain.rights import DENY_BY_DEFAULT, NOT_DECIDABLE
 
@@ -86,6 +87,32 @@ def compile_policies(sources: PolicySources) -> Policies:
         looks_at_operator=any('"attr": "operator"' in json.dumps(policy.parsed) for policy in by_id.values()),
         methods=tuple(_METHOD.findall(sources.schema)),
     )
+
+
+def unknown_banks(policies: Policies, known: Collection[str]) -> tuple[str, ...]:
+    """Gives a fault for every bank that a policy names and nobody has: such a policy is sound, and never means anybody.
+
+    The empty name (an operator's) and that of an anonymous caller in development are known.
+    """
+    faults = []
+    for policy in policies.by_id.values():
+        for bank in sorted({*_banks(policy.parsed)} - {*known, "", ANONYMOUS}):
+            near = difflib.get_close_matches(bank, sorted(known), 1)
+            hint = f"; is {near[0]!r} meant?" if near else "; add it there, or take it out of the policy"
+            faults.append(f"{policy.file}: {policy.id}: Bank::{json.dumps(bank)} is no bank of banks.toml{hint}")
+    return tuple(faults)
+
+
+def _banks(parsed: Any) -> Iterator[str]:
+    """Gives the names of banks anywhere in a parsed policy; Cedar states an entity as its type and id wherever it stands."""
+    if isinstance(parsed, Mapping):
+        if parsed.get("type") == "Bank" and isinstance(parsed.get("id"), str):
+            yield parsed["id"]
+        for part in parsed.values():
+            yield from _banks(part)
+    elif isinstance(parsed, list):
+        for part in parsed:
+            yield from _banks(part)
 
 
 def set_of(parsed: Mapping[str, Mapping[str, Any]]) -> str:
