@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.engine import Database, embedded
 from gateway.adapters.telemetry.logs import configure_logs
+from gateway.application.consents import Consents
 from gateway.bootstrap import build_gateway, find_plugins
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.consent import Consent, ConsentState
@@ -244,3 +246,56 @@ async def test_where_consents_are_enforced_a_key_is_needed(
 
     with pytest.raises(ConfigError, match=fault):
         await build_gateway(settings, find_plugins(settings), audit_path=tmp_path / "audit.jsonl")
+
+
+async def test_a_name_that_is_registered_stands_in_no_log_trail_store_or_error_whatever_goes_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    canary = "测试金丝雀"
+    lines = io.StringIO()
+    configure_logs("debug", stream=lines)
+    monkeypatch.setenv("TEST_MASKING_KEY", "a key of this deployment")
+    settings = enforced(load_settings())
+    trail = tmp_path / "audit.jsonl"
+    odd: dict[str, dict[str, Any]] = {
+        "registered": {},
+        "both": {"terms": terms(person_ref="p-1")},
+        "masked": {"person_name": f"{canary}*"},
+        "long": {"person_name": canary * 100},
+        "wrong": {"terms": terms(uscc="91310115MA0TERT160")},
+        "operator": {"operator": "x" * 200},
+    }
+    told: dict[str, str] = {}
+    caplog.set_level("DEBUG")
+    async with (
+        sandboxes(list(settings.platforms), World(enterprises=1), free_ports=True) as platforms,
+        gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (_, port),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        stub = consent_service_pb2_grpc.ConsentServiceStub(channel)
+
+        async def register(name: str, more: dict[str, Any]) -> None:
+            request = consent_pb.RegisterConsentRequest(**{"terms": terms(), "person_name": canary, **more})
+            try:
+                told[name] = str(await stub.RegisterConsent(request, metadata=(("xinyidai-bank", BANK),)))
+            except grpc.aio.AioRpcError as error:
+                told[name] = f"{error.code().name} {error.details()} {error.trailing_metadata()}"
+
+        for name, more in odd.items():
+            await register(name, more)
+
+        def broken(self: object, stated: object, by: object, request_id: str) -> object:
+            raise RuntimeError(f"no idea what to do with {canary}")
+
+        monkeypatch.setattr(Consents, "register", broken)
+        await register("fault", {})
+
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    everything = [lines.getvalue(), caplog.text, kept.decode(errors="replace"), *told.values()]
+    assert [name for name, text in told.items() if text.startswith("INVALID_ARGUMENT")] == list(odd)[1:]
+    assert told["fault"].startswith("INTERNAL")
+    assert '"RuntimeError"' in lines.getvalue()  # the fault was logged, without its text
+    assert trail.read_text(encoding="utf-8").count("registered") == 1
+    raw = canary.encode()
+    forms = (canary, canary.encode("unicode_escape").decode(), repr(raw)[2:-1], "".join(f"\\{byte:o}" for byte in raw))
+    assert [form for form in forms for text in everything if form in text] == []

@@ -1,14 +1,20 @@
-"""Logs: structlog, one JSON line per query and one per rare event; ids and codes, never payloads or personal values."""
+"""Logs: structlog, one JSON line per query and one per rare event; ids and codes, never payloads or personal values.
+
+A protobuf message prints all it holds, fields marked `debug_redact` too. So a message that gets into a line all the same is
+named there and not printed, and of an exception stand class and place: its text may quote what it failed on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
+from google.protobuf.message import Message
+from structlog.typing import ExcInfo
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
@@ -17,6 +23,8 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.figures import ViewFigures
 
+_TRACEBACK: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_TEXTS: Final = frozenset({"exc_value", "exc_notes", "syntax_error"})
 _FLUSH_S: Final = 0.25
 _WHOLE_BYTES: Final = 4_096
 """What a pipe takes in one piece (PIPE_BUF): workers share one, and lines of two must not run into each other."""
@@ -31,7 +39,7 @@ def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
             add_trace_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.ExceptionRenderer(_class_and_place),
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numbers[level]),
@@ -41,7 +49,23 @@ def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
 
 
 def _json(event: object, **_: object) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    return msgspec.json.encode(event, enc_hook=_named).decode()
+
+
+def _named(value: object) -> str:
+    return f"<{value.DESCRIPTOR.full_name}>" if isinstance(value, Message) else str(value)
+
+
+def _class_and_place(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    """Gives an exception and its causes without their texts."""
+    return [_without_text(stack) for stack in _TRACEBACK(exc_info)]
+
+
+def _without_text(stack: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in stack.items() if key not in _TEXTS}
+    # One group of exceptions within another is a list of stacks each.
+    kept["exceptions"] = [[_without_text(inner) for inner in group] for group in stack.get("exceptions", ())]
+    return kept
 
 
 class QueryLog:
