@@ -21,8 +21,8 @@ from gateway.adapters.identity.kinds import BANK_KEY, Kind
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA, as_json_text, line_of, table_of, tell
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.options import AsJson, console, fail
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ Version = Annotated[
 
 
 @consents.command(help=say("Register a consent that was given.", "登记一份授权。"))
+@connecting(Kind.BANK)
 def register(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
     purpose: Annotated[list[str], typer.Option(help=say("For what: PRE_LOAN, …; may be repeated.", "用途，可重复。"))],
@@ -119,11 +120,8 @@ def register(
     bank: Bank = "",
     operator: Operator = "",
     branch: Branch = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the registered consent; exits 1 when it is refused, 2 for a wrong option."""
@@ -158,7 +156,6 @@ def register(
         branch=branch,
         person_name=name,
     )
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     response = _asked(
         at,
         bank,
@@ -168,14 +165,12 @@ def register(
 
 
 @consents.command("list", help=say("List the bank's consents.", "列出本行的授权。"))
+@connecting(Kind.BANK)
 def list_(
     uscc: Annotated[str, typer.Argument(help=say("Only about this enterprise.", "仅限该企业。"))] = "",
     bank: Bank = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints all of them, the oldest first; with --json one line each."""
@@ -192,7 +187,6 @@ def list_(
             if not token:
                 return found
 
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     found = _asked(at, bank, pages)
     if as_json:
         for one in found:
@@ -202,18 +196,15 @@ def list_(
 
 
 @consents.command(help=say("Show one consent and what happened to it.", "查看一份授权及其变更记录。"))
+@connecting(Kind.BANK)
 def show(
     consent_id: Id,
     bank: Bank = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints it."""
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     response = _asked(
         at,
         bank,
@@ -228,6 +219,7 @@ def show(
 
 
 @consents.command(help=say("Revoke a consent for good.", "撤销一份授权（不可恢复）。"))
+@connecting(Kind.BANK)
 def revoke(
     consent_id: Id,
     reason: Annotated[str, typer.Option(help=say("Why; without personal data.", "原因，请勿填写个人信息。"))],
@@ -235,60 +227,50 @@ def revoke(
     bank: Bank = "",
     operator: Operator = "",
     branch: Branch = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the revoked consent; exits 1 when that is refused."""
     request = pb.RevokeConsentRequest(
         consent_id=consent_id, reason=reason, expected_version=version, operator=operator, branch=branch
     )
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     decided = _asked(at, bank, lambda stub, more: stub.RevokeConsent(request, **more))
     tell(decided.consent, as_json=as_json)
 
 
 @consents.command(help=say("Pause a consent until it is resumed.", "暂停一份授权。"))
+@connecting(Kind.BANK)
 def pause(
     consent_id: Id,
     version: Version = 0,
     bank: Bank = "",
     operator: Operator = "",
     branch: Branch = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the paused consent; exits 1 when that is refused."""
     request = pb.PauseConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     decided = _asked(at, bank, lambda stub, more: stub.PauseConsent(request, **more))
     tell(decided.consent, as_json=as_json)
 
 
 @consents.command(help=say("Resume a paused consent.", "恢复一份已暂停的授权。"))
+@connecting(Kind.BANK)
 def resume(
     consent_id: Id,
     version: Version = 0,
     bank: Bank = "",
     operator: Operator = "",
     branch: Branch = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the active consent; exits 1 when that is refused."""
     request = pb.ResumeConsentRequest(consent_id=consent_id, expected_version=version, operator=operator, branch=branch)
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     decided = _asked(at, bank, lambda stub, more: stub.ResumeConsent(request, **more))
     tell(decided.consent, as_json=as_json)
 

@@ -17,8 +17,8 @@ from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
 from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import explain, list_platforms, purge_answers, show_platform
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.options import AsJson, console, fail
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
 T = TypeVar("T")
@@ -48,17 +48,14 @@ Name = Annotated[str, typer.Argument(help=say("Id of the platform.", "平台标�
 
 
 @platforms.command("list", help=say("Coverage, limits, health.", "覆盖、限额、健康状况。"))
+@connecting(Kind.OPERATOR)
 def list_(
     platform: Annotated[str | None, typer.Argument(help=say("Only this one.", "仅此平台。"))] = None,
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints what the gateway is connected to."""
-    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
     found = [p for p in _called(list_platforms(at), at) if platform in (None, p.platform)]
     if not found:
         raise fail([say(f"no platform {platform!r}", f"没有平台 {platform!r}")], 1)
@@ -80,17 +77,14 @@ def list_(
 @platforms.command(
     "show", help=say("What is in force around one, wrapper by wrapper.", "某一平台各层的生效设置与当前状态。")
 )
+@connecting(Kind.OPERATOR)
 def show(
     platform: Name,
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the wrappers around a platform's connector, the outermost first."""
-    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
     shown = _called(show_platform(at, platform), at)
     if as_json:
         _print_json(shown, is_whole=True)  # "is_active": false is what some look for
@@ -99,17 +93,14 @@ def show(
 
 
 @cache.command("purge", help=say("Forget what is kept about an enterprise.", "清除某一企业的缓存应答。"))
+@connecting(Kind.OPERATOR)
 def purge(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
     platform: Annotated[str, typer.Option(help=say("Of this platform only.", "仅限此平台。"))] = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
 ) -> None:
     """Prints how many answers were forgotten; of several processes on one port, that of the one that was met."""
-    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
     count = _called(purge_answers(at, uscc, platform), at)
     typer.echo(say(f"{count} kept answers were forgotten", f"已清除 {count} 份缓存应答"))
 

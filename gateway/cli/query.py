@@ -13,8 +13,8 @@ from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResp
 from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import explain, get_view_bytes, query_message
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail, save
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, reach
+from gateway.cli.options import AsJson, console, fail, save
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.render import show
 from gateway.cli.words import say
 
@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@connecting(Kind.BANK)
 def query(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
     purpose: Annotated[
@@ -60,11 +61,8 @@ def query(
     request_output: Annotated[
         Path | None, typer.Option(help=say("File for the question as sent.", "保存所发送的查询。"))
     ] = None,
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the view; exits 1 when the gateway refuses or cannot answer, 2 for a wrong option."""
@@ -82,7 +80,6 @@ def query(
         )
     except ValueError as error:
         raise fail([str(error)], 2) from error
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     try:
         raw = run(get_view_bytes(at, message, timeout))
     except grpc.aio.AioRpcError as error:

@@ -8,18 +8,21 @@ a profile of `xinyidai certs`       in the folder XINYIDAI_CERTS, else var/certs
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import grpc
 import typer
 
 from gateway.adapters.identity.kinds import DEMO_BANK, DEMO_OPERATOR, PROFILES, Kind
 from gateway.adapters.loopback import is_loopback_address
-from gateway.cli.options import fail
+from gateway.cli.options import LOCAL, Address, fail
 from gateway.cli.words import say
 
 FOLDER: Final = "XINYIDAI_CERTS"
@@ -58,6 +61,46 @@ class Reach:
         if self.credentials is None:
             return grpc.aio.insecure_channel(self.address, options=_OPTIONS)
         return grpc.aio.secure_channel(self.address, self.credentials, options=_OPTIONS)
+
+
+def connecting(kind: Kind) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of how to reach a gateway; what they say is its argument `at`, a `Reach`.
+
+    The command connects as somebody of that kind where no certificate is stated. typer reads a command's options from its
+    signature, so that is what they are written into, in the place of `at`.
+    """
+
+    def around(command: Callable[..., None]) -> Callable[..., None]:
+        stated = inspect.signature(command, eval_str=True)
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            address, *files = (given.pop(option.name) for option in _CONNECTION[:-1])
+            at = reach(address, kind, *files, is_plaintext=given.pop(_CONNECTION[-1].name))
+            command(**given, at=at)
+
+        options = [
+            option for name, one in stated.parameters.items() for option in (_CONNECTION if name == "at" else (one,))
+        ]
+        run.__signature__ = stated.replace(  # type: ignore[attr-defined]  # what inspect.signature looks for first
+            parameters=[option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+        )
+        return run
+
+    return around
+
+
+def _option(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+_CONNECTION: Final = (
+    _option("address", Address, LOCAL),
+    _option("cert", Cert, None),
+    _option("key", Key, None),
+    _option("ca", Ca, None),
+    _option("plaintext", Plaintext, False),
+)
 
 
 def certs_folder() -> Path:
