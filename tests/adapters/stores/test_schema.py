@@ -278,9 +278,9 @@ async def fill(database: Database) -> None:
     def put(connection: Connection) -> None:
         found = MetaData()
         found.reflect(connection)
-        for table in found.sorted_tables:
-            if table.name in Base.metadata.tables and connection.execute(select(table)).first() is None:
-                connection.execute(insert(table).values({one.name: filling(one) for one in table.columns}))
+        for kept in found.sorted_tables:
+            if kept.name in Base.metadata.tables and connection.execute(select(kept)).first() is None:
+                connection.execute(insert(kept).values({one.name: filling(one) for one in kept.columns}))
 
     async with database.writing() as connection:
         await connection.run_sync(put)

@@ -15,6 +15,11 @@ revision = "0005"
 down_revision = "0004"
 branch_labels: str | None = None
 depends_on: str | None = None
+LOST = (
+    "where consents' documents are stored, their institutions and times of signing (the consents stay)",
+    "授权文件存放处、金融机构编码与签署时间（授权本身保留）",
+    "consents",
+)
 
 
 def upgrade() -> None:
