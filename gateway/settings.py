@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gateway.adapters.rights.sources import PolicyFolders
 from gateway.adapters.rpc.admission import AdmissionPolicy
+from gateway.adapters.rules.book import RuleBook
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.evidence import RETENTION_CLASSES, USUAL_MONTHS
+from gateway.domain.green_policy import GreenPolicies
 from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
 from gateway.evidence_settings import EvidenceSettings
@@ -271,6 +273,8 @@ class Settings:
     divisions: DivisionTable
     purposes: PurposeMatrix
     policies: PolicyFolders
+    rules: RuleBook
+    green: GreenPolicies
     banks: Banks = NOBODY
 
     def resilience_of(self, platform: str) -> ResilienceTable:
@@ -311,7 +315,21 @@ def load_settings(folder: Path | None = None) -> Settings:
         purposes = PurposeMatrix.from_toml(read.table("purposes.toml"))
     except ConfigError as error:
         faults += error.faults
-    if faults or gateway is None or crosswalk is None or divisions is None or purposes is None:
+    rules = green = None
+    try:
+        rules = RuleBook.read(read.table("rules/facts.toml"), read.texts("rules", "*.json"))
+        green = GreenPolicies.from_tables(read.folder("green"), {row.group for t in rules.tables for row in t.rows})
+    except ConfigError as error:
+        faults += error.faults
+    if (
+        faults
+        or gateway is None
+        or crosswalk is None
+        or divisions is None
+        or purposes is None
+        or rules is None
+        or green is None
+    ):
         raise ConfigError(faults)
     return Settings(
         gateway=gateway,
@@ -324,6 +342,8 @@ def load_settings(folder: Path | None = None) -> Settings:
         banks=banks,
         authorities={name: code for code, names in authorities.items() for name in names},
         policies=read.policies(),
+        rules=rules,
+        green=green,
     )
 
 
@@ -351,6 +371,19 @@ class _Files:
         for folder in reversed(self._folders):
             for path in sorted((folder / name).glob("*.toml")):
                 found[path.name] = self._read(path, f"{name}/{path.name}")
+        return found
+
+    def texts(self, name: str, pattern: str) -> dict[str, str]:
+        """Gives the texts of a sub-folder's files by name."""
+        found: dict[str, str] = {}
+        for folder in reversed(self._folders):
+            for path in sorted((folder / name).glob(pattern)):
+                try:
+                    found[path.name] = path.read_text(encoding="utf-8")
+                except UnicodeDecodeError:
+                    self._faults.append(f"{name}/{path.name}: is not UTF-8")
+                except OSError as error:
+                    self._faults.append(f"{name}/{path.name}: cannot be read: {error.strerror}")
         return found
 
     def policies(self) -> PolicyFolders:

@@ -1,0 +1,1 @@
+"""Decision tables (决策表): read, checked, and run."""

@@ -1,0 +1,393 @@
+"""What a merged view says for the green review (绿色信贷审查): facts that the rules read, their evidence, what is missing.
+
+Adverse evidence counts wherever it was seen. That there is none may be concluded only where every required source was heard:
+otherwise the fact is None, not known. A grade, list or penalty that cannot be read makes the view unclear; it is never taken
+as good. Repaired, revoked and expired records are no longer in a view, so nothing here looks at repair again.
+
+Convictions are no category of the green review: a crime is seen where a list entry or a penalty names one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, options_pb2, view_pb2
+from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, Domain, Grade, Rating, worst_current
+from gateway.domain.dates import CHINA, first_day, iso, plus_months
+from gateway.domain.green_policy import GreenPolicy
+from gateway.domain.platform import Platform
+
+_LICENCE: Final = options_pb2.CATEGORY_LICENCE
+_PENALTY: Final = options_pb2.CATEGORY_PENALTY
+_LIST: Final = options_pb2.CATEGORY_LIST_ENTRY
+_EVALUATION: Final = options_pb2.CATEGORY_EVALUATION
+_CATEGORY: Final[Mapping[int, str]] = {
+    value: name.removeprefix("CATEGORY_") for name, value in options_pb2.Category.items()
+}
+_OUTCOME: Final[Mapping[int, str]] = {value: name.removeprefix("OUTCOME_") for name, value in view_pb2.Outcome.items()}
+_GRADE: Final = {
+    value: Grade[name.removeprefix("CANONICAL_GRADE_")]
+    for name, value in evaluation_pb2.CanonicalGrade.items()
+    if name.removeprefix("CANONICAL_GRADE_") in Grade.__members__
+}
+_STOP: Final = frozenset({conduct_pb2.PENALTY_KIND_BUSINESS_SUSPENDED, conduct_pb2.PENALTY_KIND_CLOSURE})
+_PARTIAL: Final = view_pb2.OUTCOME_PARTIAL
+_MEMO: Final = conduct_pb2.LIST_BASIS_REGIONAL_MEMO
+_DISPUTED: Final = envelope_pb2.RECORD_STATUS_DISPUTED
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Who said it: the platform, its own key of the record, when that was true there, and the digest of what it said."""
+
+    platform: str
+    record_key: str
+    as_of: str
+    digest: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One record that a fact rests on; `text` names it for a reader and holds nothing personal."""
+
+    fact: str
+    category: str
+    text: str
+    on: str
+    province: str
+    is_disputed: bool
+    sources: tuple[Source, ...]
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """What is missing; `kind` is PLATFORM, PARTIAL, CATEGORY, NOT_COVERED, LIST_YEAR, STALE, UNCLEAR or UNKNOWN.
+
+    `detail` is the outcome and reason, the years, the age in days, or what cannot be read.
+    """
+
+    kind: str
+    platform: str
+    category: str
+    detail: str
+
+
+class GreenFacts(msgspec.Struct, frozen=True):
+    """The facts by name, None where not known; `waived` are list years the bank decided to do without, with its reason."""
+
+    values: dict[str, str | int | bool | None]
+    evidence: tuple[Evidence, ...]
+    missing: tuple[Missing, ...]
+    waived: tuple[str, ...]
+    grades: tuple[str, ...]
+
+
+class Expected:
+    """What should have been asked: of each platform the required categories that it covers, and where it stands."""
+
+    def __init__(self, platforms: Mapping[str, Platform], policy: GreenPolicy) -> None:
+        self.required = policy.required_categories
+        self.covers = {name: [c for c in self.required if p.covers(c)] for name, p in platforms.items()}
+        self.province = {name: p.province or "" for name, p in platforms.items()}
+
+
+def green_facts(view: view_pb2.CreditView, policy: GreenPolicy, expected: Expected, crosswalk: Crosswalk) -> GreenFacts:
+    """Gives the facts of a view."""
+    reading = _Reading(view, policy, expected, crosswalk)
+    reading.coverage()
+    reading.lists()
+    reading.penalties()
+    reading.grade()
+    reading.permit()
+    return reading.facts()
+
+
+class _Reading:
+    def __init__(
+        self, view: view_pb2.CreditView, policy: GreenPolicy, expected: Expected, crosswalk: Crosswalk
+    ) -> None:
+        self._view = view
+        self._records = view.records
+        self._policy = policy
+        self._expected = expected
+        self._crosswalk = crosswalk
+        self._as_of = date(view.as_of.year, view.as_of.month, view.as_of.day)
+        self._evidence: list[Evidence] = []
+        self._missing: list[Missing] = []
+        self._waived: list[str] = []
+        self._grades: list[str] = []
+        self._incomplete: set[int] = set()
+        self._crime = False
+        self._values: dict[str, str | int | bool | None] = {}
+
+    # --- what was heard ---
+
+    def coverage(self) -> None:
+        """Finds what is missing, by platform and category."""
+        expected, limit = self._expected, self._policy.stale_after_days
+        answers = {answer.platform: answer for answer in self._view.answers}
+        for name, categories in expected.covers.items():
+            answer = answers.get(name)
+            if answer is None:
+                for category in categories:
+                    self._lacks("PLATFORM", name, category, "not_asked")
+                continue
+            for said in answer.categories:
+                if said.outcome == _PARTIAL and said.category in categories:
+                    self._lacks("PARTIAL", name, said.category, said.reason)
+            if categories and answer.HasField("age_days") and answer.age_days > limit:
+                self._missing.append(Missing("STALE", name, "", str(answer.age_days)))
+        by_category: dict[int, view_pb2.Coverage] = {coverage.category: coverage for coverage in self._view.coverage}
+        home = self._view.home_province
+        at_home = [name for name, province in expected.province.items() if province == home] if home else []
+        for category in expected.required:
+            coverage = by_category.get(category)
+            if coverage is None or not (coverage.heard or coverage.missing):
+                self._lacks("CATEGORY", "", category, "not_asked" if coverage is None else "nobody_covers_it")
+                continue
+            for name in coverage.missing:
+                self._lacks("PLATFORM", name, category, _why(answers[name], category))
+            if coverage.not_covered:
+                for name in at_home:
+                    if name in coverage.not_covered:
+                        self._lacks("NOT_COVERED", name, category, "home_province")
+            if category == _LIST and coverage.missing_years:
+                self._years(coverage.missing_years)
+        self._values["sources"] = "MISSING" if self._incomplete else "COMPLETE"
+        kinds = {missing.kind for missing in self._missing}
+        self._values["freshness"] = "STALE" if "STALE" in kinds else "FRESH"
+        self._values["list_years"] = "MISSING" if "LIST_YEAR" in kinds else "COMPLETE"
+
+    def _lacks(self, kind: str, platform: str, category: int, detail: str) -> None:
+        self._incomplete.add(category)
+        self._missing.append(Missing(kind, platform, _CATEGORY.get(category, ""), detail))
+
+    def _years(self, missing: Iterable[view_pb2.MissingYear]) -> None:
+        by_platform: dict[str, list[int]] = {}
+        for entry in missing:
+            because = self._policy.waived.get((entry.platform, entry.year))
+            if because is None:
+                by_platform.setdefault(entry.platform, []).append(entry.year)
+            else:
+                self._waived.append(f"{entry.platform} {entry.year}: {because}")
+        for platform, years in by_platform.items():
+            self._missing.append(Missing("LIST_YEAR", platform, "LIST_ENTRY", ", ".join(map(str, years))))
+
+    def _known(self, seen: bool, *categories: int) -> bool | None:
+        """Gives true where it was seen, false where it was looked for everywhere, None otherwise."""
+        if seen:
+            return True
+        return None if self._incomplete.intersection(categories) else False
+
+    def _unclear(self, category: int, what: str) -> None:
+        self._missing.append(Missing("UNCLEAR", "", _CATEGORY[category], what))
+
+    # --- what was said ---
+
+    def lists(self) -> None:
+        """Reads the environmental lists."""
+        worst = "NONE"
+        for entry in self._records.list_entries:
+            text = f"{entry.list_name_raw} {entry.reason}"
+            if self._names_crime(text):
+                self._crime = True
+                self._note("env_crime", _LIST, entry, f"{entry.list_code or entry.list_name_raw}", entry.listed_on)
+            is_environmental = self._is_environmental_list(entry, text)
+            if is_environmental is None:
+                self._unclear(_LIST, "a list of unknown code and field")
+            elif is_environmental:
+                is_reference = entry.basis == _MEMO and self._policy.is_memo_reference
+                if worst != "LISTED":
+                    worst = "REFERENCE" if is_reference else "LISTED"
+                year = f" {entry.list_year}" if entry.HasField("list_year") else ""
+                basis = conduct_pb2.ListBasis.Name(entry.basis).removeprefix("LIST_BASIS_")
+                self._note("env_list", _LIST, entry, f"{entry.list_code}{year} {basis}", entry.listed_on)
+        self._values["env_list"] = worst if worst == "LISTED" or _LIST not in self._incomplete else None
+        if self._values["env_list"] is None and worst == "REFERENCE":
+            self._values["env_list"] = worst  # at least that; what is missing is named beside it
+
+    def _is_environmental_list(self, entry: conduct_pb2.ListEntry, text: str) -> bool | None:
+        if entry.list_code in self._policy.environmental_lists:
+            return True
+        if entry.joint_field == conduct_pb2.JOINT_FIELD_ENVIRONMENT:
+            return True
+        if self._is_environmental(text) or self._is_environmental(entry.authority.name):
+            return True
+        is_told = entry.list_code or entry.joint_field not in (
+            conduct_pb2.JOINT_FIELD_UNSPECIFIED,
+            conduct_pb2.JOINT_FIELD_UNMAPPED,
+        )
+        return False if is_told else None
+
+    def penalties(self) -> None:
+        """Reads the penalties that are still published."""
+        violations: list[tuple[str, tuple[int, int, int]]] = []
+        count, stopped = 0, False
+        for penalty in self._records.penalties:
+            is_environmental = self._is_environmental_penalty(penalty)
+            if is_environmental is None:
+                self._unclear(_PENALTY, "a penalty of unknown field")
+                continue
+            if not is_environmental:
+                continue
+            count += 1
+            what = penalty.violation_type or penalty.kinds_raw
+            text = f"{penalty.document_number} {what}".strip()
+            self._note("env_penalties", _PENALTY, penalty, text, penalty.decided_on)
+            if not penalty.kinds or conduct_pb2.PENALTY_KIND_UNMAPPED in penalty.kinds:
+                self._unclear(_PENALTY, f"{penalty.document_number}: a kind of penalty nobody here can read")
+            lost_permit = conduct_pb2.PENALTY_KIND_LICENCE_REVOKED in penalty.kinds
+            if lost_permit or _STOP.intersection(penalty.kinds):
+                stopped = True
+                self._note("env_stop_order", _PENALTY, penalty, text, penalty.decided_on)
+            if self._names_crime(penalty.violation_type):
+                self._crime = True
+                self._note("env_crime", _PENALTY, penalty, text, penalty.decided_on)
+            if penalty.violation_type:
+                violations.append((penalty.violation_type, first_day(penalty.decided_on)))
+        repeats = self._repeats(violations)
+        self._values["env_penalties"] = (
+            min(count, 2) if count >= 2 or _PENALTY not in self._incomplete else (count or None)
+        )
+        self._values["env_stop_order"] = self._known(stopped, _PENALTY)
+        self._values["repeat_violation"] = self._known(repeats, _PENALTY)
+        self._values["env_crime"] = self._known(self._crime, _PENALTY, _LIST)
+
+    def _repeats(self, violations: list[tuple[str, tuple[int, int, int]]]) -> bool:
+        violations.sort()
+        for (one, earlier), (other, later) in itertools.pairwise(violations):
+            if one == other and earlier[0] and later <= plus_months(earlier, self._policy.repeat_within_months):
+                return True
+        return False
+
+    def _is_environmental_penalty(self, penalty: conduct_pb2.Penalty) -> bool | None:
+        domain = penalty.domain
+        if domain == conduct_pb2.PENALTY_DOMAIN_ENVIRONMENT:
+            return True
+        text = f"{penalty.authority.name} {penalty.document_number} {penalty.basis}"
+        if self._is_environmental(text):
+            return True
+        if domain not in (conduct_pb2.PENALTY_DOMAIN_UNSPECIFIED, conduct_pb2.PENALTY_DOMAIN_UNMAPPED):
+            return False
+        return False if penalty.authority.name else None
+
+    def grade(self) -> None:
+        """Reads the environmental grades; the worst current one decides."""
+        ratings: list[Rating] = []
+        for evaluation in self._records.evaluations:
+            scheme = self._crosswalk.schemes.get(evaluation.scheme_id)
+            if scheme is not None and scheme.domain is not Domain.ENV:
+                continue
+            grade = _GRADE.get(evaluation.canonical_grade, Grade.UNMAPPED)
+            if scheme is None:
+                canonical = CanonicalGrade(Grade.UNMAPPED)
+            else:
+                canonical = CanonicalGrade(grade, domain=scheme.domain, nature=scheme.nature)
+            rated = first_day(evaluation.rated_on)
+            # One dated ahead is current: a clock that goes wrong must not hide a grade.
+            rated_on = min(date(*rated), self._as_of) if rated[0] else None
+            rater = evaluation.authority.code or evaluation.authority.name
+            valid_to = date(*plus_months(rated, self._policy.grade_valid_months)) if rated[0] else None
+            ratings.append(Rating(evaluation.scheme_id, rater, canonical, rated_on, valid_to))
+            name = evaluation.scheme_id or evaluation.scheme_raw
+            text = f"{name} {evaluation.period} {evaluation.raw_grade} = {grade.name}".replace("  ", " ")
+            self._grades.append(text)
+            self._note("env_grade", _EVALUATION, evaluation, text, evaluation.rated_on)
+        worst = worst_current(ratings, Domain.ENV, self._as_of)
+        if not worst.is_certain:
+            self._unclear(_EVALUATION, "a grade nobody here can read, or without its day")
+        if worst.grade is not None:
+            self._values["env_grade"] = worst.grade.name
+        elif not worst.is_certain:
+            self._values["env_grade"] = "UNMAPPED"
+        else:
+            self._values["env_grade"] = None if _EVALUATION in self._incomplete else "NOT_RATED"
+
+    def permit(self) -> None:
+        """Reads the discharge licence, and whether the industry needs one."""
+        found: set[str] = set()
+        for licence in self._records.licences:
+            named = f"{licence.document_name} {licence.certificate_name}"
+            if not (licence.is_pollution_permit or "排污许可" in named):
+                continue
+            status = licence.licence_status
+            if status == conduct_pb2.LICENCE_STATUS_UNMAPPED:
+                self._unclear(_LICENCE, "a discharge licence whose status nobody here can read")
+                continue
+            is_valid = status in (conduct_pb2.LICENCE_STATUS_IN_FORCE, conduct_pb2.LICENCE_STATUS_UNSPECIFIED)
+            found.add("VALID" if is_valid else "INVALID")
+            text = f"{licence.certificate_number or licence.document_number} {iso(licence.valid_to)}".strip()
+            self._note("permit", _LICENCE, licence, text, licence.decided_on)
+        if "VALID" in found:
+            self._values["permit"] = "VALID"
+        elif found:
+            self._values["permit"] = "INVALID"
+        else:
+            self._values["permit"] = None if _LICENCE in self._incomplete else "NONE"
+        code = next((r.industry_code for r in self._records.registrations if r.industry_code), "")
+        self._values["permit_required"] = code.upper().startswith(self._policy.permit_industries) if code else None
+        for registration in self._records.registrations:
+            if registration.industry_code:
+                text = registration.industry_code
+                self._note("permit_required", options_pb2.CATEGORY_REGISTRATION, registration, text, None)
+
+    def facts(self) -> GreenFacts:
+        """Gives what was found."""
+        values = self._values
+        values["disputed"] = any(evidence.is_disputed for evidence in self._evidence)
+        values["clarity"] = "UNCLEAR" if any(m.kind == "UNCLEAR" for m in self._missing) else "CLEAR"
+        if values["permit_required"] is None and values["permit"] != "VALID":
+            self._missing.append(Missing("UNKNOWN", "", "REGISTRATION", "industry_code"))
+        return GreenFacts(
+            dict(sorted(values.items())),
+            tuple(self._evidence),
+            tuple(self._missing),
+            tuple(self._waived),
+            tuple(self._grades),
+        )
+
+    # --- words and provenance ---
+
+    def _is_environmental(self, text: str) -> bool:
+        return any(word in text for word in self._policy.environment_words)
+
+    def _names_crime(self, text: str) -> bool:
+        return any(word in text for word in self._policy.crime_words)
+
+    def _note(self, fact: str, category: int, record: Any, text: str, on: Any) -> None:
+        envelope = record.envelope
+        sources = []
+        province = ""
+        for said in envelope.provenances:
+            as_of = _moment(said.as_of.seconds) if said.HasField("as_of") else ""
+            sources.append(Source(said.platform, said.platform_record_key, as_of, said.digest.hex()))
+            province = province or self._expected.province.get(said.platform, "")
+        authority = getattr(record, "authority", None)
+        if authority is not None and authority.code[2:4].isdecimal():
+            province = authority.code[2:4]
+        self._evidence.append(
+            Evidence(
+                fact,
+                _CATEGORY[category],
+                text,
+                iso(on) if on is not None else "",
+                province,
+                envelope.status == _DISPUTED,
+                tuple(sources),
+            )
+        )
+
+
+def _why(answer: view_pb2.PlatformAnswer, category: int) -> str:
+    for said in answer.categories:
+        if said.category == category:
+            return f"{_OUTCOME[said.outcome]} {said.reason}".strip()
+    return f"{_OUTCOME[answer.outcome]} {answer.reason}".strip()
+
+
+@lru_cache(maxsize=16_384)
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, CHINA).isoformat()

@@ -1,0 +1,187 @@
+"""How a bank reads the green rules (绿色信贷政策): `config/green/default.toml`, and what its own file states otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
+from gateway.domain.decision_table import content_digest
+from gateway.domain.errors import ConfigError
+
+DEFAULT: Final = "default.toml"
+_FIXED: Final = "V7"
+
+
+class Measure(StrEnum):
+    """What is proposed for an existing credit line; INCOMPLETE is none: a person decides."""
+
+    NONE = "NONE"
+    RECTIFY = "RECTIFY"
+    REDUCE = "REDUCE"
+    EXIT = "EXIT"
+    INCOMPLETE = "INCOMPLETE"
+
+
+class Admission(StrEnum):
+    """What is proposed for new credit, the most open first; TREATMENT_ONLY admits loans for treatment (污染治理贷款)."""
+
+    GREEN_CHANNEL = "GREEN_CHANNEL"
+    OPEN = "OPEN"
+    HOLD = "HOLD"
+    TREATMENT_ONLY = "TREATMENT_ONLY"
+    CLOSED = "CLOSED"
+
+
+MEASURES: Final = (Measure.NONE, Measure.RECTIFY, Measure.REDUCE, Measure.EXIT)
+"""By severity; INCOMPLETE has no place among them."""
+ADMISSIONS: Final = tuple(Admission)
+
+
+@dataclass(frozen=True, slots=True)
+class GreenPolicy:
+    """One bank's reading; `waived` are (platform, year) with the reason, `measures` and `admissions` are by rule."""
+
+    name: str
+    version: str
+    digest: str
+    required_categories: tuple[int, ...]
+    stale_after_days: int
+    grade_valid_months: int
+    is_memo_reference: bool
+    environmental_lists: frozenset[str]
+    repeat_within_months: int
+    permit_industries: tuple[str, ...]
+    environment_words: tuple[str, ...]
+    crime_words: tuple[str, ...]
+    waived: Mapping[tuple[str, int], str]
+    measures: Mapping[str, Measure]
+    admissions: Mapping[str, Admission]
+
+
+@dataclass(frozen=True, slots=True)
+class GreenPolicies:
+    """The policies by bank."""
+
+    default: GreenPolicy
+    by_bank: Mapping[str, GreenPolicy]
+
+    @classmethod
+    def from_tables(cls, files: Mapping[str, Mapping[str, Any]], rules: Collection[str]) -> GreenPolicies:
+        """Reads the files by name; raises ConfigError with every fault as "green/file: key: what is wrong"."""
+        faults: list[str] = []
+        shipped = files.get(DEFAULT, {})
+        if not shipped:
+            faults.append(f"green/{DEFAULT}: is missing")
+        default = _Reader(shipped, DEFAULT, faults, rules).policy("default")
+        by_bank = {}
+        for name, table in files.items():
+            if name != DEFAULT:
+                bank = name.removesuffix(".toml")
+                by_bank[bank] = _Reader({**shipped, **table}, name, faults, rules).policy(bank)
+        if faults:
+            raise ConfigError(faults)
+        return cls(default, by_bank)
+
+    def of(self, bank: str) -> GreenPolicy:
+        """Gives a bank's policy, the default one where it has none of its own."""
+        return self.by_bank.get(bank, self.default)
+
+
+_KEYS: Final = frozenset(
+    {"version", "required_categories", "stale_after_days", "grade_valid_months", "regional_memo",
+     "environmental_lists", "repeat_within_months", "permit_industries", "environment_words", "crime_words", "waived_years",
+     "measures", "admissions"}
+)  # fmt: skip
+
+
+class _Reader:
+    def __init__(self, table: Mapping[str, Any], file: str, faults: list[str], rules: Collection[str]) -> None:
+        self._table = table
+        self._file = file
+        self._faults = faults
+        self._rules = rules
+        for key in sorted(table.keys() - _KEYS):
+            self._fault(key, "is not known here")
+
+    def _fault(self, key: str, what: str) -> None:
+        self._faults.append(f"green/{self._file}: {key}: {what}")
+
+    def policy(self, name: str) -> GreenPolicy:
+        memo = self._table.get("regional_memo")
+        if memo not in ("SANCTION", "REFERENCE"):
+            self._fault("regional_memo", "must be SANCTION or REFERENCE")
+        return GreenPolicy(
+            name=name,
+            version=self._version(),
+            digest=content_digest(self._table),
+            required_categories=self._categories(),
+            stale_after_days=self._count("stale_after_days"),
+            grade_valid_months=self._count("grade_valid_months"),
+            is_memo_reference=memo == "REFERENCE",
+            environmental_lists=frozenset(self._texts("environmental_lists")),
+            repeat_within_months=self._count("repeat_within_months"),
+            permit_industries=self._texts("permit_industries"),
+            environment_words=self._texts("environment_words"),
+            crime_words=self._texts("crime_words"),
+            waived=self._waived(),
+            measures=self._by_rule("measures", Measure, {Measure.INCOMPLETE}),
+            admissions=self._by_rule("admissions", Admission, {Admission.GREEN_CHANNEL}),
+        )
+
+    def _version(self) -> str:
+        stated = self._table.get("version")
+        if not isinstance(stated, str) or not stated:
+            self._fault("version", "must be a text that is not empty")
+        return str(stated)
+
+    def _count(self, key: str) -> int:
+        stated = self._table.get(key)
+        if not isinstance(stated, int) or isinstance(stated, bool) or stated < 1:
+            self._fault(key, "must be a whole number of at least 1")
+            return 1
+        return stated
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        stated = self._table.get(key)
+        if not isinstance(stated, list) or not stated or not all(isinstance(t, str) and t.strip() for t in stated):
+            self._fault(key, "must be a list of texts that are not empty")
+            return ()
+        return tuple(stated)
+
+    def _categories(self) -> tuple[int, ...]:
+        known = {name.removeprefix("CATEGORY_"): value for name, value in Category.items() if value}
+        stated = self._texts("required_categories")
+        for name in stated:
+            if name not in known:
+                self._fault("required_categories", f"{name} is no category")
+        return tuple(sorted(known[name] for name in stated if name in known))
+
+    def _waived(self) -> dict[tuple[str, int], str]:
+        found: dict[tuple[str, int], str] = {}
+        for number, entry in enumerate(self._table.get("waived_years", ())):
+            platform, years, because = (entry.get(key) for key in ("platform", "years", "because"))
+            if not (
+                isinstance(platform, str) and isinstance(years, list) and isinstance(because, str) and because.strip()
+            ):
+                self._fault(f"waived_years[{number}]", "needs platform, years and because")
+                continue
+            found.update({(platform, int(year)): because for year in years})
+        return found
+
+    def _by_rule(self, key: str, kind: Any, forbidden: Collection[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        stated = self._table.get(key, {})
+        for rule, value in stated.items() if isinstance(stated, Mapping) else ():
+            if rule not in self._rules or rule == "":
+                self._fault(f"{key}.{rule}", "is no rule of the tables")
+            elif rule == _FIXED:
+                self._fault(f"{key}.{rule}", "incomplete data never pass by themselves: this rule cannot be changed")
+            elif value not in tuple(kind) or value in forbidden:
+                allowed = ", ".join(each for each in kind if each not in forbidden)
+                self._fault(f"{key}.{rule}", f"must be one of {allowed}")
+            else:
+                found[rule] = kind(value)
+        return found
