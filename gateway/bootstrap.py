@@ -32,6 +32,7 @@ from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
+from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
@@ -53,6 +54,7 @@ from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import Stage, ails, unready
+from gateway.application.assess import Assessments
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
@@ -328,6 +330,17 @@ async def build_gateway(
         archive = archive_of(settings, evidence.archive if evidence is not None else None, audit, clock, rights, stack)
         stack.callback(metrics.flush)
         limits = settings.gateway.server
+        admissions = Admissions(settings.gateway.admission.policy(), clock)
+        assessments = Assessments(
+            queries,
+            settings.rules,
+            settings.green,
+            settings.purposes,
+            settings.crosswalk,
+            plugins.platforms,
+            audit,
+            clock,
+        )
         server = RpcServer(
             CreditService(
                 queries,
@@ -343,7 +356,7 @@ async def build_gateway(
                 longest_deadline_s=settings.gateway.deadline.longest_s,
                 batch_concurrency=limits.batch_concurrency,
                 most_response_bytes=limits.max_response_bytes,
-                admissions=Admissions(settings.gateway.admission.policy(), clock),
+                admissions=admissions,
             ),
             PlatformService(
                 plugins.platforms,
@@ -373,6 +386,16 @@ async def build_gateway(
             credentials,
             is_store_red=lambda: store.is_red,
             is_trail_red=lambda: bool(audit.ails),
+            green=GreenCreditService(
+                assessments,
+                settings.rules,
+                callers,
+                clock,
+                admissions,
+                default_deadline_s=settings.gateway.deadline.default_s,
+                longest_deadline_s=settings.gateway.deadline.longest_s,
+                concurrency=limits.batch_concurrency,
+            ),
         )
         is_built = True
         metrics.trail_ails(bool(audit.ails))

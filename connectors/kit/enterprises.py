@@ -54,6 +54,20 @@ class Enterprise:
         for platform in seen:
             self.known_by.setdefault(platform, "uscc")
 
+    def repair(self, platform: str, kind: str, on: date) -> int:
+        """Repairs what a platform holds of a kind, penalties or list entries; gives how many facts that were."""
+        told = {
+            "list_entry": {"removed": on, "removal_reason": "信用修复"},
+            "penalty": {"status": "已修复", "status_on": on},
+        }[kind]
+        count = 0
+        for place, fact in enumerate(self.facts):
+            held = fact.seen.get(platform)
+            if fact.kind == kind and held is not None:
+                self.facts[place] = Fact(kind, fact.values, {**fact.seen, platform: {**held, **told}})
+                count += 1
+        return count
+
     def at(self, platform: str, kind: str) -> list[dict[str, Any]]:
         """Gives the facts of one kind as a platform holds them."""
         held = (fact.at(platform) for fact in self.facts if fact.kind == kind)
@@ -340,7 +354,26 @@ def _examples(rng: Random) -> tuple[list[Enterprise], dict[str, str]]:
           zhejiang={}, anhui={})  # fmt: skip
     e.add("judicial", {"case_no": "（2026）浙01执88号", **_by("zhejiang", "中级人民法院"), "role": "失信被执行人", "amount_fen": 52_000_000,
                        "filed": date(2026, 3, 1), "performance": "全部未履行", "closed": None}, shanghai={}, anhui={})  # fmt: skip
+    found["env_2018"] = _environmental_2018()
     return list(found.values()), {label: e.uscc for label, e in found.items()}
+
+
+def _environmental_2018() -> Enterprise:
+    """On the environmental list of 2018, put right since: a good grade, a valid licence. Drawn apart from the crowd."""
+    e = _plain(
+        code_of("91", "330106", "MA6DEM0E"), "杭州清源化工有限公司", "zhejiang", Random(2018), "shanghai", "anhui"
+    )
+    e.add("list_entry", _yrd_env(2018, "zhejiang", 7), zhejiang={}, shanghai={})
+    # Rated before the revision of 2025-12-23, whose labels are not confirmed.
+    grade = {"scheme": "浙江环境信用", "period": "2024", **_by("zhejiang", "生态环境局"), "grade": "B", "score": "", "published": True,
+             "rated": date(2025, 9, 15)}  # fmt: skip
+    e.add("evaluation", grade, zhejiang={})
+    e.add("licence", {
+        "doc_no": "杭环许〔2024〕66号", "doc_name": "排污许可证", **_by("zhejiang", "生态环境局"), "kind": "普通",
+        "cert_name": "排污许可证", "cert_no": f"{e.uscc}001P", "content": "废水、废气排放", "decided": date(2024, 6, 1),
+        "valid_from": date(2024, 6, 1), "valid_to": date(2029, 5, 31), "status": "有效", "is_pollution": True,
+    }, zhejiang={})  # fmt: skip
+    return e
 
 
 def _yrd_env(year: int, platform: str, number: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from aiohttp import web
@@ -85,6 +86,7 @@ class Running:
                 web.get("/faults", self._get_faults),
                 web.post("/faults", self._set_fault),
                 web.delete("/faults", self._clear_faults),
+                web.post("/repairs", self._repair),
             ]
         )
         self._control_runner = web.AppRunner(control, access_log=None, shutdown_timeout=0.1)
@@ -129,6 +131,16 @@ class Running:
     async def _clear_faults(self, request: web.Request) -> web.Response:
         await self.clear_faults()
         return await self._get_faults(request)
+
+    async def _repair(self, request: web.Request) -> web.Response:
+        """Takes {"uscc", "kind", "on"}: from that day what this platform holds of the kind is repaired, or off its list."""
+        asked: dict[str, str] = await request.json()
+        try:
+            enterprise = self.simulated.world.enterprises[asked["uscc"]]
+            count = enterprise.repair(self.simulated.platform, asked["kind"], date.fromisoformat(asked["on"]))
+        except (KeyError, ValueError) as error:
+            return web.json_response({"error": repr(error)}, status=400)
+        return web.json_response({"repaired": count})
 
     async def aclose(self) -> None:
         """Stops it; calls under way are cut off."""

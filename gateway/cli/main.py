@@ -56,6 +56,11 @@ _COMMANDS: Final = {
         "consents",
         say("Consents of enterprises and persons, at a running gateway.", "运行中网关的企业与个人授权。"),
     ),
+    "green": _Place(
+        "green",
+        "green",
+        say("The green review of an enterprise, at a running gateway.", "运行中网关的企业绿色信贷审查。"),
+    ),
     "keys": _Place("keys", "keys", say("Keys of evidence: make, rotate, show.", "存证密钥：生成、更换、查看。")),
     "store": _Place("store", "store", say("The database of consents: its schema.", "授权数据库及其结构。")),
     "platforms": _Place(

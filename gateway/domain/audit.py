@@ -94,6 +94,19 @@ class ConsentEntry(msgspec.Struct, frozen=True):
     certificate_serial: str
 
 
+class AssessmentEntry(msgspec.Struct, frozen=True):
+    """What a green assessment proposed, and the digests of what it rests on; `rules` are "name@version digest"."""
+
+    measure: str
+    at_least: str
+    admission: str
+    decision_digest: str
+    facts_digest: str
+    as_of: str
+    rules: tuple[str, ...]
+    missing: int
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
@@ -104,7 +117,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     their versions, `policy` the ids of the policies that decided. Of a consent `event` is "consent_registered",
     "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it
     says. Of the archive it is "archive_read", with the reason where nothing was given, "archive_sealed" with why, or
-    "archive_deleted".
+    "archive_deleted". A green assessment is "assessed", after the entry of the view it rests on, and `assessment` tells what
+    was proposed.
     """
 
     time: str
@@ -133,6 +147,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     method: str = ""
     certificate: str = ""
     """Fingerprint of the caller's certificate (SHA-256), nothing of its names."""
+    assessment: AssessmentEntry | None = None
     count: int | None = None
     """How many archived copies it is about, where it is about copies."""
 
@@ -245,6 +260,31 @@ def audit_entry(
         refused=_names(permit.refused) if permit is not None and permit.refused else (),
         relied_on=permit.consents if permit is not None else (),
         certificate=certificate,
+    )
+
+
+def assessment_audit_entry(
+    query: CreditQuery, assessment: AssessmentEntry, *, answer_id: str, view_id: str, at: datetime, certificate: str
+) -> AuditEntry:
+    """Gives the entry of one green assessment."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event="assessed",
+        answer_id=answer_id,
+        bank=query.bank,
+        operator=query.operator,
+        branch=query.branch,
+        purpose=_PURPOSES.get(query.purpose, ""),
+        uscc=query.uscc.value,
+        categories=_names(query.categories),
+        permit="",
+        consent_ids=query.consent_ids,
+        request_id=query.request_id,
+        loan_reference=query.loan_reference,
+        application_reference=query.application_reference,
+        view_id=view_id,
+        certificate=certificate,
+        assessment=assessment,
     )
 
 

@@ -40,6 +40,7 @@ def registered_methods() -> list[str]:
         callers,
         None,
         is_store_red=lambda: False,
+        green=service,
     )
     return sorted(door.methods)
 

@@ -26,6 +26,9 @@ CALLS: Final = """
 CreditService/GetCreditView             bank-query bank-green-reviewer
 CreditService/StreamCreditView          bank-query bank-green-reviewer
 CreditService/BatchGetCreditViews       bank-query bank-green-reviewer
+GreenCreditService/AssessEnterprise     bank-green-reviewer
+GreenCreditService/AssessEnterprises    bank-green-reviewer
+GreenCreditService/RecogniseEnterprise  bank-green-reviewer
 ConsentService/RegisterConsent          bank-query
 ConsentService/GetConsent               bank-query bank-green-reviewer
 ConsentService/ListConsents             bank-query bank-green-reviewer

@@ -232,7 +232,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
     def _status(self, error: Exception, trace_id: str) -> status_pb2.Status:
         self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
-        return _status_for(error, trace_id)
+        return status_for(error, trace_id)
 
     def _step(
         self, step: Landed | CreditAnswer, query: CreditQuery, admission: Admission
@@ -268,7 +268,8 @@ def _body(query: CreditQuery) -> bytes:
     return hashlib.sha256(repr(query).encode()).digest()
 
 
-def _status_for(error: Exception, trace_id: str = "") -> status_pb2.Status:
+def status_for(error: Exception, trace_id: str = "") -> status_pb2.Status:
+    """Gives the status of an error."""
     if isinstance(error, GatewayError):
         return status_of(error, trace_id)
     # Ours, not expected: the class and place go to the log, nothing of it to the bank.
@@ -280,4 +281,4 @@ async def abort(context: Context, error: Exception, trace_id: str = "") -> NoRet
     """Ends the call with the status of an error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    await context.abort_with_status(rpc_status.to_status(_status_for(error, trace_id)))
+    await context.abort_with_status(rpc_status.to_status(status_for(error, trace_id)))

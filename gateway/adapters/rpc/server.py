@@ -24,6 +24,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     consent_service_pb2_grpc,
     credit_service_pb2,
     credit_service_pb2_grpc,
+    green_credit_service_pb2,
+    green_credit_service_pb2_grpc,
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
@@ -35,6 +37,7 @@ from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
+from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.unreadable import Registry
@@ -46,9 +49,10 @@ PLATFORMS: Final = platform_service_pb2.DESCRIPTOR.services_by_name["PlatformSer
 CATALOGUE: Final = catalogue_service_pb2.DESCRIPTOR.services_by_name["CatalogueService"].full_name
 ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 CONSENTS: Final = consent_service_pb2.DESCRIPTOR.services_by_name["ConsentService"].full_name
+GREEN: Final = green_credit_service_pb2.DESCRIPTOR.services_by_name["GreenCreditService"].full_name
 AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 ARCHIVE: Final = archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE)
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE, GREEN)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -103,6 +107,7 @@ class RpcServer:
         credentials: grpc.ServerCredentials | None,
         *,
         is_store_red: Callable[[], bool],
+        green: GreenCreditService,
         is_trail_red: Callable[[], bool] = lambda: False,
     ) -> None:
         """Takes what handshakes are made with; None speaks plain text, for development and on loopback only."""
@@ -120,6 +125,7 @@ class RpcServer:
         catalogue_service_pb2_grpc.add_CatalogueServiceServicer_to_server(CatalogueService(callers), registry)
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, registry)
         consent_service_pb2_grpc.add_ConsentServiceServicer_to_server(consents, registry)
+        green_credit_service_pb2_grpc.add_GreenCreditServiceServicer_to_server(green, registry)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, registry)
         archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(archive, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -152,6 +158,7 @@ class RpcServer:
         all_down = bool(self._platform_ids) and all(self._platform_health.is_down(p) for p in self._platform_ids)
         is_trail_red = self._is_trail_red()
         await self._health.set(CREDIT, _NOT_SERVING if all_down or is_trail_red else _SERVING)
+        await self._health.set(GREEN, _NOT_SERVING if all_down or is_trail_red else _SERVING)
         await self._health.set(PLATFORMS, _SERVING)
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)

@@ -1,0 +1,162 @@
+"""A green assessment for the terminal: the measure first, then why, on what, what is missing, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
+from gateway.domain.dates import iso
+
+_MEASURES: Final = {
+    pb.GREEN_MEASURE_NONE: ("无需措施", "no measure", "green"),
+    pb.GREEN_MEASURE_RECTIFY: ("督促整改", "urge rectification", "yellow"),
+    pb.GREEN_MEASURE_REDUCE: ("逐年压缩贷款额度", "reduce the line year by year", "dark_orange"),
+    pb.GREEN_MEASURE_EXIT: ("次年退出不再续贷", "leave next year, no renewal", "red"),
+    pb.GREEN_MEASURE_INCOMPLETE: ("数据不完整，须人工判定", "data incomplete: a person decides", "magenta"),
+}
+_ADMISSIONS: Final = {
+    pb.GREEN_ADMISSION_GREEN_CHANNEL: ("绿色通道", "green channel"),
+    pb.GREEN_ADMISSION_OPEN: ("无环境障碍", "no environmental objection"),
+    pb.GREEN_ADMISSION_HOLD: ("暂缓，待补充证明或人工判定", "hold until evidence or a person's decision"),
+    pb.GREEN_ADMISSION_TREATMENT_ONLY: ("仅限污染治理贷款", "pollution-treatment loans only"),
+    pb.GREEN_ADMISSION_CLOSED: ("不予新增授信", "no new credit"),
+}
+_MISSING: Final = {
+    pb.GREEN_MISSING_KIND_PLATFORM: ("未应答", "not heard"),
+    pb.GREEN_MISSING_KIND_PARTIAL: ("仅部分应答", "answered in part"),
+    pb.GREEN_MISSING_KIND_CATEGORY: ("无平台覆盖", "covered by nobody"),
+    pb.GREEN_MISSING_KIND_NOT_COVERED: ("登记地平台未覆盖", "not covered by the home province's platform"),
+    pb.GREEN_MISSING_KIND_LIST_YEAR: ("名单年度未提供", "list years not provided"),
+    pb.GREEN_MISSING_KIND_STALE: ("数据超过时限（天）", "data older than the limit, days"),
+    pb.GREEN_MISSING_KIND_UNCLEAR: ("无法识别", "cannot be told"),
+    pb.GREEN_MISSING_KIND_UNKNOWN: ("无人提供", "stated by nobody"),
+}
+_RECOGNISED: Final = {
+    pb.RECOGNISED_YES: ("认定", "recognised", "red"),
+    pb.RECOGNISED_NO: ("不认定", "not recognised", "green"),
+    pb.RECOGNISED_UNDECIDED: ("无法判定", "undecided", "magenta"),
+}
+_PROVINCES: Final = {"31": "上海 SH", "32": "江苏 JS", "33": "浙江 ZJ", "34": "安徽 AH"}
+
+
+def show_assessment(console: Console, found: pb.GreenAssessment) -> None:
+    """Prints the card."""
+    console.print(_header(found))
+    console.print(_reasons(found))
+    if found.evidence:
+        console.print(_evidence(found.evidence))
+    console.print(_coverage(found))
+    if found.changes:
+        console.print(_changes(found))
+    used = " · ".join(f"{rules.name} {rules.version} {rules.digest[:12]}" for rules in (found.policy, *found.rules))
+    console.print(Text(f"规则 rules {used}\n决定 decision {found.decision_digest}", style="dim"))
+
+
+def show_recognition(console: Console, found: pb.RecogniseEnterpriseResponse) -> None:
+    """Prints what each province's criterion says."""
+    said = "各地标准结论不一 criteria differ" if found.differs else "各地标准无分歧 no difference"
+    table = Table(title=f"{found.name or '—'}  {found.uscc}  {said}", title_justify="left", expand=True)
+    for column in ("省市 province", "结论 result", "标准 criterion", "依据事实 facts", "确定性 certainty"):
+        table.add_column(column, overflow="fold")
+    for each in found.provinces:
+        zh, en, style = _RECOGNISED[each.recognised]
+        facts = [f"{fact.title_zh}：{fact.said_zh}" for fact in each.because]
+        facts += [f"? {fact.title_zh}：{fact.said_zh}" for fact in each.undecided]
+        table.add_row(
+            _PROVINCES.get(each.province, each.province),
+            Text(f"{zh} {en}", style=style),
+            f"{each.row} {each.title_zh}\n{each.title_en}".strip(),
+            "\n".join(facts),
+            each.certainty,
+        )
+    console.print(table)
+    if found.evidence:
+        console.print(_evidence(found.evidence))
+    console.print(_gaps(found.missing, ()))
+
+
+def _header(found: pb.GreenAssessment) -> Panel:
+    zh, en, style = _MEASURES[found.measure]
+    admitted_zh, admitted_en = _ADMISSIONS[found.admission]
+    lines = [
+        Text(f"{found.name or '—'}  {found.uscc}", style="bold"),
+        Text(f"存量授信 existing line   {zh} {en}", style=f"bold {style}"),
+        Text(f"新增授信 new credit      {admitted_zh} {admitted_en}", style="bold"),
+    ]
+    if found.measure == pb.GREEN_MEASURE_INCOMPLETE and found.at_least != pb.GREEN_MEASURE_NONE:
+        zh, en, style = _MEASURES[found.at_least]
+        lines.append(Text(f"已知事实至少要求 what is known demands at least: {zh} {en}", style=style))
+    if found.measure == pb.GREEN_MEASURE_EXIT and found.missing:
+        lines.append(Text("缺失信息不影响本结论 what is missing could not soften this", style="dim"))
+    lines.append(
+        Text(
+            f"日期 as of {iso(found.as_of)} · 回执 answer {found.answer_id} · 建议，须由人员决定 a proposal",
+            style="dim",
+        )
+    )
+    return Panel(Text("\n").join(lines), title="绿色信贷评估 Green credit assessment", border_style=style, expand=True)
+
+
+def _reasons(found: pb.GreenAssessment) -> Panel:
+    lines = []
+    for reason in found.reasons:
+        facts = "；".join(f"{fact.title_zh}：{fact.said_zh} {fact.said_en}" for fact in reason.because)
+        lines.append(f"▸ {reason.rule:3} {reason.title_zh} — {reason.title_en}\n      {facts}")
+    if not lines:
+        lines.append("无规则触发 no rule fired")
+    return Panel(Text("\n".join(lines)), title="理由 Reasons", expand=True)
+
+
+def _evidence(evidence: Iterable[pb.GreenEvidence]) -> Table:
+    """Gives one line for each record: the facts that it bears on stand together."""
+    table = Table(title="依据 Evidence", title_justify="left", expand=True)
+    for column in ("类目 category", "记录 record", "日期 date", "省市 province", "来源 said by"):
+        table.add_column(column, overflow="fold")
+    seen: set[tuple[str, str, str]] = set()
+    for each in evidence:
+        key = (each.category, each.text, each.on)
+        if key in seen:
+            continue
+        seen.add(key)
+        mark = "  异议中 disputed" if each.is_disputed else ""
+        sources = "\n".join(f"{source.platform} {source.as_of[:10]}".strip() for source in each.sources)
+        province = _PROVINCES.get(each.province, each.province)
+        table.add_row(each.category, each.text + mark, each.on or "—", province, sources)
+    return table
+
+
+def _coverage(found: pb.GreenAssessment) -> Panel:
+    return _gaps(found.missing, found.waived)
+
+
+def _gaps(missing: Sequence[pb.GreenMissing], waived: Sequence[str]) -> Panel:
+    lines: dict[tuple[int, str, str], list[str]] = {}
+    for each in missing:
+        lines.setdefault((each.kind, each.platform, each.detail), []).append(each.category)
+    said = []
+    for (kind, platform, detail), categories in lines.items():
+        zh, en = _MISSING.get(kind, ("缺失", "missing"))  # type: ignore[call-overload]  # enums are ints at run time
+        named = ", ".join(category for category in categories if category)
+        said.append(f"✗ {platform or '—'} {named}: {zh} {en}{f' ({detail})' if detail else ''}")
+    said += [f"○ 本行已决定不予要求 waived by the bank: {each}" for each in waived]
+    text = "\n".join(said) or "✓ 必需来源、类目与名单年度齐全 every required source, category and list year is there"
+    return Panel(Text(text), title="覆盖 Coverage", border_style="magenta" if missing else "green", expand=True)
+
+
+def _changes(found: pb.GreenAssessment) -> Panel:
+    lines = []
+    for change in found.changes:
+        facts = " 且 and ".join(
+            f"{each.actual.title_zh}：{each.actual.said_zh} → {each.other.said_zh}"
+            f" ({each.actual.title_en}: {each.other.said_en})"
+            for each in change.facts
+        )
+        measure, admission = _MEASURES[change.measure], _ADMISSIONS[change.admission]
+        lines.append(f"若 if {facts}\n   则 then {measure[0]} {measure[1]}，{admission[0]} {admission[1]}")
+    return Panel(Text("\n".join(lines)), title="最小变化 The smallest change that would alter it", expand=True)
