@@ -1,4 +1,4 @@
-"""`xinyidai demo`: four simulated platforms, a gateway, two queries over real gRPC, checked on the typed view."""
+"""`xinyidai demo`: four simulated platforms, a gateway, two queries and two assessments over real gRPC, all checked."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from rich.rule import Rule
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK
+from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as green_pb
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
 from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.rpc.evidence import delivered_of
 from gateway.cli.client import get_view, get_view_bytes, query_message
+from gateway.cli.green import assess_at
+from gateway.cli.green_card import show_assessment
 from gateway.cli.public_keys import read_keys
 from gateway.cli.reach import Reach, credentials, profile
 from gateway.cli.render import show
@@ -35,6 +38,7 @@ from gateway.domain.proof import check
 from gateway.settings import ArchiveSettings, ConsentSettings, LogSettings, Settings
 
 USCC = "91310115MA0TERT167"
+LISTED = "91330106MA6DEM0E0C"
 CATEGORIES = (
     "SUBJECT", "REGISTRATION", "HOLDER", "LICENCE", "PENALTY", "LIST_ENTRY", "ABNORMAL_OPERATION", "HONOUR",
     "EVALUATION", "TAX_PAYMENT", "SOCIAL_INSURANCE", "JUDICIAL_CASE",
@@ -90,22 +94,66 @@ async def demo(settings: Settings, console: Console) -> None:
             partial = await get_view(at, query, 10)
             show(console, partial)
             check_partial(partial)
+            async with aiohttp.ClientSession() as session:
+                await session.delete(f"{platforms[_DOWN].control_url}/faults")
+            reviewer = Reach(at.address, credentials(*profile(certificates.folder, Kind.REVIEWER)))
+            await green_act(console, reviewer, platforms["zhejiang"].control_url)
         lines = trail.read_text(encoding="utf-8").splitlines()
         entries = sum(
             '"event":"root"' not in line for line in lines
         )  # each commit of answers has a signed one of its own
-        _require(entries == 3, f"the trail holds {entries} entries instead of 3")
+        _require(entries == 7, f"the trail holds {entries} entries instead of 7")
     console.print(Rule())
     console.print(
         say(
-            "Both views were checked. All platforms here are simulated; no platform publishes its interface.",
-            "两个视图均已核对。以上平台均为模拟：各平台并未公开其真实接口。",
+            "Both views were checked, and both assessments. All platforms here are simulated: none publishes its interface.",
+            "两个视图、两次评估均已核对。以上平台均为模拟：各平台并未公开其真实接口。",
         )
     )
     console.print(say("Next:", "下一步："))
     console.print("  make run                                       # sandbox + gateway stay up 保持运行")
     console.print(f"  .venv/bin/xinyidai query {USCC} --json  # ask them 查询")
+    console.print(f"  .venv/bin/xinyidai green assess {LISTED}  # 绿色信贷评估")
     console.print("  make test · make check · make bench")
+
+
+async def green_act(console: Console, reviewer: Reach, lister_control: str) -> None:
+    """Assesses an enterprise on the environmental list of 2018, has its lister repair the entry, and assesses it again."""
+    console.print(
+        Rule(
+            say(
+                "3. A green reviewer asks about an enterprise listed in 2018", "三、绿色信贷审查：2018 年列入名单的企业"
+            )
+        )
+    )
+    request = green_pb.AssessEnterpriseRequest(uscc=LISTED, is_fresh=True)
+    before = await assess_at(reviewer, request, 10)
+    show_assessment(console, before)
+    check_listed(before)
+    console.print(Rule(say("4. The lister repairs the entry", "四、认定单位修复后再次评估")))
+    told = {"uscc": LISTED, "kind": "list_entry", "on": "2026-11-02"}
+    async with aiohttp.ClientSession() as session:
+        await session.post(f"{lister_control}/repairs", json=told)
+    after = await assess_at(reviewer, request, 10)
+    show_assessment(console, after)
+    check_repaired(after)
+
+
+def check_listed(found: green_pb.GreenAssessment) -> None:
+    """Checks that the list of 2018 alone demands to leave, with who said it."""
+    _require(found.measure == green_pb.GREEN_MEASURE_EXIT, "the listed enterprise is not to be left")
+    _require(found.admission == green_pb.GREEN_ADMISSION_CLOSED, "the listed enterprise may have new credit")
+    entries = [each for each in found.evidence if each.fact == "env_list" and "2018" in each.text]
+    _require(len(entries) == 1 and len(entries[0].sources) == 2, "the entry of 2018 is not shown with both platforms")
+
+
+def check_repaired(found: green_pb.GreenAssessment) -> None:
+    """Checks that nothing of the repaired entry is left, and that missing list years still do not pass by themselves."""
+    _require(not any(each.fact == "env_list" for each in found.evidence), "a repaired entry is shown")
+    _require(found.at_least == green_pb.GREEN_MEASURE_NONE, "something adverse is left")
+    _require(found.measure == green_pb.GREEN_MEASURE_INCOMPLETE, "missing list years passed by themselves")
+    missing = {each.platform for each in found.missing if each.kind == green_pb.GREEN_MISSING_KIND_LIST_YEAR}
+    _require("jiangsu" in missing, "the years Jiangsu has not provided are not named")
 
 
 async def register_consent(console: Console, scratch: Path, address: str, files: Sequence[Path]) -> str:

@@ -34,6 +34,7 @@ def test_it_makes_what_a_gateway_and_its_first_callers_need(authority: Authority
     assert [(one.name, one.kind) for one in authority.list()] == [
         (CA, CA),
         (DEMO_BANK, Kind.BANK),
+        (f"{DEMO_BANK}-reviewer", Kind.REVIEWER),
         (DEMO_OPERATOR, Kind.OPERATOR),
         (SERVER, Kind.SERVER),
     ]
@@ -83,7 +84,7 @@ def test_profiles_name_the_files_of_clients_only(authority: Authority) -> None:
     profiles = tomllib.loads((authority.folder / "profiles.toml").read_text())
 
     assert profiles["bank.b"] == {"kind": "bank", "cert": "bank.b.pem", "key": "bank.b.key", "ca": "ca.pem"}
-    assert sorted(profiles) == ["bank.b", DEMO_BANK, DEMO_OPERATOR]
+    assert sorted(profiles) == ["bank.b", DEMO_BANK, f"{DEMO_BANK}-reviewer", DEMO_OPERATOR]
 
 
 def test_a_rotation_renews_the_key_and_keeps_names_and_term(authority: Authority) -> None:

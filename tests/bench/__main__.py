@@ -5,7 +5,7 @@
     python -m tests.bench --json FILE           # the same for machines
     python -m tests.bench --profile [cold|realistic]
 
-Each room measures its own rows (`cost.py`, `paired.py`, `lookup.py`, `latency.py`, `tail.py`, `flight.py`); one that fails is told by the names of its
+Each room measures its own rows (`cost.py`, `paired.py`, `lookup.py`, `latency.py`, `tail.py`, `flight.py`, `assess.py`); one that fails is told by the names of its
 rows, and the others go on. It ends with 1 when a row could not be measured, with 0 otherwise, budgets met or not.
 """
 
@@ -29,7 +29,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from tests.bench import cost, flight, latency, lookup, paired, tail
+from tests.bench import assess, cost, flight, latency, lookup, paired, tail
 from tests.bench.fixture import ENTERPRISES, PLAIN, REALISTIC
 from tests.bench.gateway_server import NOT_LIMITED
 from tests.bench.load import line
@@ -48,6 +48,7 @@ METHOD: Final = (
     *latency.METHOD,
     *tail.METHOD,
     *flight.METHOD,
+    *assess.METHOD,
     NOT_LIMITED,
 )
 _ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[list[Row]]]]]] = (
@@ -57,6 +58,7 @@ _ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[li
     (latency.TITLES, latency.measure),
     (tail.TITLES, tail.measure),
     (flight.TITLES, flight.measure),
+    (assess.TITLES, assess.measure),
 )
 _FULL_S: Final = 690.0
 _QUICK_S: Final = 116.0

@@ -20,7 +20,7 @@ LISTED_2018 = make_world(40).examples["env_2018"]
 
 
 def stub(rig: Rig) -> green_credit_service_pb2_grpc.GreenCreditServiceAsyncStub:
-    return green_credit_service_pb2_grpc.GreenCreditServiceStub(rig.channel)  # type: ignore[return-value]
+    return green_credit_service_pb2_grpc.GreenCreditServiceStub(rig.channel)
 
 
 async def assess(rig: Rig, uscc: str = LISTED_2018, *, is_fresh: bool = True) -> pb.GreenAssessment:

@@ -79,7 +79,7 @@ class Authority:
         return TlsFiles(self._pem(SERVER), self._key(SERVER), self._pem(CA))
 
     def init(self, hosts: Sequence[str] = (), *, now: datetime | None = None) -> list[Issued]:
-        """Makes the authority, a server's certificate, and those of the demonstration bank and operator.
+        """Makes the authority, a server's certificate, and those of the demonstration bank, its reviewer, and the operator.
 
         Raises AuthorityError where there is one already.
         """
@@ -91,6 +91,7 @@ class Authority:
         self._make_ca(now, forerunner=b"")
         self.issue(Kind.SERVER, SERVER, hosts=hosts, now=now)
         self.issue(Kind.BANK, DEMO_BANK, now=now)
+        self.issue(Kind.REVIEWER, DEMO_BANK, now=now)
         self.issue(Kind.OPERATOR, DEMO_OPERATOR, now=now)
         return self.list()
 
