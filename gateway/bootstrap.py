@@ -32,7 +32,6 @@ from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService
 from gateway.adapters.rpc.delivery import HEALTH
-from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
@@ -54,7 +53,6 @@ from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import Stage, ails, unready
-from gateway.application.assess import Assessments
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
@@ -68,6 +66,7 @@ from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
 from gateway.evidence_bootstrap import archive_of, evidence_of
+from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
@@ -331,16 +330,6 @@ async def build_gateway(
         stack.callback(metrics.flush)
         limits = settings.gateway.server
         admissions = Admissions(settings.gateway.admission.policy(), clock)
-        assessments = Assessments(
-            queries,
-            settings.rules,
-            settings.green,
-            settings.purposes,
-            settings.crosswalk,
-            plugins.platforms,
-            audit,
-            clock,
-        )
         server = RpcServer(
             CreditService(
                 queries,
@@ -386,16 +375,7 @@ async def build_gateway(
             credentials,
             is_store_red=lambda: store.is_red,
             is_trail_red=lambda: bool(audit.ails),
-            green=GreenCreditService(
-                assessments,
-                settings.rules,
-                callers,
-                clock,
-                admissions,
-                default_deadline_s=settings.gateway.deadline.default_s,
-                longest_deadline_s=settings.gateway.deadline.longest_s,
-                concurrency=limits.batch_concurrency,
-            ),
+            green=green_credit_service(settings, queries, plugins.platforms, audit, clock, callers, admissions),
         )
         is_built = True
         metrics.trail_ails(bool(audit.ails))

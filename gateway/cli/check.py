@@ -11,6 +11,7 @@ from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError
+from gateway.green_bootstrap import rule_faults
 from gateway.identity_bootstrap import tls_faults, tls_notes
 
 app = typer.Typer(add_completion=False)
@@ -21,7 +22,12 @@ def check_config(config: Config = None) -> None:
     """Lists every fault with file and key; exits 2 when there is one."""
     settings = settings_of(config)
     plugins = find_plugins(settings)
-    faults = [*tls_faults(settings), *settings.gateway.evidence.faults(), *connector_faults(settings, plugins)]
+    faults = [
+        *tls_faults(settings),
+        *settings.gateway.evidence.faults(),
+        *connector_faults(settings, plugins),
+        *rule_faults(settings.rules),
+    ]
     try:
         settings.gateway.store.resolved(settings.gateway.audit.path)
     except ConfigError as error:
@@ -35,6 +41,10 @@ def check_config(config: Config = None) -> None:
         raise fail([say("The configuration has faults:", "配置有误："), *faults], 2)
     decided = say(f"{len(policies.by_id)} policies, version", f"{len(policies.by_id)} 条策略，版本")
     typer.echo(f"{'policies':10} {decided} {policies.version}")
+    for table in settings.rules.tables:
+        rows = say(f"{len(table.rows)} rows, version", f"{len(table.rows)} 行，版本")
+        said = f"{table.table_id} {table.title_zh}: {rows} {table.version} ({table.certainty}) {table.digest[:12]}"
+        typer.echo(f"{'rules':10} {said}")
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")

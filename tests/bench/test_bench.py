@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from tests.bench import cost, flight, latency, lookup, paired, tail
+from tests.bench import assess, cost, flight, latency, lookup, paired, tail
 from tests.bench.__main__ import bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
@@ -24,7 +24,7 @@ from tests.bench.report import Claim, Row, Verdict, cells, document, page, show,
 from tests.bench.stage import Size, Stage
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
-ALL_TITLES = [title for room in (cost, paired, lookup, latency, tail, flight) for title in room.TITLES]
+ALL_TITLES = [title for room in (cost, paired, lookup, latency, tail, flight, assess) for title in room.TITLES]
 TINY = Size(
     calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1
 )
@@ -81,6 +81,13 @@ async def test_the_rooms_that_wait_for_platforms_measure_with_tiny_counts(stage:
     assert by_title[latency.GATEWAY].figures["ms p50"] > 0
     assert by_title[flight.GATEWAY].figures["failed"] == 0
     assert by_title[flight.GATEWAY].figures["calls at the platforms"] == 20 * 4
+
+
+def test_green_assessments_are_measured_over_drawn_views() -> None:
+    measured = assess.row(20, 1)
+
+    assert measured.claims[0].owed == pytest.approx(333.3, abs=0.1)
+    assert 0 < measured.claims[0].measured == pytest.approx(1e6 / measured.figures["assessments/s per core"])
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
@@ -9,12 +10,15 @@ from datetime import date
 import aiohttp
 import grpc
 import pytest
+from rich.console import Console
 
 from connectors.kit.enterprises import make_world
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2_grpc
+from gateway.cli.green_card import show_assessment, show_recognition
 from gateway.domain.green import stored
 from tests.e2e.conftest import Rig
+from tests.e2e.test_command import run
 
 LISTED_2018 = make_world(40).examples["env_2018"]
 
@@ -53,6 +57,33 @@ async def test_a_repair_changes_the_assessment_and_the_trail_has_both(rig: Rig) 
     assert entries[1]["assessment"]["decision_digest"] == before.decision_digest
     assert entries[1]["purpose"] == "GREEN_REVIEW"
     assert stored(before.stored).decision_digest == before.decision_digest
+
+
+async def test_the_card_says_measure_reasons_evidence_and_gaps(rig: Rig) -> None:
+    said = io.StringIO()
+
+    show_assessment(Console(file=said, width=118), await assess(rig))
+    show_recognition(
+        Console(file=said, width=118),
+        await stub(rig).RecogniseEnterprise(pb.RecogniseEnterpriseRequest(uscc=LISTED_2018)),
+    )
+
+    for word in ("次年退出不再续贷 leave next year", "不予新增授信 no new credit", "列入生态环境领域严重失信名单",
+                 "YRD_ENV 2018 REGIONAL_MEMO", "jiangsu LIST_ENTRY", "2017, 2018, 2019", "未列入", "R34.none", "unsure"):  # fmt: skip
+        assert word in said.getvalue()
+
+
+async def test_the_command_prints_json_and_says_what_to_do(rig: Rig) -> None:
+    at = ("--address", rig.address, "--plaintext")
+
+    code, out, err = await run("green", "assess", LISTED_2018, *at, "--json")
+    wrong = await run("green", "assess", "123", *at, language="zh_CN.UTF-8")
+
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["measure"], found["admission"]) == ("GREEN_MEASURE_EXIT", "GREEN_ADMISSION_CLOSED")
+    assert wrong[0] == 1
+    assert "INVALID_ARGUMENT" in wrong[2]
 
 
 async def test_a_platform_that_is_down_makes_it_incomplete_and_is_named(rig: Rig) -> None:

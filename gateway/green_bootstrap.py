@@ -1,0 +1,59 @@
+"""Building the green review: the tables checked against their engine, the use cases, the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.adapters.rpc.admission import Admissions
+from gateway.adapters.rpc.callers import RpcCallers
+from gateway.adapters.rpc.green_credit_service import GreenCreditService
+from gateway.adapters.rules.book import RuleBook
+from gateway.application.assess import Assessments
+from gateway.application.query_credit import CreditQueries
+from gateway.domain.errors import ConfigError
+from gateway.domain.platform import Platform
+from gateway.ports import AuditLog, Clock
+from gateway.settings import Settings
+
+_checked: set[tuple[str, ...]] = set()
+"""Digests of the tables that the engine was found to read as they were compiled, in this process."""
+
+
+def rule_faults(rules: RuleBook) -> list[str]:
+    """Gives where the engine reads a table otherwise than it runs here; looked at once per process and content."""
+    key = tuple([table.digest for table in rules.tables])
+    if key in _checked:
+        return []
+    from gateway.adapters.rules.zen_engine import engine_faults  # loaded where it is needed: it is large
+
+    faults = engine_faults(rules.tables, rules.facts)
+    if not faults:
+        _checked.add(key)
+    return faults
+
+
+def green_credit_service(
+    settings: Settings,
+    queries: CreditQueries,
+    platforms: Mapping[str, Platform],
+    audit: AuditLog,
+    clock: Clock,
+    callers: RpcCallers,
+    admissions: Admissions,
+) -> GreenCreditService:
+    """Builds the service; raises ConfigError where the engine reads a table otherwise."""
+    if faults := rule_faults(settings.rules):
+        raise ConfigError(faults)
+    assessments = Assessments(
+        queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms, audit, clock
+    )
+    return GreenCreditService(
+        assessments,
+        settings.rules,
+        callers,
+        clock,
+        admissions,
+        default_deadline_s=settings.gateway.deadline.default_s,
+        longest_deadline_s=settings.gateway.deadline.longest_s,
+        concurrency=settings.gateway.server.batch_concurrency,
+    )
