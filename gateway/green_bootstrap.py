@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import RpcCallers
@@ -10,7 +11,9 @@ from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rules.book import RuleBook
 from gateway.application.assess import Assessments
 from gateway.application.query_credit import CreditQueries
+from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
+from gateway.domain.green import table_faults
 from gateway.domain.platform import Platform
 from gateway.ports import AuditLog, Clock
 from gateway.settings import Settings
@@ -19,8 +22,13 @@ _checked: set[tuple[str, ...]] = set()
 """Digests of the tables that the engine was found to read as they were compiled, in this process."""
 
 
-def rule_faults(rules: RuleBook) -> list[str]:
-    """Gives where the engine reads a table otherwise than it runs here; looked at once per process and content."""
+def rule_faults(rules: RuleBook, today: date) -> list[str]:
+    """Gives which tables cannot serve today, and where the engine reads one otherwise than it runs here.
+
+    The engine is asked once per process and content.
+    """
+    if faults := table_faults(rules.tables, today):
+        return faults
     key = tuple([table.digest for table in rules.tables])
     if key in _checked:
         return []
@@ -42,7 +50,7 @@ def green_credit_service(
     admissions: Admissions,
 ) -> GreenCreditService:
     """Builds the service; raises ConfigError where the engine reads a table otherwise."""
-    if faults := rule_faults(settings.rules):
+    if faults := rule_faults(settings.rules, china_date(clock.now())):
         raise ConfigError(faults)
     assessments = Assessments(
         queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms, audit, clock

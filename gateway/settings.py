@@ -321,6 +321,9 @@ def load_settings(folder: Path | None = None) -> Settings:
         green = GreenPolicies.from_tables(read.folder("green"), {row.group for t in rules.tables for row in t.rows})
     except ConfigError as error:
         faults += error.faults
+    if green is not None:
+        strangers = sorted(green.by_bank.keys() - banks.banks.keys())
+        faults += [f"green/{name}.toml: no bank of that name is in banks.toml" for name in strangers]
     if (
         faults
         or gateway is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import typer
 
 from gateway.adapters.rights.policies import compile_policies, unknown_banks
@@ -10,6 +12,7 @@ from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
+from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
 from gateway.green_bootstrap import rule_faults
 from gateway.identity_bootstrap import tls_faults, tls_notes
@@ -26,7 +29,7 @@ def check_config(config: Config = None) -> None:
         *tls_faults(settings),
         *settings.gateway.evidence.faults(),
         *connector_faults(settings, plugins),
-        *rule_faults(settings.rules),
+        *rule_faults(settings.rules, china_date(datetime.now(UTC))),
     ]
     try:
         settings.gateway.store.resolved(settings.gateway.audit.path)

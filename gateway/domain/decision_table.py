@@ -158,7 +158,11 @@ def read_table(
     document: Mapping[str, Any], facts: Mapping[str, FactKind], file: str
 ) -> tuple[DecisionTable | None, list[str]]:
     """Gives the checked table of a decision model, or every fault as "file: cell: what is wrong"."""
-    return _Reading(document, facts, file).table()
+    reading = _Reading(document, facts, file)
+    try:
+        return reading.table()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a part is of another kind than it must be
+        return None, [*reading.faults, f"{file}: is no decision model: {error}"]
 
 
 def rows_clash(rows: Sequence[Row], facts: Mapping[str, FactKind]) -> list[str]:

@@ -10,6 +10,7 @@ Everything is a pure function of the view, the policy and the tables, so a store
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from itertools import combinations
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import iso
 from gateway.domain.decision import TableResult
-from gateway.domain.decision_table import FactKind
+from gateway.domain.decision_table import DecisionTable, FactKind
 from gateway.domain.green_facts import Evidence, Expected, GreenFacts, Missing, green_facts
 from gateway.domain.green_policy import ADMISSIONS, MEASURES, Admission, GreenPolicy, Measure
 from gateway.domain.platform import Platform
@@ -28,9 +29,10 @@ from gateway.domain.statement import sm3
 VETO: Final = "green_veto"
 POSITIVE: Final = "green_positive"
 _TABLES: Final = (VETO, POSITIVE)
+_WHOLE: Final = (("sources", "COMPLETE"), ("list_years", "COMPLETE"), ("freshness", "FRESH"), ("clarity", "CLEAR"))
 _MOST_CHANGED: Final = 3
 _MOST_SHOWN: Final = 3
-_MOST_KEPT: Final = 20_000
+_MOST_KEPT: Final = 4_000
 _ORDER: Final = {
     Measure.NONE: 0, Measure.RECTIFY: 1, Measure.REDUCE: 2, Measure.INCOMPLETE: 3, Measure.EXIT: 4
 }  # fmt: skip
@@ -188,7 +190,7 @@ class Assessor:
 
     def _judge(self, facts: Facts) -> Verdict:
         results = [self._evaluate(table, facts) for table in _TABLES]
-        outcome = self._outcome(*results)
+        outcome = self._outcome(facts, *results)
         reasons, nearly = [], []
         for result in results:
             for rule, output in zip(result.fired, result.outputs, strict=True):
@@ -227,9 +229,10 @@ class Assessor:
         admission = self._policy.admissions.get(rule) or _ADMISSION[output["admission"]]
         return measure, admission
 
-    def _outcome(self, veto: TableResult, positive: TableResult) -> _Outcome:
+    def _outcome(self, facts: Facts, veto: TableResult, positive: TableResult) -> _Outcome:
         measure, admission, weight = 0, _ADMITTED[Admission.OPEN], 0
-        is_incomplete = bool(veto.missing)
+        # Whatever the tables say: no table of a deployment can let incomplete data pass.
+        is_incomplete = bool(veto.missing) or any(facts.get(name) not in (None, whole) for name, whole in _WHOLE)
         for output in veto.outputs:
             proposed, admitted = self._proposed(output)
             if proposed is Measure.INCOMPLETE:
@@ -286,7 +289,7 @@ class Assessor:
 
     def _with(self, facts: Facts, other: Facts) -> _Outcome:
         changed = {**facts, **other}
-        return self._outcome(self._evaluate(VETO, changed), self._evaluate(POSITIVE, changed))
+        return self._outcome(changed, self._evaluate(VETO, changed), self._evaluate(POSITIVE, changed))
 
 
 class _Outcome(NamedTuple):
@@ -308,6 +311,23 @@ class _Outcome(NamedTuple):
 def _change(facts: Facts, other: Mapping[str, Any], outcome: _Outcome) -> Change:
     changed = tuple([FactChange(name, facts[name], value) for name, value in other.items()])
     return Change(changed, outcome.measure, outcome.admission)
+
+
+def table_faults(tables: Iterable[DecisionTable], day: date) -> list[str]:
+    """Gives why tables cannot serve the green review on a day: one is not in force, or proposes what is no measure."""
+    faults = []
+    found = [table for table in tables if table.table_id in _TABLES]
+    for name in _TABLES:
+        if not any(table.table_id == name and table.valid_from <= day <= table.valid_to for table in found):
+            faults.append(f"rules: {name}: no version is in force on {day}")
+    for table in found:
+        for row in table.rows:
+            measure, admission = row.outputs.get("measure"), row.outputs.get("admission")
+            if measure not in _MEASURE or admission not in _ADMISSION or not row.outputs.get("en"):
+                faults.append(
+                    f"rules: {table.table_id} {table.version}: row {row.row_id}: needs measure, admission and en"
+                )
+    return faults
 
 
 def canonical(assessment: Assessment) -> bytes:

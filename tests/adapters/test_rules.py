@@ -15,6 +15,7 @@ from gateway.adapters.rules.book import RuleBook
 from gateway.adapters.rules.zen_engine import ZenTable, engine_faults
 from gateway.domain.decision_table import DecisionTable
 from gateway.domain.errors import ConfigError
+from gateway.domain.green import table_faults
 from gateway.settings import load_settings
 from tests.conftest import PROFILE
 
@@ -83,3 +84,63 @@ def test_a_banks_file_with_faults_stops_the_settings_with_each_named(tmp_path: P
     for complaint in ("regional_memo: must be", "colour: is not known", "measures.V7: incomplete data never pass",
                       "measures.V99: is no rule", "measures.V2: must be one of", "waived_years[0]: needs"):  # fmt: skip
         assert f"green/demo-bank.toml: {complaint}" in said
+
+
+def test_a_banks_own_file_states_only_what_it_does_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "green").mkdir()
+    own = '[measures]\nV2 = "EXIT"\n[[waived_years]]\nplatform = "jiangsu"\nyears = [2017]\nbecause = "江苏未建名单"\n'
+    (tmp_path / "green" / "demo-bank.toml").write_text(own, encoding="utf-8")
+
+    policies = load_settings(tmp_path).green
+
+    assert policies.of("demo-bank").measures == {"V2": "EXIT"}
+    assert policies.of("demo-bank").waived == {("jiangsu", 2017): "江苏未建名单"}
+    assert policies.of("demo-bank").required_categories == policies.of("another").required_categories
+    assert policies.of("another") is policies.default
+    (tmp_path / "green" / "nobody.toml").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"green/nobody\.toml: no bank of that name"):
+        load_settings(tmp_path)
+
+
+def test_a_model_that_is_broken_anywhere_is_refused_and_never_raises_another_error() -> None:
+    rng, refused = Random(3), 0
+    for _ in range(300):
+        document = json.loads(FILES["green_positive.json"])
+        place = document
+        while True:
+            key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            inner = place[key]
+            if isinstance(inner, dict | list) and inner and rng.random() < 0.85:
+                place = inner
+                continue
+            place[key] = rng.choice([None, 7, [], {}, "x", [1], True])
+            break
+        try:
+            RuleBook.read(FACTS, {"green_positive.json": json.dumps(document)})
+        except ConfigError as error:
+            assert all(fault.startswith("rules/green_positive.json: ") for fault in error.faults)
+            refused += 1
+    assert refused > 60
+
+
+def test_versions_that_leave_days_between_them_are_refused() -> None:
+    older, newer = json.loads(FILES["green_veto.json"]), json.loads(FILES["green_veto.json"])
+    older["meta"]["valid_to"] = "2026-11-30"
+    newer["meta"].update(version="2027", valid_from="2027-01-01")
+
+    with pytest.raises(ConfigError, match="between 2026-11-30 and 2027-01-01 no version is in force"):
+        RuleBook.read(FACTS, {"a.json": json.dumps(older), "b.json": json.dumps(newer)})
+
+
+def test_tables_that_cannot_serve_today_are_named() -> None:
+    document = json.loads(FILES["green_veto.json"])
+    document["meta"]["outputs"]["measure"] = ["NONE", "EXIT", "INCOMPLETE", "RECTIFY", "REDUCE", "SHOUT"]
+    document["nodes"][1]["content"]["rules"][0]["=measure"] = '"SHOUT"'
+    book = RuleBook.read(FACTS, {**FILES, "green_veto.json": json.dumps(document)})
+
+    assert table_faults(BOOK.tables, date(2026, 11, 24)) == []
+    assert table_faults(book.tables, date(2025, 11, 24)) == [
+        "rules: green_veto: no version is in force on 2025-11-24",
+        "rules: green_positive: no version is in force on 2025-11-24",
+        "rules: green_veto 2026-11: row V1.listed: needs measure, admission and en",
+    ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
-from gateway.domain.green import Assessment, canonical, is_no_better, stored
+from gateway.domain.decision import TableResult
+from gateway.domain.green import Assessment, Assessor, canonical, is_no_better, stored
 from gateway.domain.green_policy import Admission, Measure
 from gateway.domain.platform import CategoryCoverage
 from tests.conftest import PROFILE
@@ -17,6 +20,7 @@ from tests.domain.green_worlds import (
     CATEGORIES,
     PLATFORMS,
     SETTINGS,
+    TABLES,
     answer,
     assessor,
     body,
@@ -265,3 +269,14 @@ def test_facts_of_other_schemes_are_left_alone() -> None:
     tax = graded("shanghai", "D", day(2026, 4), scheme="TAX_CREDIT")
 
     assert assess(tax).facts["env_grade"] == "NOT_RATED"
+
+
+def test_no_table_of_a_deployment_can_let_incomplete_data_pass() -> None:
+    def lenient(table: str, facts: Mapping[str, Any]) -> TableResult:
+        whole = {"sources": "COMPLETE", "list_years": "COMPLETE", "freshness": "FRESH", "clarity": "CLEAR"}
+        return TABLES.evaluate(table, {**facts, **whole})
+
+    judging = Assessor(SETTINGS.green.default, lenient, SETTINGS.rules.facts, PLATFORMS, SETTINGS.crosswalk)
+    found = judging.assess(view_of([answer("shanghai", registration()), failed("jiangsu"), *map(answer, OTHERS[1:])]))
+
+    assert found.measure is Measure.INCOMPLETE

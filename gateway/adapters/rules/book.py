@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Any, Final
 
 from gateway.domain.decision import TableResult
@@ -62,6 +63,7 @@ class RuleBook:
                     if earlier.valid_from <= table.valid_to and table.valid_from <= earlier.valid_to:
                         faults.append(f"{file}: meta: its days overlap those of {FOLDER}/{other}")
                 tables[name] = table
+        faults += _days_without(tables)
         if faults:
             raise ConfigError(faults)
         return cls(kinds, tuple(tables.values()))
@@ -75,3 +77,13 @@ class RuleBook:
                 self._of_day.clear()
             self._of_day[day] = found
         return found
+
+
+def _days_without(tables: Mapping[str, DecisionTable]) -> list[str]:
+    """Gives between which versions of a table there are days on which none is in force."""
+    faults = []
+    for (_, earlier), (name, later) in pairwise(sorted(tables.items(), key=lambda t: (t[1].table_id, t[1].valid_from))):
+        if earlier.table_id == later.table_id and earlier.valid_to.toordinal() + 1 < later.valid_from.toordinal():
+            until = later.valid_from.isoformat()
+            faults.append(f"{FOLDER}/{name}: meta: between {earlier.valid_to} and {until} no version is in force")
+    return faults
