@@ -42,7 +42,7 @@ class TablesByDay(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AssessedBy:
-    """Who asks, and how: `is_fresh` takes no kept answers."""
+    """Who asks, and how: `is_fresh` takes no kept answers; `sent` are the request's own bytes, for its digest."""
 
     bank: str
     operator: str = ""
@@ -50,6 +50,7 @@ class AssessedBy:
     loan_reference: str = ""
     is_fresh: bool = False
     is_batch: bool = False
+    sent: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ class Assessments:
             operator=by.operator,
             branch=by.branch,
             is_batch=by.is_batch,
+            sent=by.sent,
         )
 
     def _assessor(self, bank: str, day: date) -> Assessor:

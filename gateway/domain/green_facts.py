@@ -121,6 +121,7 @@ class _Reading:
         self._grades: list[str] = []
         self._incomplete: set[int] = set()
         self._crime = False
+        self._noted: tuple[Any, tuple[Source, ...], str, bool] = (None, (), "", False)
         self._values: dict[str, str | int | bool | None] = {}
 
     # --- what was heard ---
@@ -358,16 +359,9 @@ class _Reading:
         return any(word in text for word in self._policy.crime_words)
 
     def _note(self, fact: str, category: int, record: Any, text: str, on: Any) -> None:
-        envelope = record.envelope
-        sources = []
-        province = ""
-        for said in envelope.provenances:
-            as_of = _moment(said.as_of.seconds) if said.HasField("as_of") else ""
-            sources.append(Source(said.platform, said.platform_record_key, as_of, said.digest.hex()))
-            province = province or self._expected.province.get(said.platform, "")
-        authority = getattr(record, "authority", None)
-        if authority is not None and authority.code[2:4].isdecimal():
-            province = authority.code[2:4]
+        if record is not self._noted[0]:  # a penalty may bear on several facts
+            self._noted = (record, *self._said_by(record))
+        _, sources, province, is_disputed = self._noted
         self._evidence.append(
             Evidence(
                 fact,
@@ -375,10 +369,27 @@ class _Reading:
                 text,
                 iso(on) if on is not None else "",
                 province,
-                envelope.status == _DISPUTED,
-                tuple(sources),
+                is_disputed,
+                sources,
             )
         )
+
+    def _said_by(self, record: Any) -> tuple[tuple[Source, ...], str, bool]:
+        """Gives who said a record, the province it comes from, and whether it is disputed."""
+        envelope = record.envelope
+        provinces = self._expected.province
+        sources = []
+        province = ""
+        for said in envelope.provenances:
+            platform = said.platform
+            as_of = _moment(said.as_of.seconds) if said.HasField("as_of") else ""
+            sources.append(Source(platform, said.platform_record_key, as_of, said.digest.hex()))
+            province = province or provinces.get(platform, "")
+        authority = getattr(record, "authority", None)
+        if authority is not None:
+            code = authority.code[2:4]
+            province = code if code.isdecimal() else province
+        return tuple(sources), province, envelope.status == _DISPUTED
 
 
 def _why(answer: view_pb2.PlatformAnswer, category: int) -> str:

@@ -111,6 +111,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
                 caller.bank,
                 proven("operator", request.operator, caller.operator),
                 proven("branch", request.branch, caller.branch),
+                sent=request.SerializeToString(deterministic=True),
             )
             admission = self._admit(context.time_remaining(), caller)
             await self._enter(caller.bank, admission)
@@ -147,6 +148,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
             loan_reference=request.loan_reference,
             is_fresh=request.is_fresh,
             is_batch=is_batch,
+            sent=request.SerializeToString(deterministic=True),
         )
         await self._enter(caller.bank, admission, is_batch=is_batch)
         try:
