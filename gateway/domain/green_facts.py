@@ -19,7 +19,7 @@ import msgspec
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, options_pb2, view_pb2
 from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, Domain, Grade, Rating, worst_current
-from gateway.domain.dates import CHINA, first_day, iso, plus_months
+from gateway.domain.dates import CHINA, day_of, first_day, iso, plus_months
 from gateway.domain.green_policy import GreenPolicy
 from gateway.domain.platform import Platform
 
@@ -287,11 +287,13 @@ class _Reading:
                 canonical = CanonicalGrade(Grade.UNMAPPED)
             else:
                 canonical = CanonicalGrade(grade, domain=scheme.domain, nature=scheme.nature)
-            rated = first_day(evaluation.rated_on)
+            rated = _day(evaluation.rated_on)
             # One dated ahead is current: a clock that goes wrong must not hide a grade.
-            rated_on = min(date(*rated), self._as_of) if rated[0] else None
+            rated_on = min(rated, self._as_of) if rated is not None else None
             rater = evaluation.authority.code or evaluation.authority.name
-            valid_to = date(*plus_months(rated, self._policy.grade_valid_months)) if rated[0] else None
+            valid_to = None
+            if rated is not None:
+                valid_to = date(*plus_months(day_of(rated), self._policy.grade_valid_months))
             ratings.append(Rating(evaluation.scheme_id, rater, canonical, rated_on, valid_to))
             name = evaluation.scheme_id or evaluation.scheme_raw
             text = f"{name} {evaluation.period} {evaluation.raw_grade} = {grade.name}".replace("  ", " ")
@@ -402,3 +404,11 @@ def _why(answer: view_pb2.PlatformAnswer, category: int) -> str:
 @lru_cache(maxsize=16_384)
 def _moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, CHINA).isoformat()
+
+
+def _day(value: Any) -> date | None:
+    """Gives the earliest day a date can mean; None where it means none."""
+    try:
+        return date(*first_day(value))
+    except ValueError:
+        return None

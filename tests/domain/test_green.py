@@ -280,3 +280,12 @@ def test_no_table_of_a_deployment_can_let_incomplete_data_pass() -> None:
     found = judging.assess(view_of([answer("shanghai", registration()), failed("jiangsu"), *map(answer, OTHERS[1:])]))
 
     assert found.measure is Measure.INCOMPLETE
+
+
+def test_a_grade_whose_day_is_no_day_is_unclear_and_one_dated_ahead_counts() -> None:
+    view = view_of([answer("shanghai", registration(), graded("jiangsu", "绿")), *map(answer, OTHERS)])
+    rated = view.records.evaluations[0].rated_on
+    rated.month, rated.day = 2, 31
+
+    assert ASSESSOR.assess(view).measure is Measure.INCOMPLETE
+    assert assess(graded("jiangsu", "黑", day(2027, 1, 1))).measure is Measure.REDUCE
