@@ -84,7 +84,7 @@ async def bench(console: Console, size: Size, most_s: float) -> list[Row]:
 async def make_stage() -> AsyncIterator[Stage]:
     """Gives a room its stage; every process started on it has ended when it is left."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Stage(stack, folder, session)
 
