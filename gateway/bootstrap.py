@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import aiohttp
 
 from gateway.adapters.egress import DeclaredHostsConnector
+from gateway.adapters.hub_lists import HUB
 from gateway.adapters.identity.callers import DevelopmentCallers
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
@@ -60,6 +61,7 @@ from gateway.application.request_ids import RequestIds
 from gateway.application.trail import TrailExport
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import ConfigError
+from gateway.domain.keeping import RepairTombstone
 from gateway.domain.masking import Masker, masked_fields
 from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
@@ -68,6 +70,7 @@ from gateway.domain.statement import AuthorityIds, Reader
 from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials
+from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
 from gateway.trail_bootstrap import anchor, open_trail, response_digests
@@ -261,6 +264,10 @@ async def build_gateway(
         )
         stack.push_async_callback(session.close)
         inner = _connect(settings, plugins, session, clock)
+        hub = await hub_lists(settings, store, clock)
+        if hub is not None:
+            inner[HUB] = hub
+            plugins = replace(plugins, platforms={**plugins.platforms, HUB: hub.platform})
         health = PlatformHealth(inner, clock)
         at_hand = await _consents_at_hand(settings, store, clock, stack)
         consents = Consents(store.consents if at_hand is None else at_hand.itself, audit, clock)
@@ -268,7 +275,7 @@ async def build_gateway(
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
-        policies = _policies(settings, inner, processes=worker.of if worker is not None else 1)
+        policies = uncached(_policies(settings, inner, processes=worker.of if worker is not None else 1))
         metrics = Metrics(
             plugins.platforms,
             in_flight=lambda: queries.under_way,
@@ -309,6 +316,14 @@ async def build_gateway(
             settings.divisions,
         )
         merger = TracedMerger(tracing, *rules) if tracing.is_recording else Merger(*rules)
+        views = LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes)
+
+        async def forget_repaired(tombstones: Sequence[RepairTombstone]) -> None:
+            for stone in tombstones:
+                views.forget(stone.uscc)
+            await chains.forget_repaired(tombstones)
+
+        joint_lists = joint_list_service(settings, store, audit, clock, callers, forget_repaired, stack)
         queries = CreditQueries(
             connectors,
             Reader(CATALOGUE, authority_ids, plugins.platforms),
@@ -319,7 +334,7 @@ async def build_gateway(
             authoriser=authoriser,
             new_answer_id=new_answer_id,
             kept=chains,
-            views=LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes),
+            views=views,
             masker=masker,
             digest_of=response_digests(settings.gateway),
             digest=evidence.digest if evidence is not None else None,
@@ -362,6 +377,7 @@ async def build_gateway(
                 callers,
             ),
             ArchiveService(archive, callers),
+            joint_lists,
             Door(rights, callers.of, audit, clock, tracing, metrics.error_sent),
             health,
             tuple(connectors),

@@ -312,8 +312,10 @@ class JointListStore(Protocol):
     before it.
     """
 
-    async def put(self, entries: Sequence[JointEntry], *, provision: Provision | None = None) -> int:
+    async def put(self, entries: Sequence[JointEntry], *, provisions: Sequence[Provision] = ()) -> int:
         """Keeps new entries and next versions of old ones, all or none, each with the next mark; gives the last mark.
+
+        The marks follow each other without gaps. With the entries of a file, what it provides is kept too.
 
         Raises EntryChangedError where a version is not the one after the kept one.
         """
@@ -335,6 +337,13 @@ class JointListStore(Protocol):
 
     async def changes_since(self, mark: int, *, limit: int) -> Sequence[JointEntry]:
         """Gives entries as each change left them, by mark: an entry that changed twice is given twice."""
+        ...
+
+    async def seen_since(self, mark: int, *, list_codes: Collection[str], limit: int) -> Sequence[JointEntry]:
+        """Gives entries as they stand whose last change that banks can see is after a mark, by that change; no codes, any.
+
+        Each is given once, in its newest form: what was published and repaired in between is not told to whoever was away.
+        """
         ...
 
     async def newest_mark(self) -> int:

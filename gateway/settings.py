@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -24,8 +24,11 @@ from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.evidence import RETENTION_CLASSES, USUAL_MONTHS
 from gateway.domain.green_policy import GreenPolicies
-from gateway.domain.publication import ListRule, PublicationRule, PublicationTable
+from gateway.domain.joint_list_tables import joint_lists_of, stay_rules
+from gateway.domain.joint_lists import JointList
+from gateway.domain.publication import PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
+from gateway.domain.supervision import SupervisionScheme, supervision_schemes_of
 from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import NOBODY, Banks, IdentitySettings, TlsSettings, read_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
@@ -131,6 +134,24 @@ class ConsentSettings(_Strict):
         return self
 
 
+class ListsSettings(_Strict):
+    """Whether entries of joint lists join the merged view, and the key that resume tokens are sealed with, by reference.
+
+    Without a key each process makes its own: its tokens are of no use to another one, nor after a restart.
+    """
+
+    in_views: bool = False
+    token_key: str = ""
+    poll_s: float = Field(default=1.0, gt=0, le=60)
+
+    @field_validator("token_key")
+    @classmethod
+    def _is_reference(cls, value: str) -> str:
+        if value and not value.startswith(("env:", "file:")):
+            raise ValueError("write a reference (env:NAME, file:/path), never the key")
+        return value
+
+
 class LogSettings(_Strict):
     """What is logged."""
 
@@ -230,6 +251,7 @@ class GatewayFile(_Strict):
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()
     consent: ConsentSettings = ConsentSettings()
+    lists: ListsSettings = ListsSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     archive: ArchiveSettings = ArchiveSettings()
@@ -275,6 +297,8 @@ class Settings:
     policies: PolicyFolders
     rules: RuleBook
     green: GreenPolicies
+    joint_lists: Mapping[str, JointList] = field(default_factory=dict)
+    supervision: Mapping[str, SupervisionScheme] = field(default_factory=dict)
     banks: Banks = NOBODY
 
     def resilience_of(self, platform: str) -> ResilienceTable:
@@ -298,7 +322,19 @@ def load_settings(folder: Path | None = None) -> Settings:
         strangers = sorted(gateway.tracing.told_platforms - platform_tables.keys())
         faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
     banks = read_banks(read.table("banks.toml"), faults)
-    publication = _publication(read.table("publication.toml"), read.table("lists.toml"), faults)
+    if read.table("lists.toml"):
+        faults.append("lists.toml: is read no more; put its tables into a file of the folder lists/")
+    lists: Mapping[str, JointList] = {}
+    try:
+        lists = joint_lists_of(read.folder("lists"))
+    except ConfigError as error:
+        faults += [f"lists/{fault}" for fault in error.faults]
+    publication = _publication(read.table("publication.toml"), lists, faults)
+    supervision: Mapping[str, SupervisionScheme] = {}
+    try:
+        supervision = supervision_schemes_of(read.table("supervision.toml"))
+    except ConfigError as error:
+        faults += error.faults
     crosswalk = None
     try:
         crosswalk = Crosswalk.from_tables(read.folder("crosswalk"))
@@ -347,6 +383,8 @@ def load_settings(folder: Path | None = None) -> Settings:
         policies=read.policies(),
         rules=rules,
         green=green,
+        joint_lists=lists,
+        supervision=supervision,
     )
 
 
@@ -413,27 +451,23 @@ def _model(kind: type[_T], table: Any, where: str, faults: list[str]) -> _T | No
         return None
 
 
-def _publication(rules: Mapping[str, Any], lists: Mapping[str, Any], faults: list[str]) -> PublicationTable:
+def _publication(rules: Mapping[str, Any], lists: Mapping[str, JointList], faults: list[str]) -> PublicationTable:
     found: list[PublicationRule] = []
     for number, rule in enumerate(rules.get("rule", ())):
         try:
-            found.append(PublicationRule(rule["from"], rule.get("to"), dict(rule["max_months"])))
+            found.append(
+                PublicationRule(
+                    rule["from"],
+                    rule.get("to"),
+                    dict(rule["max_months"]),
+                    dict(rule.get("min_months", {})),
+                    rule.get("sensitive_min_months"),
+                    rule.get("title_zh", ""),
+                )
+            )
         except KeyError as error:
             faults.append(f"publication.toml: rule[{number}]: {error.args[0]} is missing")
-    entries: dict[str, ListRule] = {}
-    for code, entry in lists.get("list", {}).items():
-        if not entry.get("title_zh") or entry.get("basis") not in ("LAW", "STATE_POLICY", "REGIONAL_MEMO"):
-            faults.append(f"lists.toml: list.{code}: title_zh and a known basis are needed")
-            continue
-        entries[code] = ListRule(
-            code=code,
-            title_zh=entry["title_zh"],
-            lister=entry.get("lister", ""),
-            basis=entry["basis"],
-            stay_months=entry.get("stay_months"),
-            joint_field=entry.get("joint_field"),
-        )
-    return PublicationTable(tuple(found), entries)
+    return PublicationTable(tuple(found), stay_rules(lists))
 
 
 def resolve_secret(reference: str, sandbox: Mapping[str, str]) -> str:

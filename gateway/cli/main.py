@@ -62,6 +62,11 @@ _COMMANDS: Final = {
         say("The green review of an enterprise, at a running gateway.", "运行中网关的企业绿色信贷审查。"),
     ),
     "keys": _Place("keys", "keys", say("Keys of evidence: make, rotate, show.", "存证密钥：生成、更换、查看。")),
+    "lists": _Place(
+        "joint_lists",
+        "lists",
+        say("Joint lists at a running gateway.", "运行中网关的联合奖惩名单。"),
+    ),
     "store": _Place("store", "store", say("The database of consents: its schema.", "授权数据库及其结构。")),
     "platforms": _Place(
         "operator",

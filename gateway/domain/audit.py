@@ -107,6 +107,32 @@ class AssessmentEntry(msgspec.Struct, frozen=True):
     missing: int
 
 
+class ListsEntry(msgspec.Struct, frozen=True):
+    """What was done to joint lists, or how much was read of them.
+
+    Of one entry its id, version and state after it; of a file its digest and what it did; of a reading how many codes were
+    asked about and how many entries told; of an inspection's sample its scheme (as `list_code`), its seed, the SM3 of its
+    codes, how many there were and how many were drawn. Reasons and names of the listed stay in the store.
+    """
+
+    list_code: str = ""
+    list_year: int | None = None
+    province: str = ""
+    entry_id: str = ""
+    version: int = 0
+    state: str = ""
+    proposed_by: str = ""
+    digest: str = ""
+    added: int = 0
+    amended: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    code_count: int = 0
+    entry_count: int = 0
+    seed: str = ""
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
@@ -118,7 +144,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it
     says. Of the archive it is "archive_read", with the reason where nothing was given, "archive_sealed" with why, or
     "archive_deleted". A green assessment is "assessed", after the entry of the view it rests on, and `assessment` tells what
-    was proposed.
+    was proposed. Of joint lists it is "lists_read" or "lists_denied", "list_entry_" with what a change was,
+    "list_entry_refused", "list_file_loaded" or "list_file_refused", or "inspection_drawn", and `lists` tells more.
     """
 
     time: str
@@ -150,6 +177,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     assessment: AssessmentEntry | None = None
     count: int | None = None
     """How many archived copies it is about, where it is about copies."""
+    lists: ListsEntry | None = None
 
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
@@ -285,6 +313,41 @@ def assessment_audit_entry(
         view_id=view_id,
         certificate=certificate,
         assessment=assessment,
+    )
+
+
+def lists_audit_entry(
+    event: str,
+    caller: Caller,
+    method: str,
+    *,
+    at: datetime,
+    operator: str = "",
+    uscc: str = "",
+    reason: str = "",
+    consent_ids: tuple[str, ...] = (),
+    lists: ListsEntry | None = None,
+) -> AuditEntry:
+    """Gives the entry of one decision about joint lists, or of one reading of them."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id="",
+        bank=caller.bank,
+        operator=operator or caller.operator,
+        branch=caller.branch,
+        purpose="",
+        uscc=uscc,
+        categories=(),
+        permit="",
+        consent_ids=consent_ids,
+        request_id="",
+        loan_reference="",
+        application_reference="",
+        reason=reason,
+        method=method,
+        certificate=caller.certificate,
+        lists=lists,
     )
 
 

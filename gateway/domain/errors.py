@@ -15,8 +15,12 @@
     │   ├── ConsentNotFoundError     the bank has no such consent
     │   ├── ConsentStateError        the consent's state forbids the change
     │   ├── ConsentChangedError      the consent was changed in between
+    │   ├── EntryNotFoundError       there is no such list entry
+    │   ├── EntryStateError          its state, or the shortest publication, forbids the change
+    │   ├── SelfConfirmationError    the second person is the first
     │   ├── EntryChangedError        the list entry was changed in between
     │   ├── AnswerNotFoundError      the bank has no such archived answer
+    │   ├── ListFileError            a list file changes nothing; every fault with its line
     │   └── AdmissionError           the gateway is full or closing
     ├── UnansweredError              no view could be given; carries every platform's answer
     ├── PlatformError                a platform's fault; becomes an outcome, never raised to a bank
@@ -85,6 +89,13 @@ class Reason(StrEnum):
     CONSENT_REPEATED = "CONSENT_REPEATED"
     PURPOSE_NOT_ALLOWED = "PURPOSE_NOT_ALLOWED"
     ANSWER_NOT_FOUND = "ANSWER_NOT_FOUND"
+    LIST_UNKNOWN = "LIST_UNKNOWN"
+    ENTRY_NOT_FOUND = "ENTRY_NOT_FOUND"
+    ENTRY_STATE_FORBIDS = "ENTRY_STATE_FORBIDS"
+    ENTRY_CHANGED = "ENTRY_CHANGED"
+    SELF_CONFIRMATION = "SELF_CONFIRMATION"
+    LIST_FILE_REFUSED = "LIST_FILE_REFUSED"
+    RESUME_TOKEN_REFUSED = "RESUME_TOKEN_REFUSED"
 
 
 class GatewayError(Exception):
@@ -207,10 +218,34 @@ class ConsentChangedError(RequestError):
         super().__init__("the consent was changed in between; get it and decide again")
 
 
+class EntryNotFoundError(RequestError):
+    """There is no such list entry."""
+
+    reason = Reason.ENTRY_NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__("no such entry")
+
+
+class EntryStateError(RequestError):
+    """The list entry's state, or the law's shortest publication, forbids the change."""
+
+    reason = Reason.ENTRY_STATE_FORBIDS
+
+
+class SelfConfirmationError(RequestError):
+    """Who proposed a change of a list entry may not confirm it."""
+
+    reason = Reason.SELF_CONFIRMATION
+
+    def __init__(self) -> None:
+        super().__init__("who proposed a change may not confirm it; a second person must")
+
+
 class EntryChangedError(RequestError):
     """The list entry's version is no longer the one that was to be changed."""
 
-    reason = Reason.CONSENT_CHANGED
+    reason = Reason.ENTRY_CHANGED
 
     def __init__(self) -> None:
         super().__init__("the entry was changed in between; get it and decide again")
@@ -223,6 +258,16 @@ class AnswerNotFoundError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("no such answer of this bank")
+
+
+class ListFileError(RequestError):
+    """A list file changes nothing: `faults` are all that is wrong with it, each with its line where it is about one."""
+
+    reason = Reason.LIST_FILE_REFUSED
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__(f"the file was refused and nothing changed; {len(faults)} faults")
+        self.faults = tuple(faults)
 
 
 class AdmissionError(RequestError):

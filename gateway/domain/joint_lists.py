@@ -32,6 +32,35 @@ class EntryState(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+class EntryEvent(StrEnum):
+    """What a change was. Of PROPOSED, PENDING, DECLINED and DISCARDED banks see nothing: nothing shown has changed."""
+
+    PROPOSED = "PROPOSED"
+    DISCARDED = "DISCARDED"
+    PUBLISHED = "PUBLISHED"
+    PENDING = "PENDING"
+    DECLINED = "DECLINED"
+    AMENDED = "AMENDED"
+    DISPUTED = "DISPUTED"
+    SETTLED = "SETTLED"
+    WITHDRAWN = "WITHDRAWN"
+    REPAIRED = "REPAIRED"
+    REMOVED = "REMOVED"
+
+
+VISIBLE = frozenset(
+    {
+        EntryEvent.PUBLISHED,
+        EntryEvent.AMENDED,
+        EntryEvent.DISPUTED,
+        EntryEvent.SETTLED,
+        EntryEvent.WITHDRAWN,
+        EntryEvent.REPAIRED,
+        EntryEvent.REMOVED,
+    }
+)
+"""Changes of what banks see."""
+
 SHOWN = frozenset({EntryState.PUBLISHED, EntryState.DISPUTED})
 """States in which an entry is seen by banks; a dispute is marked, not hidden."""
 
@@ -62,14 +91,38 @@ class JointList:
     certainty: str = ""
 
 
+class EntryContent(NamedTuple):
+    """What of an entry may be amended; who is listed, where, since when and for which year is what the entry is."""
+
+    subject_name: str = ""
+    list_version: str = ""
+    authority: str = ""
+    document_number: str = ""
+    reason: str = ""
+    evidence: tuple[str, ...] = ()
+    due_off: date | None = None
+    published_to: date | None = None
+
+
+class PendingChange(NamedTuple):
+    """A change that waits for a second person: an amendment with its content, a withdrawal, or a repair on its day."""
+
+    event: EntryEvent
+    proposed_by: str
+    because: str = ""
+    content: EntryContent | None = None
+    on: date | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointEntry:
     """One enterprise, or one related person, on a list.
 
     `person_ref` is "" for the enterprise itself, else an opaque reference of the person. `province` is the lister's, two
     digits. `evidence` are references (文号, file digests), never documents. `due_off` is when it ends by itself; it is
-    published from `published_from` until before `published_to`. `origin` is "operator:<id>" or "file:<SM3>". `mark` is that
-    of its last change, unique and ascending over all lists.
+    published from `published_from` until before `published_to`. `event` is what made this version; `pending` waits for a
+    second person; `ended_on` is the day of a withdrawal, repair or removal. `origin` is "operator:<id>" or "file:<SM3>".
+    `mark` is that of its last change, unique and ascending over all lists; `seen_mark` that of the last one banks can see.
     """
 
     entry_id: str
@@ -95,6 +148,16 @@ class JointEntry:
     confirmed_by: str = ""
     origin: str = ""
     mark: int = 0
+    seen_mark: int = 0
+    event: EntryEvent = EntryEvent.PUBLISHED
+    proposed_by: str = ""
+    pending: PendingChange | None = None
+    ended_on: date | None = None
+
+    @property
+    def content(self) -> EntryContent:
+        """What of it may be amended."""
+        return EntryContent(*[getattr(self, name) for name in EntryContent._fields])
 
     def state_at(self, today: date) -> EntryState:
         """Gives where it stands on a day in Asia/Shanghai."""

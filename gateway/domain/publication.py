@@ -1,13 +1,13 @@
 """How long adverse records may be published (公示期) and stay on lists, as dated tables.
 
 Source: 信用修复管理办法 (国家发展改革委令第36号, in force from 2026-04-01) and before it order 58 of 2023; stays of lists by
-their own rules. What is not sure stands in `config/publication.toml` and `config/lists.toml`, not here.
+their own rules. What is not sure stands in `config/publication.toml` and `config/lists/`, not here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -24,11 +24,17 @@ _MINOR_KINDS = frozenset({conduct_pb2.PENALTY_KIND_WARNING, conduct_pb2.PENALTY_
 
 @dataclass(frozen=True, slots=True)
 class PublicationRule:
-    """The longest publication in months by severity, in force from `valid_from` to `valid_to` (None: open)."""
+    """The longest and shortest publication in months by severity, in force from `valid_from` to `valid_to` (None: open).
+
+    No repair is possible before the shortest is over; `sensitive_min_months` holds for food and drugs, where it is stated.
+    """
 
     valid_from: date
     valid_to: date | None
     max_months: Mapping[str, int]
+    min_months: Mapping[str, int] = field(default_factory=dict)
+    sensitive_min_months: int | None = None
+    title_zh: str = ""
 
     def holds(self, on: date) -> bool:
         """Whether the rule is in force on that day."""

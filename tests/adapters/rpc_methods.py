@@ -33,6 +33,7 @@ def registered_methods() -> list[str]:
         service,
         service,
         service,
+        service,
         door,
         SimpleNamespace(),  # type: ignore[arg-type]
         (),

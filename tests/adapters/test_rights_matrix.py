@@ -44,6 +44,20 @@ AdminService/PurgeAnswers               platform-operator
 ArchiveService/GetArchivedView          bank-query bank-auditor
 ArchiveService/GetSealedView            bank-auditor
 ArchiveService/SealViews                platform-operator gateway-admin
+JointListService/ListJointLists         bank-query bank-green-reviewer platform-operator
+JointListService/GetEntries             bank-query bank-green-reviewer platform-operator
+JointListService/SearchEntries          bank-query bank-green-reviewer platform-operator
+JointListService/WatchEntries           bank-query bank-green-reviewer platform-operator
+JointListService/ScreenEnterprises      bank-query bank-green-reviewer platform-operator
+JointListService/GetListStatistics      bank-query bank-green-reviewer platform-operator
+JointListService/PublishEntry           platform-operator
+JointListService/ConfirmEntry           platform-operator
+JointListService/AmendEntry             platform-operator
+JointListService/DisputeEntry           platform-operator
+JointListService/WithdrawEntry          platform-operator
+JointListService/RepairEntry            platform-operator
+JointListService/LoadListFile           platform-operator
+JointListService/DrawInspectionSample   platform-operator
 """
 # role: purposes, categories it may ask by the methods of CreditService
 ASKS: Final = {

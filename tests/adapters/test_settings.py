@@ -42,7 +42,8 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
         '[anhui.hedge]\non = true\n[anhui.quota]\nmaintenance = ["at night"]\n[beijing.retry]\nattempts = 2\n'
     )
     (tmp_path / "publication.toml").write_text("[[rule]]\nfrom = 2026-01-01\n")
-    (tmp_path / "lists.toml").write_text('[list.X]\ntitle_zh = "名单"\n')
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "joint.toml").write_text('[list.X]\ntitle_zh = "名单"\n')
 
     found = "\n".join(faults_of(tmp_path))
 
@@ -60,7 +61,7 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
         "resilience.toml: anhui: quota: Value error, 'at night' is no maintenance window",
         "resilience.toml: beijing: platforms.toml names no such platform",
         "publication.toml: rule[0]: max_months",
-        "lists.toml: list.X",
+        "lists/joint.toml: list.X",
     ):
         assert place in found
 

@@ -47,11 +47,12 @@ async def ended(call: Any) -> StatusCode:
 async def test_D9_a_broken_configuration_is_refused_at_start_with_every_fault(house: House, tmp_path: Path) -> None:
     config = configure(tmp_path / "config", house.sandboxes, "[server]\nlisten_port = 3\n[deadline]\ndefault_s = -1\n")
     (config / "resilience.toml").write_text("[default.retry]\nattempts = 0\n")
-    (config / "lists.toml").write_text("not = [toml\n")
+    (config / "lists").mkdir()
+    (config / "lists" / "joint.toml").write_text("not = [toml\n")
 
     code, said = await refusing(tmp_path, config)
 
-    named = ("server.listen_port", "deadline.default_s", "default: retry.attempts", "lists.toml: not TOML")
+    named = ("server.listen_port", "deadline.default_s", "default: retry.attempts", "lists/joint.toml: not TOML")
     assert (code, [part for part in named if part not in said]) == (2, [])
 
 

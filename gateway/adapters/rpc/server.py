@@ -26,6 +26,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     credit_service_pb2_grpc,
     green_credit_service_pb2,
     green_credit_service_pb2_grpc,
+    joint_list_service_pb2,
+    joint_list_service_pb2_grpc,
     platform_service_pb2,
     platform_service_pb2_grpc,
 )
@@ -38,6 +40,7 @@ from gateway.adapters.rpc.catalogue_service import CatalogueService
 from gateway.adapters.rpc.consent_service import ConsentService
 from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.green_credit_service import GreenCreditService
+from gateway.adapters.rpc.joint_list_service import JointListService
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.unreadable import Registry
@@ -52,7 +55,8 @@ CONSENTS: Final = consent_service_pb2.DESCRIPTOR.services_by_name["ConsentServic
 GREEN: Final = green_credit_service_pb2.DESCRIPTOR.services_by_name["GreenCreditService"].full_name
 AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 ARCHIVE: Final = archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE, GREEN)
+JOINT_LISTS: Final = joint_list_service_pb2.DESCRIPTOR.services_by_name["JointListService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE, GREEN, JOINT_LISTS)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -99,6 +103,7 @@ class RpcServer:
         consents: ConsentService,
         audit: AuditService,
         archive: ArchiveService,
+        joint_lists: JointListService,
         door: Door,
         health: PlatformHealth,
         platform_ids: Collection[str],
@@ -118,6 +123,7 @@ class RpcServer:
         self._platform_ids = tuple(platform_ids)
         self._is_store_red = is_store_red
         self._is_trail_red = is_trail_red
+        self._joint_lists = joint_lists
         registry: Any = Registry(self._server, door.guarding)
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
@@ -128,6 +134,7 @@ class RpcServer:
         green_credit_service_pb2_grpc.add_GreenCreditServiceServicer_to_server(green, registry)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, registry)
         archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(archive, registry)
+        joint_list_service_pb2_grpc.add_JointListServiceServicer_to_server(joint_lists, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -163,13 +170,14 @@ class RpcServer:
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
         await self._health.set(AUDIT, _NOT_SERVING if is_trail_red else _SERVING)
-        for kept in (CONSENTS, ARCHIVE):
+        for kept in (CONSENTS, ARCHIVE, JOINT_LISTS):
             await self._health.set(kept, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
         await self._health.set("", _NOT_SERVING if is_trail_red else _SERVING)
 
     async def stop(self, drain_s: float) -> None:
         """Takes no new calls, lets those under way finish for `drain_s` seconds, then ends them."""
         await self._health.enter_graceful_shutdown()
+        self._joint_lists.end_watches()
         await self._server.stop(drain_s)
 
     async def wait(self) -> None:

@@ -6,6 +6,7 @@ nothing else: what went wrong is in the log.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf import any_pb2, duration_pb2
@@ -18,6 +19,7 @@ from gateway.domain.errors import (
     GatewayError,
     InvalidIdentifierError,
     InvalidRequestError,
+    ListFileError,
     Reason,
     StoreError,
     UnansweredError,
@@ -66,8 +68,17 @@ CODES: Final = {
     Reason.CONSENT_REPEATED: code_pb2.INVALID_ARGUMENT,
     Reason.PURPOSE_NOT_ALLOWED: code_pb2.PERMISSION_DENIED,
     Reason.ANSWER_NOT_FOUND: code_pb2.NOT_FOUND,
+    Reason.LIST_UNKNOWN: code_pb2.INVALID_ARGUMENT,
+    Reason.ENTRY_NOT_FOUND: code_pb2.NOT_FOUND,
+    Reason.ENTRY_STATE_FORBIDS: code_pb2.FAILED_PRECONDITION,
+    Reason.ENTRY_CHANGED: code_pb2.ABORTED,
+    Reason.SELF_CONFIRMATION: code_pb2.PERMISSION_DENIED,
+    Reason.LIST_FILE_REFUSED: code_pb2.INVALID_ARGUMENT,
+    Reason.RESUME_TOKEN_REFUSED: code_pb2.INVALID_ARGUMENT,
 }
 _STORE_RETRY_S: Final = 5.0
+_MOST_VIOLATIONS: Final = 50
+"""Details travel in a trailer, which gRPC bounds by 8 KB or so."""
 
 
 def error_reason(reason: Reason) -> error_reason_pb2.ErrorReason.ValueType:
@@ -83,6 +94,8 @@ def status_of(error: GatewayError, trace_id: str = "") -> status_pb2.Status:
         details.append(_bad_request("uscc", str(error)))
     elif isinstance(error, InvalidRequestError):
         details.append(_bad_request(error.field, error.description))
+    elif isinstance(error, ListFileError):
+        details.append(_violations(error.faults[:_MOST_VIOLATIONS]))
     elif isinstance(error, UnansweredError):
         if error.reason in (Reason.REQUIRED_PLATFORM_MISSING, Reason.QUORUM_MISSED):
             if error.is_consent_missing:
@@ -124,8 +137,16 @@ def _info(reason: Reason, trace_id: str) -> error_details_pb2.ErrorInfo:
 
 
 def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-    return error_details_pb2.BadRequest(field_violations=[violation])
+    return _violations([(field, description)])
+
+
+def _violations(faults: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:
+    return error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            for field, description in faults
+        ]
+    )
 
 
 def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.domain.errors import ConfigError, StoreUnavailableError
-from gateway.ports import Cipher, ConsentStore, ViewArchive
+from gateway.ports import Cipher, ConsentStore, JointListStore, ViewArchive
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.engine import Database
@@ -46,6 +46,7 @@ class StoreDoor:
         self._opening = asyncio.Lock()
         self._database: Database | None = None
         self._consents: ConsentStore | None = None
+        self._joint_lists: JointListStore | None = None
         self._watch: asyncio.Task[None] | None = None
         self._has_failed = False
 
@@ -83,6 +84,16 @@ class StoreDoor:
         if self._database is None:
             raise StoreUnavailableError("the store is closed")
         return SqlViewArchive(self._database, cipher)
+
+    async def joint_lists(self) -> JointListStore:
+        """Gives the store of joint lists, opening it the first time; raises StoreUnavailableError when that fails."""
+        if self._joint_lists is None:
+            await self.consents()
+            from gateway.adapters.stores.joint_list_store import SqlJointListStore
+
+            assert self._database is not None  # opened with the other
+            self._joint_lists = SqlJointListStore(self._database)
+        return self._joint_lists
 
     async def aclose(self) -> None:
         """Closes what was opened."""

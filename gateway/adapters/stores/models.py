@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -155,3 +156,40 @@ class ArchivedViewRow(Base):
     sealed_because: Mapped[str] = mapped_column(String(32))
     sealed_at: Mapped[datetime | None] = mapped_column(Moment)
     content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JointEntryRow(Base):
+    """One version of one list entry; marks are given without gaps in the order of commits. `body` is the entry, as JSON."""
+
+    __tablename__ = "joint_list_entries"
+    __table_args__ = (
+        UniqueConstraint("entry_id", "version"),
+        Index(None, "uscc"),
+        Index(None, "seen_mark"),
+        Index(None, "list_code", "province", "list_year", "mark"),
+    )
+
+    mark: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    seen_mark: Mapped[int] = mapped_column(BigInteger)
+    entry_id: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int] = mapped_column(Integer)
+    is_current: Mapped[bool] = mapped_column(Boolean)
+    list_code: Mapped[str] = mapped_column(String(32))
+    uscc: Mapped[str] = mapped_column(String(18))
+    province: Mapped[str] = mapped_column(String(2))
+    list_year: Mapped[int | None] = mapped_column(Integer)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JointProvisionRow(Base):
+    """That a province provided a list's year, by the newest file."""
+
+    __tablename__ = "joint_list_provisions"
+
+    list_code: Mapped[str] = mapped_column(String(32), primary_key=True)
+    province: Mapped[str] = mapped_column(String(2), primary_key=True)
+    list_year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    provided_at: Mapped[datetime] = mapped_column(Moment)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)

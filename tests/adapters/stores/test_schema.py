@@ -297,6 +297,8 @@ def filling(column: Column[Any]) -> Any:
             return b"b"
         case types.DateTime():
             return NOON
+        case types.Boolean():
+            return True
         case types.Integer():
             return 1
         case _:
