@@ -14,8 +14,8 @@ from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import explain
 from gateway.cli.green_card import show_assessment, show_recognition
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, console, fail
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.options import AsJson, console, fail
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
 green = typer.Typer(
@@ -49,6 +49,7 @@ async def recognise_at(
 @green.command(
     help=say("Propose a measure for an enterprise, with its reasons.", "对企业提出授信措施建议，并说明理由。")
 )
+@connecting(Kind.REVIEWER)
 def assess(
     uscc: Uscc,
     fresh: Annotated[
@@ -58,18 +59,14 @@ def assess(
     operator: Annotated[str, typer.Option(help=say("Who asks, an id.", "经办人标识。"))] = "",
     branch: Annotated[str, typer.Option(help=say("Which branch asks, an id.", "分支机构标识。"))] = "",
     timeout: Timeout = 10.0,
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the assessment; exits 1 when the gateway refuses or cannot answer."""
     request = pb.AssessEnterpriseRequest(
         uscc=uscc, operator=operator, branch=branch, loan_reference=loan, is_fresh=fresh
     )
-    at = reach(address, Kind.REVIEWER, cert, key, ca, is_plaintext=plaintext)
     try:
         found = run(assess_at(at, request, timeout))
     except grpc.aio.AioRpcError as error:
@@ -86,18 +83,15 @@ def assess(
         "按各省市标准判断是否会被认定为严重失信，并显示差异。",
     )
 )
+@connecting(Kind.REVIEWER)
 def recognise(
     uscc: Uscc,
     timeout: Timeout = 10.0,
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints what each criterion says; exits 1 when the gateway refuses or cannot answer."""
-    at = reach(address, Kind.REVIEWER, cert, key, ca, is_plaintext=plaintext)
     try:
         found = run(recognise_at(at, pb.RecogniseEnterpriseRequest(uscc=uscc), timeout))
     except grpc.aio.AioRpcError as error:
