@@ -17,8 +17,8 @@ from gateway.adapters.identity.kinds import Kind
 from gateway.cli.client import explain, get_archived_view_bytes, seal_views
 from gateway.cli.consents import Bank
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, fail, save
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.options import AsJson, fail, save
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ archive = typer.Typer(
 
 
 @archive.command(help=say("Get back what the bank was answered.", "调阅本行当时所得的应答。"))
+@connecting(Kind.BANK)
 def get(
     answer_id: Annotated[str, typer.Argument(help=say("Id of the answer.", "应答标识（回执）。"))],
     output: Annotated[
@@ -38,15 +39,11 @@ def get(
         typer.Option(help=say("File for the response as it came, for verify.", "保存原始应答，供 verify 核验。")),
     ] = None,
     bank: Bank = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints the copy's facts, the whole view with --json; exits 1 when there is none for this caller."""
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     raw = _called(get_archived_view_bytes(at, answer_id, bank), at)
     if output is not None:
         save(output, raw)
@@ -70,23 +67,20 @@ def get(
 
 
 @archive.command(help=say("Seal every copy about an enterprise, for good.", "封存某企业的全部归档应答（不可恢复）。"))
+@connecting(Kind.OPERATOR)
 def seal(
     uscc: Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))],
     reason: Annotated[
         str, typer.Option(help=say("REPAIR or LEGAL_DELETION.", "REPAIR 信用修复、 LEGAL_DELETION 依法删除。"))
     ],
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
     as_json: AsJson = False,
 ) -> None:
     """Prints how many were sealed; for the gateway's operator, on its own machine."""
     name = "SEAL_REASON_" + reason.upper().replace("-", "_")
     if name not in SealReason.keys()[1:]:
         raise fail([say(f"{reason!r} is unknown; use REPAIR or LEGAL_DELETION", f"未知原因 {reason!r}")], 2)
-    at = reach(address, Kind.OPERATOR, cert, key, ca, is_plaintext=plaintext)
     count = _called(seal_views(at, uscc, SealReason.Value(name)), at)
     typer.echo(_json({"view_count": count}) if as_json else say(f"{count} sealed", f"已封存 {count} 份"))
 

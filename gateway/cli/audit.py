@@ -22,9 +22,9 @@ from gateway.adapters.stores.trail_files import lines_of, trails_of
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA
 from gateway.cli.loop import run
-from gateway.cli.options import LOCAL, Address, AsJson, Config, fail
+from gateway.cli.options import AsJson, Config, fail
 from gateway.cli.public_keys import read_keys, verifier
-from gateway.cli.reach import Ca, Cert, Key, Plaintext, Reach, reach
+from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 from gateway.domain.anchor import Verify, heads_by_sequence
 from gateway.domain.errors import ConfigError, StoreError
@@ -106,6 +106,7 @@ def verify(
 
 
 @audit.command(help=say("Export the bank's own entries.", "导出本行留痕记录。"))
+@connecting(Kind.BANK)
 def export(
     format: Annotated[str, typer.Option(help=say("jsonl or csv.", "jsonl 或 csv。"))] = "jsonl",
     since: Annotated[datetime | None, typer.Option("--from", help=say("Since, China time.", "起始时间。"))] = None,
@@ -117,11 +118,8 @@ def export(
     bank: Annotated[
         str, typer.Option(envvar="XINYIDAI_BANK", help=say("The bank (development mode).", "银行（开发模式）。"))
     ] = "",
-    address: Address = LOCAL,
-    cert: Cert = None,
-    key: Key = None,
-    ca: Ca = None,
-    plaintext: Plaintext = False,
+    *,
+    at: Reach,
 ) -> None:
     """Writes the entries as they stand in the trail, or as a table; exits 1 when refused, 2 for a wrong option."""
     if format not in ("jsonl", "csv"):
@@ -131,7 +129,6 @@ def export(
         request.from_time.FromDatetime(since.replace(tzinfo=since.tzinfo or CHINA).astimezone(UTC))
     if until is not None:
         request.to_time.FromDatetime(until.replace(tzinfo=until.tzinfo or CHINA).astimezone(UTC))
-    at = reach(address, Kind.BANK, cert, key, ca, is_plaintext=plaintext)
     last = ""
     with ExitStack() as stack:
         try:
