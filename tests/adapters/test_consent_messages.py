@@ -20,7 +20,7 @@ from tests.adapters.stores.consents import DEMO, NOON, consent
 from tests.conftest import PROFILE
 
 PLATFORMS = ("anhui", "jiangsu", "shanghai", "zhejiang")
-often = settings(max_examples=500 if PROFILE == "quick" else 5_000)
+often = settings(max_examples=150 if PROFILE == "quick" else 1_500)
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 references = st.text("abc019._:-", max_size=12)
 

@@ -24,7 +24,7 @@ from tests.conftest import PROFILE
 CALLER = development_caller("bank")
 PLATFORMS = ("shanghai", "jiangsu", "zhejiang", "anhui")
 USCC = Uscc.parse("91310115MA0TERT167")
-often = settings(max_examples=500 if PROFILE == "quick" else 5_000)
+often = settings(max_examples=250 if PROFILE == "quick" else 5_000)
 
 scalars = (
     st.none()
