@@ -387,7 +387,11 @@ def _p99(took: list[float]) -> float:
     return sorted(took)[int(len(took) * 0.99)]
 
 
-@pytest.mark.parametrize("bank_most", [40, 24], ids=["turns_alone", "turns_and_a_banks_most"])
+@pytest.mark.parametrize(
+    "bank_most",
+    [pytest.param(40, marks=pytest.mark.long), 24],
+    ids=["turns_alone", "turns_and_a_banks_most"],
+)
 def test_C19_a_bank_at_20_times_its_share_moves_anothers_p99_by_less_than_a_tenth(bank_most: int) -> None:
     share_per_s = 40 / 4 / 0.1  # four banks in a house of 40 places and 0.1 s a query
     steady = [_Load(bank, 0.6 * share_per_s, seed) for seed, bank in enumerate("bcd")]

@@ -73,6 +73,7 @@ async def test_a_batch_is_checked_item_by_item_and_a_server_that_ended_is_told(s
             await batch.drive(1)
 
 
+@pytest.mark.long
 async def test_the_rooms_that_wait_for_platforms_measure_with_tiny_counts(stage: Stage) -> None:
     rows = [*await latency.measure(stage, TINY), *await flight.measure(stage, TINY, mode="steady")]
 

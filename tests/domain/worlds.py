@@ -56,8 +56,9 @@ def query(platforms: Mapping[str, Any] = PLATFORMS) -> CreditQuery:
 
 
 def view_of(answers: list[Answer]) -> view_pb2.CreditView:
-    """Gives the view over some answers, in the order given."""
-    asked = query()
+    """Gives the view over some answers, in the order given, of the categories that they are about."""
+    told = {category.category for answer in answers for category in answer.said.categories}
+    asked = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, tuple(sorted(told)), tuple(sorted(PLATFORMS)))
     readings = [READER.read(answer, USCC.value) for answer in answers]
     return MERGER.merge(readings, asked, development_permit(asked), AS_OF).view
 
@@ -65,7 +66,8 @@ def view_of(answers: list[Answer]) -> view_pb2.CreditView:
 def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
     """Draws one answer per platform: heard ones with records of one to three types, failed ones without.
 
-    Two worlds in three are small, two or three platforms heard and mostly one type: much of what can go wrong needs no more.
+    Two worlds in three are small, two or three platforms heard, mostly one type, and few categories asked: much of what can
+    go wrong needs no more.
     """
     rng = Random(seed)
     is_small = not all_heard and rng.random() < 2 / 3
@@ -73,11 +75,16 @@ def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
     if not is_small or rng.random() < 0.3:
         plans.append(CATALOGUE.by_records_field["penalties"])
     heard = rng.sample(tuple(PLATFORMS), rng.choice((2, 2, 3))) if is_small else tuple(PLATFORMS)
+    asked = {
+        category: plan
+        for category, plan in CATALOGUE.by_category.items()
+        if not is_small or plan in plans or rng.random() < 0.1
+    }
     templates = {plan.records_field: [_record(plan, rng) for _ in range(2 if is_small else 3)] for plan in plans}
     answers = []
     for platform in PLATFORMS:
         if platform not in heard or (not all_heard and rng.random() < 0.15):
-            answers.append(failed_answer(platform, rng.choice(_FAILURES), "drawn", CATALOGUE.by_category))
+            answers.append(failed_answer(platform, rng.choice(_FAILURES), "drawn", asked))
             continue
         said = view_pb2.Answer(platform=platform, outcome=view_pb2.OUTCOME_OK)
         said.as_of.seconds = 1_790_000_000 + 86_400 * rng.randrange(4)
@@ -88,7 +95,7 @@ def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
                     len(rows) and plan.options.combination == options_pb2.COMBINATION_AUTHORITATIVE
                 ):
                     rows.append(_copy(plan, template, platform, rng))
-        for category, plan in CATALOGUE.by_category.items():
+        for category, plan in asked.items():
             count = len(getattr(said.records, plan.records_field))
             outcome = view_pb2.OUTCOME_OK if count else view_pb2.OUTCOME_NO_RECORDS
             said.categories.add(category=category, outcome=outcome, record_count=count)

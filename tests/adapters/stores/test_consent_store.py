@@ -188,10 +188,11 @@ async def test_A9_of_many_races_for_a_one_time_consent_each_has_exactly_one_winn
     assert len(await stores[0].versions_since(0, limit=2 * races)) == races
 
 
-async def test_A9_of_a_thousand_at_once_for_one_use_one_gets_it(store: ConsentStore) -> None:
+async def test_A9_of_many_at_once_for_one_use_one_gets_it(store: ConsentStore) -> None:
     kept = await store.register(consent(max_uses=1))
 
-    tries = [store.use("bank-a", kept.consent_id, 1, NOON) for _ in range(1_000)]
+    at_once = RACES if PROFILE == "long" else RACES // 4
+    tries = [store.use("bank-a", kept.consent_id, 1, NOON) for _ in range(at_once)]
 
     assert sum(used is not None for used in await asyncio.gather(*tries)) == 1
 
