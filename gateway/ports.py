@@ -240,6 +240,10 @@ class ViewArchive(Protocol):
         """Seals every copy about an enterprise; gives how many that were."""
         ...
 
+    async def count_expired(self, now: datetime, *, limit: int) -> int:
+        """Gives how many copies there are whose retention has ended, counting no further than to the limit."""
+        ...
+
     async def delete_expired(self, now: datetime, *, limit: int) -> int:
         """Deletes copies whose retention has ended; gives how many that were."""
         ...

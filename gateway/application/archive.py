@@ -1,5 +1,8 @@
 """The archive of answered views (归档): who gets a copy back, and how copies are sealed and deleted. Each is in the trail.
 
+Sealing and deleting stand there twice: that it is about to be done, and how many copies it was. So nothing is done that the
+trail does not know of, though it may fail in between.
+
 A sealed copy is evidence for a decision already taken: whoever audits the bank gets it, whoever decides does not. To them it
 reads like an answer that never was, so that a repaired record cannot be guessed at by asking for it.
 """
@@ -45,6 +48,7 @@ class Archive:
     async def seal(self, caller: Caller, uscc: str, because: str) -> int:
         """Seals every copy about an enterprise; gives how many that were. Raises StoreError."""
         now = self._clock.now()
+        await self._audit.append(archive_entry("archive_sealing", now, caller, uscc=uscc, reason=because))
         count = await self._views.seal(uscc, because, now) if self._views is not None else 0
         await self._audit.append(archive_entry("archive_sealed", now, caller, uscc=uscc, reason=because, count=count))
         return count
@@ -54,9 +58,12 @@ class Archive:
         if self._views is None:
             return 0
         now = self._clock.now()
+        due = await self._views.count_expired(now, limit=SMALL)
+        if not due:
+            return 0
+        await self._audit.append(archive_entry("archive_deleting", now, count=due))
         count = await self._views.delete_expired(now, limit=SMALL)
-        if count:
-            await self._audit.append(archive_entry("archive_deleted", now, count=count))
+        await self._audit.append(archive_entry("archive_deleted", now, count=count))
         return count
 
     def _may_see(self, caller: Caller, copy: ArchivedView) -> bool:

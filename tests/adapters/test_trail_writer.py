@@ -55,6 +55,9 @@ class Archive:
     async def seal(self, uscc: str, because: str, at: datetime) -> int:
         raise NotImplementedError
 
+    async def count_expired(self, now: datetime, *, limit: int) -> int:
+        raise NotImplementedError
+
     async def delete_expired(self, now: datetime, *, limit: int) -> int:
         raise NotImplementedError
 

@@ -35,6 +35,9 @@ class MemoryViews:
         await self.keep([copy._replace(sealed_because=because) for copy in found])
         return len(found)
 
+    async def count_expired(self, now: datetime, *, limit: int) -> int:
+        return len([copy for copy in self.copies.values() if copy.kept_until <= now][:limit])
+
     async def delete_expired(self, now: datetime, *, limit: int) -> int:
         due = [key for key, copy in self.copies.items() if copy.kept_until <= now][:limit]
         for key in due:
@@ -115,8 +118,9 @@ async def test_sealing_tells_the_trail_who_why_and_how_many() -> None:
 
     count = await asked.seal(caller(Role.PLATFORM_OPERATOR, bank=""), DEMO, "LEGAL_DELETION")
 
-    (entry,) = trail.entries
+    before, entry = trail.entries
     assert count == 2
+    assert (before.event, before.uscc, before.reason, before.count) == ("archive_sealing", DEMO, "LEGAL_DELETION", None)
     assert (entry.event, entry.uscc, entry.reason, entry.count) == ("archive_sealed", DEMO, "LEGAL_DELETION", 2)
     assert sorted(copy.sealed_because for copy in views.copies.values()) == ["", "LEGAL_DELETION", "LEGAL_DELETION"]
 
@@ -129,10 +133,24 @@ async def test_expired_copies_are_deleted_in_small_parts_each_in_the_trail() -> 
     await purge.run_once()
 
     assert [(entry.event, entry.count) for entry in trail.entries] == [
+        ("archive_deleting", SMALL),
         ("archive_deleted", SMALL),
+        ("archive_deleting", 3),
         ("archive_deleted", 3),
     ]
     assert list(views.copies) == [("bank-a", "kept")]
+
+
+async def test_no_copy_is_sealed_or_deleted_that_the_trail_does_not_know_of() -> None:
+    asked, trail, views = archive(archived(), archived(answer_id="due", kept_until=NOON))
+    trail.is_broken = True
+
+    with pytest.raises(StoreError):
+        await asked.seal(caller(Role.PLATFORM_OPERATOR, bank=""), DEMO, "REPAIR")
+    with pytest.raises(StoreError):
+        await asked.delete_expired()
+
+    assert [copy.sealed_because for copy in views.copies.values()] == ["", ""]
 
 
 @pytest.mark.parametrize(

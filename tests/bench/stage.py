@@ -35,7 +35,7 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 3
-    pairs: int = 48
+    pairs: int = 24
     pair_calls: int = 80
     revocations: int = 24
 

@@ -16,6 +16,7 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, error_reason_pb2
 from gateway.adapters.rpc.delivery import fill_delivery
 from gateway.domain.errors import (
     AdmissionError,
+    CorruptRecordError,
     GatewayError,
     InvalidIdentifierError,
     InvalidRequestError,
@@ -110,7 +111,7 @@ def status_of(error: GatewayError, trace_id: str = "") -> status_pb2.Status:
         details.append(outcomes)
     elif isinstance(error, AdmissionError):
         details.append(_retry_info(error.retry_after_s))
-    elif isinstance(error, StoreError):
+    elif isinstance(error, StoreError) and not isinstance(error, CorruptRecordError):  # asking again mends nothing
         details.append(_retry_info(_STORE_RETRY_S))
     status = status_pb2.Status(code=code, message=str(error))
     for detail in details:

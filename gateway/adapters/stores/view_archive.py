@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from sqlalchemy import Table, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, tuple_, update
 
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.models import ArchivedViewRow
@@ -38,6 +38,7 @@ _EXPIRED: Final = (
     .order_by(_VIEWS.c.kept_until)
     .limit(bindparam("most"))
 )
+_COUNT_EXPIRED: Final = select(func.count()).select_from(_EXPIRED.subquery())
 _DELETE_EXPIRED: Final = delete(_VIEWS).where(tuple_(_VIEWS.c.bank, _VIEWS.c.answer_id).in_(_EXPIRED))
 
 
@@ -83,6 +84,11 @@ class SqlViewArchive:
         async with self._database.writing() as connection:
             made = await connection.execute(_SEAL, {"about": uscc, "why": because, "moment": at})
             return int(made.rowcount)
+
+    async def count_expired(self, now: datetime, *, limit: int) -> int:
+        """Gives how many copies were to be kept until now at most, counting no further than to the limit."""
+        async with self._database.reading() as connection:
+            return int((await connection.execute(_COUNT_EXPIRED, {"moment": now, "most": limit})).scalar_one())
 
     async def delete_expired(self, now: datetime, *, limit: int) -> int:
         """Deletes the copies that were to be kept until now at most, the oldest first; gives how many that were."""
