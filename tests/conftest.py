@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.canaries import leaks_in_folder, leaks_in_sections
 
+_LONG_TIMEOUT_S = 3_600
+
 _RELAXED = {
     "deadline": None,
     "database": None,
@@ -22,6 +24,12 @@ settings.register_profile("quick", max_examples=100, **_RELAXED)  # type: ignore
 settings.register_profile("long", max_examples=1_000, **_RELAXED)  # type: ignore[arg-type]
 PROFILE = os.environ.get("XINYIDAI_TEST_PROFILE", "quick")
 settings.load_profile(PROFILE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the long profile's sweeps the time they need; whoever states a time-out is obeyed."""
+    if PROFILE == "long" and config.getoption("timeout") is None:
+        config.option.timeout = _LONG_TIMEOUT_S
 
 
 @pytest.fixture(scope="session")
