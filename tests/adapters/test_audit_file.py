@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
-from gateway.adapters.stores.audit_file import FileAuditLog, Pace
+from gateway.adapters.stores import audit_file
+from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.errors import StoreError
 from gateway.domain.identifiers import Uscc
@@ -51,21 +52,45 @@ async def test_a_thousand_entries_at_once_all_stand_in_whole_lines(tmp_path: Pat
     assert [json.loads(line)["answer_id"] for line in lines] == [str(n) for n in range(1_000)]
 
 
-@pytest.mark.parametrize(
-    ("per_s", "in_batches_of", "is_busy"), [(100, 1, False), (100, 4, False), (1_000, 1, True), (1_000, 8, True)]
-)
-def test_a_batch_waits_for_company_only_where_many_entries_arrive(
-    per_s: int, in_batches_of: int, is_busy: bool
+async def test_where_many_queries_are_under_way_their_entries_share_one_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pace = Pace(now=0.0)
+    monkeypatch.setattr(audit_file, "_LINGER_S", 30.0)  # it is the last of them, not the time, that ends the wait
+    syncs: list[int] = []
+    trail = FileAuditLog(tmp_path / "audit.jsonl", sync=syncs.append, under_way=lambda: 20)
+    waiting = [asyncio.ensure_future(trail.append(entry(str(n)))) for n in range(19)]
+    _, not_yet = await asyncio.wait(waiting, timeout=0.05)
+    before = len(syncs)
 
-    for batch in range(1, per_s // in_batches_of):
-        pace.note(in_batches_of, batch * in_batches_of / per_s)
+    await trail.append(entry("the last"))
 
-    assert pace.is_busy is is_busy
-    assert pace.per_s == pytest.approx(per_s, rel=0.05)
-    pace.note(1, now=10.0)
-    assert not pace.is_busy  # after a silence
+    await asyncio.gather(*waiting)
+    assert (len(not_yet), len(syncs) - before) == (19, 1)
+    await trail.aclose()
+
+
+async def test_where_few_queries_are_under_way_none_waits_for_company(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_file, "_LINGER_S", 3_600.0)
+    trail = FileAuditLog(tmp_path / "audit.jsonl", under_way=lambda: 15)
+
+    await trail.append(entry("the only one"))
+
+    await trail.aclose()
+
+
+async def test_who_waits_for_company_is_written_when_its_time_is_up_or_the_trail_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = FileAuditLog(tmp_path / "audit.jsonl", under_way=lambda: 20)
+    await trail.append(entry("no company came"))
+    monkeypatch.setattr(audit_file, "_LINGER_S", 3_600.0)
+    last = trail.append(entry("the trail closes"))
+
+    await trail.aclose()
+
+    await last
 
 
 async def test_what_waits_is_written_when_the_trail_closes(tmp_path: Path) -> None:

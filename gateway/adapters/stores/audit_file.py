@@ -32,11 +32,11 @@ from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.trail import Link
 from gateway.ports import ViewArchive
 
-_LINGER_S: Final = 0.008
-_BUSY_PER_S: Final = 250.0
-"""A batch waits for company only where so many entries arrive: there queries queue for the processor anyway, and fewer syncs
-serve all of them sooner (PostgreSQL's commit_delay and commit_siblings). Elsewhere the wait would be each query's own."""
-_REMEMBERED_S: Final = 0.2
+_SIBLINGS: Final = 16
+_LINGER_S: Final = 0.02
+"""A batch waits so long for company where so many queries are under way: there each has queued longer than that for the
+processor, and fewer commits serve all of them sooner (PostgreSQL's commit_siblings and commit_delay). With fewer the wait
+would be each query's own. It ends at once when all who are under way wait for the trail."""
 _ARCHIVING_S: Final = 30.0
 """How long the archive may take to keep a batch: it bounds itself far below, and no thread waits without end."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
@@ -59,7 +59,7 @@ class FileAuditLog:
     """Appends entries to a file; made on the running loop, closed by who made it.
 
     `changed` is called on the loop when the trail comes to ail, or is well again. With `evidence`, entries that come with
-    their view's copy are given a receipt.
+    their view's copy are given a receipt. `under_way` tells how many queries are, each of which will have an entry.
     """
 
     def __init__(
@@ -70,11 +70,14 @@ class FileAuditLog:
         policy: TrailPolicy = TrailPolicy(),
         changed: Callable[[], None] = lambda: None,
         sync: Sync = os.fdatasync,
+        under_way: Callable[[], int] = lambda: 0,
     ) -> None:
         self.name = path.name
         self._evidence = evidence
         self._policy = policy
         self._changed = changed
+        self._under_way = under_way
+        self._enough = 1
         self._disk = TrailDisk(path, segment_bytes=policy.segment_bytes, sync=sync)
         self._encode = msgspec.json.Encoder().encode
         self._loop = asyncio.get_running_loop()
@@ -85,7 +88,6 @@ class FileAuditLog:
         self._failure = ""
         self._shortage = ""
         self._look_at = 0.0
-        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
 
@@ -107,7 +109,7 @@ class FileAuditLog:
             if self._stopped_because:
                 raise StoreError(self._stopped_because)
             self._waiting.append(waiting)
-            if len(self._waiting) == 1:
+            if len(self._waiting) == self._enough:
                 self._wake.notify()
         return future
 
@@ -122,13 +124,11 @@ class FileAuditLog:
         with self._wake:
             self._is_closing = True
             self._stopped_because = _CLOSED
-            self._closing.set()
             self._wake.notify()
         await self._loop.run_in_executor(None, self._thread.join)
         self._disk.close()
 
     def _write_batches(self) -> None:
-        pace = Pace(time.monotonic())
         self._look_if_due(is_idle=True)
         while True:
             with self._wake:
@@ -140,12 +140,20 @@ class FileAuditLog:
             self._look_if_due(is_idle=is_idle)
             if is_idle:
                 continue
-            if pace.is_busy:
-                self._closing.wait(_LINGER_S)
             with self._wake:
+                self._wait_for_company()
                 batch, self._waiting = self._waiting, []
-            pace.note(len(batch), time.monotonic())
             self._commit(batch)
+
+    def _wait_for_company(self) -> None:
+        """Waits a moment where many more entries are to come; called with the lock held, which it lets go meanwhile."""
+        ends = time.monotonic() + _LINGER_S
+        while not self._is_closing and (left_s := ends - time.monotonic()) > 0:
+            self._enough = self._under_way()
+            if self._enough < _SIBLINGS or len(self._waiting) >= self._enough:
+                break
+            self._wake.wait(left_s)
+        self._enough = 1
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | None] = ()
@@ -202,25 +210,6 @@ class FileAuditLog:
         if was_well == bool(self.ails):
             (_log.error if self.ails else _log.info)("trail.ails" if self.ails else "trail.well", why=self.ails)
             self._loop.call_soon_threadsafe(self._changed)
-
-
-class Pace:
-    """How many entries arrive a second, as far as the last fifth of one tells."""
-
-    def __init__(self, now: float) -> None:
-        self.per_s = 0.0
-        self._noted_at = now
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it is worth waiting for company."""
-        return self.per_s >= _BUSY_PER_S
-
-    def note(self, entries: int, now: float) -> None:
-        """Takes in the entries that arrived since the last time."""
-        elapsed_s = max(now - self._noted_at, 1e-6)
-        self._noted_at = now
-        self.per_s += (entries / elapsed_s - self.per_s) * min(1.0, elapsed_s / _REMEMBERED_S)
 
 
 def _settle(
