@@ -17,6 +17,8 @@ from gateway.domain.answer import HEARD
 from gateway.domain.catalogue import CATALOGUE, FieldPlan, RecordPlan
 from gateway.domain.dates import CHINA, iso
 
+_SAID_BY = 19
+"""The width of the longest platform of ours with its day: broken lines read as two."""
 _SINGLE = ("subjects", "registrations")
 _COLUMNS = {
     "holders": ("holder_name", "holder_kind", "subscribed", "ratio_bp"),
@@ -70,14 +72,25 @@ def _section(plan: RecordPlan, records: Sequence[Any]) -> RenderableType:
     table = Table(title=f"{_title(plan)} ({len(records)})", title_justify="left", expand=True)
     for field in fields:
         table.add_column(field.options.title_zh, overflow="fold")
-    table.add_column("来源 said by", overflow="fold")
+    table.add_column("来源 said by", overflow="fold", min_width=_SAID_BY)
     notes = []
-    for record in records:
+    for record in _newest_first(fields, records):
         table.add_row(*(text_of(field, record) for field in fields), _said_by(record.envelope))
         notes += [conflict_line(plan, conflict) for conflict in record.envelope.conflicts]
         if record.envelope.possible_duplicate_of:
             notes.append(Text("  ≈ 可能重复 possible duplicate of another record", style="yellow"))
     return Group(table, *notes)
+
+
+def _newest_first(fields: Sequence[FieldPlan], records: Sequence[Any]) -> list[Any]:
+    """Gives the records as a reader looks for them: by the period or the last of the days shown, the newest first.
+
+    In a view they stand in the order of their keys, which are digests. Records without a day stay in that order, last.
+    """
+    dated = [field for field in fields if field.name == "period" or field.name.endswith("_on")][-1:]
+    return sorted(
+        records, key=lambda record: [text_of(f, record) if f.is_set(record) else "" for f in dated], reverse=True
+    )
 
 
 def _single(plan: RecordPlan, record: Any) -> RenderableType:
@@ -155,7 +168,7 @@ def _said_by(envelope: envelope_pb2.RecordEnvelope) -> str:
     for said in envelope.provenances:
         text = said.platform
         if said.HasField("as_of"):
-            text += f" {said.as_of.ToDatetime(CHINA):%m-%d}"
+            text += f" {said.as_of.ToDatetime(CHINA):%Y-%m-%d}"
         if said.match_method == envelope_pb2.MATCH_METHOD_REGISTRATION_NUMBER:
             text += " (注册号 reg. no.)"
         parts.append(text)

@@ -23,7 +23,7 @@ from gateway.domain.consent_life import ConsentChange
 from gateway.domain.errors import StoreError
 from gateway.ports import Clock, ConsentStore
 
-POLL_S: Final = 0.25
+POLL_S: Final = 0.4
 TRUSTED_S: Final = 0.9
 _MOST: Final = 100_000
 _PAGE: Final = 1_000
