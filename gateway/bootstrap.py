@@ -231,9 +231,6 @@ async def build_gateway(
             telling.add(task)
             task.add_done_callback(telling.discard)
 
-        def under_way() -> int:
-            return queries.under_way if is_built else 0
-
         def trail_changed() -> None:
             if is_built:
                 metrics.trail_ails(bool(audit.ails))
@@ -246,7 +243,7 @@ async def build_gateway(
         evidence = await evidence_of(settings, audit_path, store)
         is_built = False
         own_path = worker.trail(audit_path) if worker is not None else audit_path
-        audit = open_trail(settings.gateway.audit, own_path, trail_changed, under_way, evidence)
+        audit = open_trail(settings.gateway.audit, own_path, trail_changed, evidence)
         stack.push_async_callback(audit.aclose)
         session = aiohttp.ClientSession(
             connector=DeclaredHostsConnector(

@@ -21,15 +21,11 @@ from gateway.trail_settings import AuditSettings
 
 
 def open_trail(
-    stated: AuditSettings,
-    path: Path,
-    changed: Callable[[], None],
-    under_way: Callable[[], int],
-    evidence: Evidence | None = None,
+    stated: AuditSettings, path: Path, changed: Callable[[], None], evidence: Evidence | None = None
 ) -> FileAuditLog:
     """Gives the trail's writer; raises StoreError where no trail can be kept."""
     policy = TrailPolicy(stated.segment_bytes, stated.least_free_bytes, stated.least_free_percent)
-    return FileAuditLog(path, evidence=evidence, policy=policy, changed=changed, under_way=under_way)
+    return FileAuditLog(path, evidence=evidence, policy=policy, changed=changed)
 
 
 def anchor(

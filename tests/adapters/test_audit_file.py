@@ -13,7 +13,7 @@ import pytest
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
 from gateway.adapters.stores import audit_file
-from gateway.adapters.stores.audit_file import FileAuditLog
+from gateway.adapters.stores.audit_file import Busyness, FileAuditLog
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.errors import StoreError
 from gateway.domain.identifiers import Uscc
@@ -52,45 +52,38 @@ async def test_a_thousand_entries_at_once_all_stand_in_whole_lines(tmp_path: Pat
     assert [json.loads(line)["answer_id"] for line in lines] == [str(n) for n in range(1_000)]
 
 
-async def test_where_many_queries_are_under_way_their_entries_share_one_sync(
+@pytest.mark.parametrize(
+    ("cpu_share", "commits_per_s", "is_busy"), [(0.5, 100, False), (0.5, 10, False), (0.9, 100, True), (0.9, 20, True)]
+)
+def test_a_batch_waits_for_company_only_where_the_loop_is_busy(
+    cpu_share: float, commits_per_s: int, is_busy: bool
+) -> None:
+    loop = Busyness(cpu_s=3.0, now=0.0)
+
+    for commit in range(1, commits_per_s + 1):
+        loop.note(3.0 + commit * cpu_share / commits_per_s, commit / commits_per_s)
+
+    assert loop.is_busy is is_busy
+    assert loop.share == pytest.approx(cpu_share, rel=0.05)
+    loop.note(3.0 + cpu_share, now=10.0)
+    assert not loop.is_busy  # after a silence
+
+
+async def test_entries_that_come_while_a_busy_loop_computes_share_one_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_file, "_LINGER_S", 30.0)  # it is the last of them, not the time, that ends the wait
+    monkeypatch.setattr(audit_file, "_BUSY_SHARE", 0.0)
+    monkeypatch.setattr(audit_file, "_LINGER_S", 3_600.0)  # it is the trail's closing, not the time, that ends the wait
     syncs: list[int] = []
-    trail = FileAuditLog(tmp_path / "audit.jsonl", sync=syncs.append, under_way=lambda: 20)
-    waiting = [asyncio.ensure_future(trail.append(entry(str(n)))) for n in range(19)]
-    _, not_yet = await asyncio.wait(waiting, timeout=0.05)
+    trail = FileAuditLog(tmp_path / "audit.jsonl", sync=syncs.append)
     before = len(syncs)
+    waiting = [asyncio.ensure_future(trail.append(entry(str(n)))) for n in range(20)]
+    _, not_yet = await asyncio.wait(waiting, timeout=0.05)
 
-    await trail.append(entry("the last"))
+    await trail.aclose()
 
     await asyncio.gather(*waiting)
-    assert (len(not_yet), len(syncs) - before) == (19, 1)
-    await trail.aclose()
-
-
-async def test_where_few_queries_are_under_way_none_waits_for_company(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(audit_file, "_LINGER_S", 3_600.0)
-    trail = FileAuditLog(tmp_path / "audit.jsonl", under_way=lambda: 15)
-
-    await trail.append(entry("the only one"))
-
-    await trail.aclose()
-
-
-async def test_who_waits_for_company_is_written_when_its_time_is_up_or_the_trail_closes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trail = FileAuditLog(tmp_path / "audit.jsonl", under_way=lambda: 20)
-    await trail.append(entry("no company came"))
-    monkeypatch.setattr(audit_file, "_LINGER_S", 3_600.0)
-    last = trail.append(entry("the trail closes"))
-
-    await trail.aclose()
-
-    await last
+    assert (len(not_yet), len(syncs) - before) == (20, 1)
 
 
 async def test_what_waits_is_written_when_the_trail_closes(tmp_path: Path) -> None:

@@ -32,11 +32,12 @@ from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.trail import Link
 from gateway.ports import ViewArchive
 
-_SIBLINGS: Final = 16
 _LINGER_S: Final = 0.02
-"""A batch waits so long for company where so many queries are under way: there each has queued longer than that for the
-processor, and fewer commits serve all of them sooner (PostgreSQL's commit_siblings and commit_delay). With fewer the wait
-would be each query's own. It ends at once when all who are under way wait for the trail."""
+_BUSY_SHARE: Final = 0.75
+"""A batch waits so long for company where the loop's thread computes for such a share of the time: there queries queue for
+it anyway, and fewer commits serve all of them sooner (PostgreSQL's commit_delay). Elsewhere the wait would be each query's
+own."""
+_REMEMBERED_S: Final = 0.2
 _ARCHIVING_S: Final = 30.0
 """How long the archive may take to keep a batch: it bounds itself far below, and no thread waits without end."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
@@ -59,7 +60,7 @@ class FileAuditLog:
     """Appends entries to a file; made on the running loop, closed by who made it.
 
     `changed` is called on the loop when the trail comes to ail, or is well again. With `evidence`, entries that come with
-    their view's copy are given a receipt. `under_way` tells how many queries are, each of which will have an entry.
+    their view's copy are given a receipt.
     """
 
     def __init__(
@@ -70,14 +71,11 @@ class FileAuditLog:
         policy: TrailPolicy = TrailPolicy(),
         changed: Callable[[], None] = lambda: None,
         sync: Sync = os.fdatasync,
-        under_way: Callable[[], int] = lambda: 0,
     ) -> None:
         self.name = path.name
         self._evidence = evidence
         self._policy = policy
         self._changed = changed
-        self._under_way = under_way
-        self._enough = 1
         self._disk = TrailDisk(path, segment_bytes=policy.segment_bytes, sync=sync)
         self._encode = msgspec.json.Encoder().encode
         self._loop = asyncio.get_running_loop()
@@ -88,6 +86,8 @@ class FileAuditLog:
         self._failure = ""
         self._shortage = ""
         self._look_at = 0.0
+        self._closing = threading.Event()
+        self._loop_clock = time.pthread_getcpuclockid(threading.get_ident())
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
 
@@ -109,7 +109,7 @@ class FileAuditLog:
             if self._stopped_because:
                 raise StoreError(self._stopped_because)
             self._waiting.append(waiting)
-            if len(self._waiting) == self._enough:
+            if len(self._waiting) == 1:
                 self._wake.notify()
         return future
 
@@ -124,11 +124,13 @@ class FileAuditLog:
         with self._wake:
             self._is_closing = True
             self._stopped_because = _CLOSED
+            self._closing.set()
             self._wake.notify()
         await self._loop.run_in_executor(None, self._thread.join)
         self._disk.close()
 
     def _write_batches(self) -> None:
+        loop = Busyness(time.clock_gettime(self._loop_clock), time.monotonic())
         self._look_if_due(is_idle=True)
         while True:
             with self._wake:
@@ -140,20 +142,12 @@ class FileAuditLog:
             self._look_if_due(is_idle=is_idle)
             if is_idle:
                 continue
+            if loop.is_busy:
+                self._closing.wait(_LINGER_S)
             with self._wake:
-                self._wait_for_company()
                 batch, self._waiting = self._waiting, []
+            loop.note(time.clock_gettime(self._loop_clock), time.monotonic())
             self._commit(batch)
-
-    def _wait_for_company(self) -> None:
-        """Waits a moment where many more entries are to come; called with the lock held, which it lets go meanwhile."""
-        ends = time.monotonic() + _LINGER_S
-        while not self._is_closing and (left_s := ends - time.monotonic()) > 0:
-            self._enough = self._under_way()
-            if self._enough < _SIBLINGS or len(self._waiting) >= self._enough:
-                break
-            self._wake.wait(left_s)
-        self._enough = 1
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | None] = ()
@@ -210,6 +204,28 @@ class FileAuditLog:
         if was_well == bool(self.ails):
             (_log.error if self.ails else _log.info)("trail.ails" if self.ails else "trail.well", why=self.ails)
             self._loop.call_soon_threadsafe(self._changed)
+
+
+class Busyness:
+    """For what share of the time a thread computes, as far as the last fifth of a second tells."""
+
+    def __init__(self, cpu_s: float, now: float) -> None:
+        """Takes the processor's time that the thread has had so far."""
+        self.share = 0.0
+        self._cpu_s = cpu_s
+        self._noted_at = now
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether those who wait for the thread wait anyway."""
+        return self.share >= _BUSY_SHARE
+
+    def note(self, cpu_s: float, now: float) -> None:
+        """Takes in the processor's time that the thread has had by now."""
+        elapsed_s = max(now - self._noted_at, 1e-6)
+        newest = (cpu_s - self._cpu_s) / elapsed_s
+        self._cpu_s, self._noted_at = cpu_s, now
+        self.share += (newest - self.share) * min(1.0, elapsed_s / _REMEMBERED_S)
 
 
 def _settle(
