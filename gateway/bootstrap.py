@@ -341,7 +341,8 @@ async def build_gateway(
         )
         signer = evidence.signer if evidence is not None else None
         anchor(settings.gateway.audit, audit, session, signer, clock, metrics, stack)
-        archive = archive_of(settings, evidence.archive if evidence is not None else None, audit, clock, rights, stack)
+        views_kept = evidence.archive if evidence is not None else None
+        archive = await archive_of(settings, views_kept, audit, audit_path, clock, rights, stack)
         stack.callback(metrics.flush)
         limits = settings.gateway.server
         admissions = Admissions(settings.gateway.admission.policy(), clock)

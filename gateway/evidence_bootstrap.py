@@ -6,14 +6,18 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from gateway.adapters.crypto.verify import note_public_key
+from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.purge import ArchivePurge
 from gateway.adapters.stores.trail_batch import Evidence
+from gateway.adapters.stores.trail_roots import FileTrailRoots
 from gateway.application.archive import Archive
 from gateway.domain.errors import ConfigError, SigningUnavailableError
 from gateway.domain.evidence import kept_until
-from gateway.ports import AuditLog, Clock, Rights, ViewArchive
+from gateway.ports import Clock, Rights, ViewArchive
 from gateway.settings import Settings
 
 
@@ -46,17 +50,24 @@ def key_faults(settings: Settings) -> list[str]:
     return []
 
 
-def archive_of(
+async def archive_of(
     settings: Settings,
     views: ViewArchive | None,
-    audit: AuditLog,
+    audit: FileAuditLog,
+    trail: Path,
     clock: Clock,
     rights: Rights,
     stack: AsyncExitStack,
 ) -> Archive:
-    """Gives the archive, deleting from now on what is past its time."""
-    archive = Archive(views, audit, clock, rights)
+    """Gives the archive of the trails at a path, without what a crash left; deletes from now on what is past its time.
+
+    Raises StoreError.
+    """
+    archive = Archive(views, audit, clock, rights, FileTrailRoots(trail, lambda: (audit.name, audit.head.sequence)))
     if views is not None:
+        withdrawn = await archive.settle(audit.id, audit.head.sequence)
+        if withdrawn:
+            structlog.get_logger("gateway.store").warning("archive.orphans_withdrawn", copies=withdrawn)
         purge = ArchivePurge(archive.delete_expired, every_s=settings.gateway.archive.purge_every_s)
         purge.start()
         stack.push_async_callback(purge.aclose)

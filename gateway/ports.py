@@ -15,7 +15,7 @@ from gateway.domain.caller import Caller, PeerCertificate
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.decision import TableResult
-from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
+from gateway.domain.evidence import ArchivedView, Receipt, RootStanding, SignedRoot, ViewCopy
 from gateway.domain.figures import ViewFigures
 from gateway.domain.joint_lists import JointEntry, Provision
 from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
@@ -228,8 +228,19 @@ class Anchor(Protocol):
 class ViewArchive(Protocol):
     """Whoever keeps answered views (归档) as they were sent: always by bank and answer id."""
 
-    async def keep(self, copies: Sequence[ArchivedView]) -> None:
-        """Keeps all of them durably, or none; raises StoreUnavailableError."""
+    def keep(self, copies: Sequence[ArchivedView]) -> None:
+        """Keeps all of them durably, or none; waits, so never call it on the loop. Raises StoreUnavailableError."""
+        ...
+
+    def withdraw(self, copies: Sequence[ArchivedView]) -> None:
+        """Takes back copies that nobody was answered with, where they were kept, those of that very commit only.
+
+        Waits, so never call it on the loop. Raises StoreUnavailableError.
+        """
+        ...
+
+    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
+        """Gives the copies whose root has a greater number in that trail; those that do not open are left out."""
         ...
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
@@ -246,6 +257,14 @@ class ViewArchive(Protocol):
 
     async def delete_expired(self, now: datetime, *, limit: int) -> int:
         """Deletes copies whose retention has ended; gives how many that were."""
+        ...
+
+
+class TrailRoots(Protocol):
+    """Whoever knows which signed roots stand in the trails here."""
+
+    async def standing(self, trail: str, root: SignedRoot) -> RootStanding:
+        """Gives what is known of a root; raises StoreUnavailableError where a trail cannot be read, CorruptRecordError."""
         ...
 
 

@@ -143,7 +143,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     their versions, `policy` the ids of the policies that decided. Of a consent `event` is "consent_registered",
     "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it
     says. Of the archive it is "archive_read", with the reason where nothing was given, "archive_sealed" with why, or
-    "archive_deleted", and before it is done "archive_sealing" or "archive_deleting". A green assessment is "assessed", after
+    "archive_deleted", and before it is done "archive_sealing" or "archive_deleting"; copies that a crash left without an
+    answer are "archive_withdrawing", then "archive_withdrawn". A green assessment is "assessed", after
     the entry of the view it rests on, and `assessment` tells what was proposed. Of joint lists it is "lists_read" or
     "lists_denied", "list_entry_" with what a change was, "list_entry_refused", "list_file_loaded" or "list_file_refused", or
     "inspection_drawn", and `lists` tells more.

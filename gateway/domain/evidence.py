@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from gateway.domain.consent import Permit
@@ -69,7 +70,10 @@ class ViewCopy(NamedTuple):
 
 
 class ArchivedView(NamedTuple):
-    """One archived answer, decrypted; `sealed_because` is empty unless it is visible only as evidence of a past decision."""
+    """One archived answer, decrypted; `sealed_because` is empty unless it is visible only as evidence of a past decision.
+
+    `trail` is the id of the trail whose root its receipt names; empty for copies of before trails had ids.
+    """
 
     bank: str
     answer_id: str
@@ -79,6 +83,18 @@ class ArchivedView(NamedTuple):
     retention_class: str
     kept_until: datetime
     sealed_because: str = ""
+    trail: str = ""
+
+
+class RootStanding(StrEnum):
+    """What the trails here know of a root: whether an answer under it can have been given."""
+
+    HELD = "held"
+    """It stands there, durable."""
+    MISSING = "missing"
+    """Its trail is here and does not hold it: a crash, or a failed write, came before. Nobody was answered."""
+    ELSEWHERE = "elsewhere"
+    """Its trail is another machine's, or that part of it was moved away: that cannot be told here."""
 
 
 def retention_class(permit: Permit) -> str:

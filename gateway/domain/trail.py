@@ -34,6 +34,7 @@ GENESIS: Final = sm3(b"xinyidai-trail-1").hex()
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """No entry comes near it: what is longer is no entry, and is not held in memory."""
 _HEAD: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),"previous":"([0-9a-f]{64})",')
+_SEQUENCE: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),')
 _HEX: Final = re.compile(rb"[0-9a-f]{64}")
 _HASH_MEMBER: Final = len(',"hash":""}') + 64
 _LEAF_MEMBER: Final = len(',"leaf":""') + 64
@@ -140,6 +141,12 @@ def canonical_form(line: bytes) -> bytes:
     return line[:-_HASH_MEMBER] + b"}"
 
 
+def sequence_in(line: bytes) -> int | None:
+    """Gives the number that a line, or its beginning, states; None for one that is no entry of a chain."""
+    stated = _SEQUENCE.match(line)
+    return int(stated[1]) if stated is not None else None
+
+
 def taken_apart(line: bytes) -> Chained | None:
     """Gives what chains a line, without its line end; None for one that is no entry of a chain."""
     head = _HEAD.match(line)
@@ -178,6 +185,26 @@ def break_between(before: Link, line: bytes) -> tuple[Finding | None, Chained | 
     return None, entry
 
 
+def root_in(line: bytes, sequence: int) -> SignedRoot | None:
+    """Gives the root that an entry of that number states; None where it is no root's entry that can be read."""
+    if _ROOT not in line:
+        return None
+    try:
+        stated = msgspec.json.decode(line, type=RootEntry)
+        return SignedRoot(
+            sequence,
+            bytes.fromhex(stated.root),
+            stated.leaf_count,
+            stated.time,
+            stated.digest,
+            stated.algorithm,
+            stated.key_id,
+            bytes.fromhex(stated.signature),
+        )
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
 @dataclass(slots=True)
 class TrailCheck:
     """Checks a trail line by line, in memory that does not grow: after the first fault nothing more can be said.
@@ -208,20 +235,9 @@ class TrailCheck:
         return self._root(line)
 
     def _root(self, line: bytes) -> SignedRoot | None:
-        try:
-            stated = msgspec.json.decode(line, type=RootEntry)
-            root = SignedRoot(
-                self.link.sequence,
-                bytes.fromhex(stated.root),
-                stated.leaf_count,
-                stated.time,
-                stated.digest,
-                stated.algorithm,
-                stated.key_id,
-                bytes.fromhex(stated.signature),
-            )
-            digest = DIGESTS[root.digest]
-        except (msgspec.DecodeError, ValueError, KeyError):
+        root = root_in(line, self.link.sequence)
+        digest = DIGESTS.get(root.digest) if root is not None else None
+        if root is None or digest is None:
             self.finding = Finding(self.link.sequence, Fault.ROOT, "cannot be read")
             return None
         covered = self.leaves[-root.leaf_count :] if root.leaf_count > 0 else []

@@ -44,10 +44,19 @@ class Archive:
         self.copies: list[ArchivedView] = []
         self.is_down = False
 
-    async def keep(self, copies: Sequence[ArchivedView]) -> None:
+    def keep(self, copies: Sequence[ArchivedView]) -> None:
         if self.is_down:
             raise StoreUnavailableError("the archive is down")
         self.copies += copies
+
+    def withdraw(self, copies: Sequence[ArchivedView]) -> None:
+        if self.is_down:
+            raise StoreUnavailableError("the archive is down")
+        gone = {(copy.answer_id, copy.receipt.root.sequence) for copy in copies}
+        self.copies = [copy for copy in self.copies if (copy.answer_id, copy.receipt.root.sequence) not in gone]
+
+    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
+        raise NotImplementedError
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         raise NotImplementedError
@@ -200,6 +209,29 @@ async def test_an_answer_that_cannot_be_archived_fails_with_its_whole_commit(tmp
 
     await trail.aclose()
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["answered", "root"]
+
+
+async def test_D3_copies_of_a_commit_that_failed_are_withdrawn_as_soon_as_the_archive_can(tmp_path: Path) -> None:
+    archive, disk = Archive(), Disk()
+    trail = FileAuditLog(tmp_path / "audit.jsonl", evidence=Evidence(KeySigner(), "SM3", sm3, archive), sync=disk)
+
+    def breaks(file: int) -> None:
+        archive.is_down = True
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    disk.is_broken = True
+    with pytest.raises(StoreError):
+        await trail.append(entry("withdrawn"), COPY)
+    trail._disk._sync = breaks  # the archive is gone right after it kept the copy
+    with pytest.raises(StoreError):
+        await trail.append(entry("left"), COPY)
+    trail._disk._sync = os.fdatasync
+    archive.is_down = False
+    await trail.append(entry("after"), COPY)
+
+    await trail.aclose()
+    assert [copy.answer_id for copy in archive.copies] == ["after"]
+    assert {copy.trail for copy in archive.copies} == {trail.id}
 
 
 async def test_D3_after_a_failed_sync_nothing_is_written_until_what_was_durable_is_read_again(tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import Caller, Role
 from gateway.domain.consent import Permit
 from gateway.domain.errors import AnswerNotFoundError, StoreError
-from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy, kept_until, retention_class
+from gateway.domain.evidence import (
+    ArchivedView,
+    Receipt,
+    RootStanding,
+    SignedRoot,
+    ViewCopy,
+    kept_until,
+    retention_class,
+)
 from tests.adapters.evidence import DEMO, NOON, archived
 from tests.adapters.policies import caller, rights
 
@@ -24,15 +32,22 @@ class MemoryViews:
     def __init__(self, *copies: ArchivedView) -> None:
         self.copies = {(copy.bank, copy.answer_id): copy for copy in copies}
 
-    async def keep(self, copies: Sequence[ArchivedView]) -> None:
+    def keep(self, copies: Sequence[ArchivedView]) -> None:
         self.copies |= {(copy.bank, copy.answer_id): copy for copy in copies}
+
+    def withdraw(self, copies: Sequence[ArchivedView]) -> None:
+        for copy in copies:
+            del self.copies[copy.bank, copy.answer_id]
+
+    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
+        return [copy for copy in self.copies.values() if copy.trail == trail and copy.receipt.root.sequence > sequence]
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         return self.copies.get((bank, answer_id))
 
     async def seal(self, uscc: str, because: str, at: datetime) -> int:
         found = [copy for copy in self.copies.values() if copy.uscc == uscc and not copy.sealed_because]
-        await self.keep([copy._replace(sealed_because=because) for copy in found])
+        self.keep([copy._replace(sealed_because=because) for copy in found])
         return len(found)
 
     async def count_expired(self, now: datetime, *, limit: int) -> int:
@@ -59,6 +74,16 @@ class Trail:
         return None
 
 
+class Roots:
+    """Holds the roots of some answers."""
+
+    def __init__(self, *missing: ArchivedView) -> None:
+        self._missing = {copy.receipt.root for copy in missing}
+
+    async def standing(self, trail: str, root: SignedRoot) -> RootStanding:
+        return RootStanding.MISSING if root in self._missing else RootStanding.HELD
+
+
 class Stopped:
     """A clock that stands."""
 
@@ -69,9 +94,9 @@ class Stopped:
         return 0.0
 
 
-def archive(*copies: ArchivedView) -> tuple[Archive, Trail, MemoryViews]:
-    trail, views = Trail(), MemoryViews(*copies)
-    return Archive(views, trail, Stopped(), rights()), trail, views
+def archive(*copies: ArchivedView, orphans: Sequence[ArchivedView] = ()) -> tuple[Archive, Trail, MemoryViews]:
+    trail, views = Trail(), MemoryViews(*copies, *orphans)
+    return Archive(views, trail, Stopped(), rights(), Roots(*orphans)), trail, views
 
 
 SEALED = archived(sealed_because="REPAIR")
@@ -103,6 +128,30 @@ async def test_a_copy_is_given_to_whom_it_is_for_and_reads_like_none_to_others(
     assert [(entry.event, entry.bank, entry.answer_id, entry.reason) for entry in trail.entries] == [
         ("archive_read", who.bank, "a-1", "" if is_given else "ANSWER_NOT_FOUND")
     ]
+
+
+async def test_D2_a_copy_that_nobody_was_answered_with_reads_like_none() -> None:
+    asked, trail, _ = archive(orphans=[archived()])
+
+    with pytest.raises(AnswerNotFoundError):
+        await asked.get(caller(Role.BANK_AUDITOR), "a-1")
+
+    assert [(entry.event, entry.reason) for entry in trail.entries] == [("archive_read", "ANSWER_NOT_FOUND")]
+
+
+async def test_D2_what_a_crash_left_is_withdrawn_at_the_next_start_and_told() -> None:
+    answered, orphan = (archived(answer_id=name, trail="t-1") for name in ("answered", "orphan"))
+    theirs = archived(answer_id="theirs", trail="t-2")
+    asked, trail, views = archive(answered, theirs, orphans=[orphan])
+
+    counts = [await asked.settle("t-1", 7) for _ in range(2)]
+
+    assert counts == [1, 0]
+    assert [(entry.event, entry.count) for entry in trail.entries] == [
+        ("archive_withdrawing", 1),
+        ("archive_withdrawn", 1),
+    ]
+    assert list(views.copies.values()) == [answered, theirs]
 
 
 async def test_nothing_is_given_when_the_reading_cannot_be_written_down() -> None:

@@ -3,8 +3,11 @@
 Entries that arrive while a batch is being written form the next batch, so that many queries share one fsync. Each commit, in
 this order: take the batch; number and chain its entries; put its answers under one signed root; archive their copies; write
 and sync the lines; tell who waits. Whatever fails, the batch is taken back (the file is cut to what is durable), every waiter
-is told, and the next batch tries again: no torn line stays, and the trail recovers without repair. An archived copy whose
-batch failed after it is an orphan: no entry speaks of it, and nobody was answered with it.
+is told, and the next batch tries again: no torn line stays, and the trail recovers without repair.
+
+An archived copy whose batch failed after it is an orphan: no entry speaks of it, and nobody was answered with it. It is
+withdrawn with its batch, as soon as the archive can; what a crash leaves is found at the next start (`Archive.settle`), and
+until then it is not given, since its root does not stand in the trail (`trail_roots`).
 
 The writer looks at its disk now and then: the trail ails before the disk is full, and is well again when there is room.
 """
@@ -15,8 +18,8 @@ import asyncio
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import TimeoutError as WaitedTooLongError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +27,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from gateway.adapters.stores.trail_batch import Evidence, Proved, batch_of
+from gateway.adapters.stores.trail_batch import Batch, Evidence, Proved, batch_of
 from gateway.adapters.stores.trail_disk import Sync, TrailDisk
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
@@ -38,8 +41,7 @@ _BUSY_SHARE: Final = 0.75
 it anyway, and fewer commits serve all of them sooner (PostgreSQL's commit_delay). Elsewhere the wait would be each query's
 own."""
 _REMEMBERED_S: Final = 0.2
-_ARCHIVING_S: Final = 30.0
-"""How long the archive may take to keep a batch: it bounds itself far below, and no thread waits without end."""
+_MOST_ORPHANS: Final = 10_000
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 _log = structlog.get_logger("gateway.trail")
 
@@ -83,6 +85,7 @@ class FileAuditLog:
         self._waiting: list[_Waiting] = []
         self._is_closing = False
         self._stopped_because = ""
+        self._orphans: deque[ArchivedView] = deque(maxlen=_MOST_ORPHANS)
         self._failure = ""
         self._shortage = ""
         self._look_at = 0.0
@@ -100,6 +103,11 @@ class FileAuditLog:
     def head(self) -> Link:
         """The end of what is durable."""
         return self._disk.link
+
+    @property
+    def id(self) -> str:
+        """Names the trail where its copies are kept together with others'."""
+        return self._disk.id
 
     def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
         """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so."""
@@ -152,10 +160,13 @@ class FileAuditLog:
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | None] = ()
         failure: StoreError | None = None
+        archive = self._evidence.archive if self._evidence is not None else None
+        made: Batch | None = None
         try:
-            made = batch_of(self._disk.link, [(entry, proved) for entry, proved, _ in batch], self._evidence)
-            if made.copies and self._evidence is not None and self._evidence.archive is not None:
-                self._archive(self._evidence.archive, made.copies)
+            entries = [(entry, proved) for entry, proved, _ in batch]
+            made = batch_of(self._disk.link, entries, self._evidence, self._disk.id)
+            if archive is not None and made.copies:
+                archive.keep(made.copies)
             self._disk.write(made.content, made.link)
             receipts = made.receipts
         except StoreError as error:
@@ -165,19 +176,25 @@ class FileAuditLog:
             failure = StoreError(f"the trail cannot be written: {type(error).__name__}")
         self._tell(str(failure) if failure is not None else "", self._shortage)
         self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], receipts, failure)
+        if failure is not None and made is not None:
+            # Even where it was the archive that failed: what it did not confirm it may have kept.
+            self._orphans.extend(copy._replace(view=b"") for copy in made.copies)
+        if archive is not None and self._orphans:
+            self._withdraw(archive)
         if failure is None:
             try:
                 self._disk.set_aside_if_full()
             except OSError as error:
                 _log.warning("trail.segment_not_set_aside", why=error.strerror)
 
-    def _archive(self, archive: ViewArchive, copies: Sequence[ArchivedView]) -> None:
-        kept = asyncio.run_coroutine_threadsafe(archive.keep(copies), self._loop)
+    def _withdraw(self, archive: ViewArchive) -> None:
+        """Takes back the copies of commits that failed; where that fails too, it is tried again after the next one."""
         try:
-            kept.result(_ARCHIVING_S)
-        except WaitedTooLongError:
-            kept.cancel()
-            raise StoreError(f"the archive did not keep the answers within {_ARCHIVING_S:g} s") from None
+            archive.withdraw(tuple(self._orphans))
+        except Exception as error:  # whatever it is, the writer goes on: what is left is not given, and is found later
+            _log.warning("archive.orphans_left", copies=len(self._orphans), why=type(error).__name__)
+            return
+        self._orphans.clear()
 
     def _look_if_due(self, *, is_idle: bool) -> None:
         now = time.monotonic()

@@ -11,7 +11,9 @@ sync that succeeds would prove nothing. The database takes no more changes then 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,8 @@ SQLITE: Final = "sqlite"
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
 COMMAND_S: Final = 10.0
+_TURN_S: Final = 0.001
+_RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 _WRITES: Final = "xinyidai_writes"
 
 
@@ -39,8 +43,11 @@ class Database:
         self.url = url
         self.is_sqlite = url.get_backend_name() == SQLITE
         self._engine = _sqlite(url, busy_s) if self.is_sqlite else _server(url, busy_s, command_s)
-        self._busy_s = busy_s
+        self.busy_s = busy_s
+        self._closes_too: list[Callable[[], None]] = []
         self._writing = asyncio.Lock() if self.is_sqlite else None
+        self.turn = threading.Lock()
+        """Held by whoever writes an SQLite file in this process, on the loop or in the trail's thread."""
         self.is_reachable = True
         """Whether the last attempt reached it; true before the first."""
         self.is_read_only = False
@@ -54,7 +61,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection in a transaction that only reads; raises StoreUnavailableError for whatever goes wrong."""
-        with self._told():
+        with Told(self):
             async with self._engine.connect() as connection:
                 yield connection
 
@@ -66,8 +73,8 @@ class Database:
         """
         if self.is_read_only:
             raise StoreUnavailableError(f"the store {Trouble.NOT_SYNCED}")
-        with self._told():
-            async with _turn(self._writing, self._busy_s), self._engine.connect() as plain:
+        with Told(self):
+            async with _turn(self._writing, self.turn, self.busy_s), self._engine.connect() as plain:
                 connection = await plain.execution_options(**{_WRITES: True})
                 async with connection.begin():
                     yield connection
@@ -83,13 +90,16 @@ class Database:
 
     async def aclose(self) -> None:
         """Closes every connection."""
+        for close in self._closes_too:
+            close()
         await self._engine.dispose()
 
-    def _told(self) -> _Told:
-        return _Told(self)
+    def closes_too(self, close: Callable[[], None]) -> None:
+        """Takes what closes a connection that was opened beside these."""
+        self._closes_too.append(close)
 
 
-class _Told:
+class Told:
     """Translates a failure of the database, and tells once when it is gone and once when it is back."""
 
     def __init__(self, database: Database) -> None:
@@ -103,7 +113,7 @@ class _Told:
             trouble, cause = trouble_of(error), cause_of(error)
             self._database.is_read_only |= trouble is Trouble.NOT_SYNCED
             # A row that breaks a rule says nothing of the database.
-            if self._database.is_reachable and not isinstance(error, (IntegrityError, DataError)):
+            if self._database.is_reachable and not isinstance(error, _RULES):
                 self._database.is_reachable = False
                 _logger().error(
                     "store.unreachable",
@@ -124,15 +134,23 @@ def _logger() -> Any:
 
 
 @asynccontextmanager
-async def _turn(lock: asyncio.Lock | None, longest_s: float) -> AsyncIterator[None]:
-    """Waits for the turn to write, at most so long, where writers take turns."""
+async def _turn(lock: asyncio.Lock | None, thread_lock: threading.Lock, longest_s: float) -> AsyncIterator[None]:
+    """Waits for the turn to write, at most so long, where writers take turns: on the loop, then with the trail's thread."""
     if lock is None:
         yield
         return
-    async with asyncio.timeout(longest_s):
+    until = asyncio.get_running_loop().time() + longest_s
+    async with asyncio.timeout_at(until):
         await lock.acquire()
     try:
-        yield
+        async with asyncio.timeout_at(until):
+            # The thread holds it for one transaction; to wait in another thread would lose it to a call that is cancelled.
+            while not thread_lock.acquire(blocking=False):  # noqa: ASYNC110
+                await asyncio.sleep(_TURN_S)
+        try:
+            yield
+        finally:
+            thread_lock.release()
     finally:
         lock.release()
 
@@ -155,6 +173,15 @@ def embedded(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
+def prepare_sqlite(connection: Any, busy_s: float) -> None:
+    """Sets a new connection to an SQLite file up, whichever driver's it is."""
+    connection.isolation_level = None  # transactions are begun by us: the driver's own begin too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={busy_s * 1000:.0f}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
 def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
     engine = create_async_engine(
         url, pool_size=5, max_overflow=0, pool_timeout=busy_s, connect_args={"timeout": busy_s}
@@ -162,11 +189,7 @@ def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions are begun by us: the driver's own begin too late
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={busy_s * 1000:.0f}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        prepare_sqlite(connection, busy_s)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -6,13 +6,21 @@ What a database says in words may hold values of the row; its codes do not. SQLi
 
 from __future__ import annotations
 
+import sqlite3
 from enum import StrEnum
 from typing import Final
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
-FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES: Final = (
+    SQLAlchemyError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    sqlite3.Error,
+)
 """What a database's failure is raised as: SQLAlchemy passes on what the driver says while it connects."""
 
 

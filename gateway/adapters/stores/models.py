@@ -142,10 +142,13 @@ class ConsentChangeRow(Base):
 
 
 class ArchivedViewRow(Base):
-    """One answered view of one bank; `content` is encrypted, view and receipt together, and opens in this row only."""
+    """One answered view of one bank; `content` is encrypted, view and receipt together, and opens in this row only.
+
+    `trail` is empty for what was kept before trails had ids.
+    """
 
     __tablename__ = "archived_views"
-    __table_args__ = (Index(None, "uscc"), Index(None, "kept_until"))
+    __table_args__ = (Index(None, "uscc"), Index(None, "kept_until"), Index(None, "trail", "root_sequence"))
 
     bank: Mapped[str] = mapped_column(String(128), primary_key=True)
     answer_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -156,6 +159,7 @@ class ArchivedViewRow(Base):
     sealed_because: Mapped[str] = mapped_column(String(32))
     sealed_at: Mapped[datetime | None] = mapped_column(Moment)
     content: Mapped[bytes] = mapped_column(LargeBinary)
+    trail: Mapped[str] = mapped_column(String(32), server_default="")
 
 
 class JointEntryRow(Base):

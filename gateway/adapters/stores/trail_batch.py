@@ -60,8 +60,13 @@ class Batch(NamedTuple):
 _encode = msgspec.json.Encoder().encode
 
 
-def batch_of(link: Link, entries: Sequence[tuple[bytes, Proved | None]], evidence: Evidence | None) -> Batch:
-    """Gives the batch of these entries, as JSON, that follows on a link; raises SigningUnavailableError."""
+def batch_of(
+    link: Link, entries: Sequence[tuple[bytes, Proved | None]], evidence: Evidence | None, trail: str = ""
+) -> Batch:
+    """Gives the batch of these entries, as JSON, that follows on a link of the trail of that id.
+
+    Raises SigningUnavailableError.
+    """
     lines: list[bytes] = []
     if evidence is None or not any(proved is not None for _, proved in entries):
         for entry, _ in entries:
@@ -85,7 +90,7 @@ def batch_of(link: Link, entries: Sequence[tuple[bytes, Proved | None]], evidenc
     lines.append(line)
     proofs = iter([Receipt(leaf, at, path, signed) for at, (leaf, path) in enumerate(zip(leaves, paths, strict=True))])
     receipts = [next(proofs) if proved is not None else None for _, proved in entries]
-    return Batch(b"".join(lines), link, receipts, _copies(entries, receipts, evidence))
+    return Batch(b"".join(lines), link, receipts, _copies(entries, receipts, evidence, trail))
 
 
 def _leaf(proved: Proved, digest: Digest) -> Leaf:
@@ -124,7 +129,10 @@ def _root_entry(root: SignedRoot) -> bytes:
 
 
 def _copies(
-    entries: Sequence[tuple[bytes, Proved | None]], receipts: Sequence[Receipt | None], evidence: Evidence
+    entries: Sequence[tuple[bytes, Proved | None]],
+    receipts: Sequence[Receipt | None],
+    evidence: Evidence,
+    trail: str,
 ) -> Sequence[ArchivedView]:
     if evidence.archive is None:
         return ()
@@ -137,6 +145,7 @@ def _copies(
             receipt,
             proved.copy.retention_class,
             evidence.kept_until(proved.copy.retention_class, datetime.fromisoformat(proved.entry.time)),
+            trail=trail,
         )
         for (_, proved), receipt in zip(entries, receipts, strict=True)
         if proved is not None and receipt is not None

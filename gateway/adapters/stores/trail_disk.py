@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,7 +23,9 @@ from gateway.adapters.stores.trail_files import (
     CHUNK,
     UNCHAINED,
     cut_torn_line,
+    id_in,
     lines_of,
+    lock_of,
     segment_name,
     segments_of,
     tail_of,
@@ -35,7 +38,10 @@ _OPEN: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 class TrailDisk:
-    """One trail on disk; every method but the first is the writer thread's. `link` is the end of what is durable."""
+    """One trail on disk; every method but the first is the writer thread's.
+
+    `link` is the end of what is durable; `id` names the trail wherever its copies are kept together with others'.
+    """
 
     def __init__(self, path: Path, *, segment_bytes: int, sync: Sync = os.fdatasync) -> None:
         """Opens the trail and finds its end; raises StoreError when it is held, cannot be opened, or was changed."""
@@ -48,12 +54,13 @@ class TrailDisk:
         self._first = 1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"the trail {path} cannot be opened: {error.strerror}") from error
         self._file = -1
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.id = self._named()
             self._file = os.open(path, _OPEN, 0o600)
             cut_torn_line(self._file)
             self._begin()
@@ -130,6 +137,18 @@ class TrailDisk:
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _named(self) -> str:
+        """Gives the id in the lock; writes a new one, durably, before any copy can name it."""
+        found = id_in(os.pread(self._lock, 64, 0))
+        if found:
+            return found
+        made = secrets.token_hex(16)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, made.encode(), 0)
+        os.fsync(self._lock)
+        self._sync_folder()
+        return made
 
     def _begin(self) -> None:
         tail = tail_of(str(self._path), self._file)

@@ -1,6 +1,7 @@
 """The files of a trail: the one that is written, the segments before it, and what their ends say.
 
-    audit.jsonl                       written; beside it audit.jsonl.lock, which its one writer holds
+    audit.jsonl                       written
+    audit.jsonl.lock                  held by its one writer; in it the trail's id, by which archived copies name it
     audit.jsonl.000000000000001       segments that are full, by the sequence number of their first entry
     audit.jsonl.unchained             what a version without chain wrote, if there was one
 
@@ -18,12 +19,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.domain.errors import StoreError
-from gateway.domain.trail import BEGINNING, LONGEST_LINE, Link, taken_apart
+from gateway.domain.trail import BEGINNING, LONGEST_LINE, Link, sequence_in, taken_apart
 
 CHUNK: Final = 1024 * 1024
 _TAIL: Final = 64 * 1024
 _SEGMENT: Final = re.compile(r"\.(\d{15})")
 UNCHAINED: Final = ".unchained"
+_ID: Final = re.compile(rb"[0-9a-f]{32}")
 
 
 class Line(NamedTuple):
@@ -68,6 +70,64 @@ def trails_of(path: Path) -> Sequence[Path]:
     }
     own = [path] if segments_of(path) else []
     return own + [path.with_name(f"{path.stem}.{number}{path.suffix}") for number in sorted(numbers)]
+
+
+def lock_of(path: Path) -> Path:
+    """Gives where the file stands that a trail's writer holds."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def id_in(lock: bytes) -> str:
+    """Gives the trail's id that the lock's content states; "" where it states none."""
+    return lock[:32].decode() if _ID.match(lock) else ""
+
+
+def id_of(path: Path) -> str:
+    """Gives the id of the trail at a path; "" where it has none. Raises OSError."""
+    try:
+        return id_in(lock_of(path).read_bytes())
+    except FileNotFoundError:
+        return ""
+
+
+def entry_at(file: Path, sequence: int) -> bytes | None:
+    """Gives the line of that number in a file of a trail, in some twenty reads however long it is; None if it has none.
+
+    Raises OSError; a place that is no entry's ends the search without one.
+    """
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        low, high = 0, os.fstat(descriptor).st_size
+        while high - low > _TAIL:
+            middle = (low + high) // 2
+            begin = _line_after(descriptor, middle - 1, high)
+            if begin is None:
+                high = middle
+                continue
+            stated = sequence_in(os.pread(descriptor, 64, begin))
+            if stated is None:
+                return None
+            low, high = (begin, high) if stated <= sequence else (low, middle)
+    finally:
+        os.close(descriptor)
+    for line in lines_of(file, low):
+        stated = sequence_in(line.content)
+        if stated is None or stated >= sequence:
+            return line.content if stated == sequence else None
+    return None
+
+
+def _line_after(file: int, at: int, end: int) -> int | None:
+    """Gives where the first line begins whose predecessor's end is at a place or after it, before `end`."""
+    while at < end:
+        piece = os.pread(file, min(_TAIL, end - at), at)
+        if not piece:
+            return None
+        found = piece.find(b"\n")
+        if found >= 0:
+            return at + found + 1 if at + found + 1 < end else None
+        at += len(piece)
+    return None
 
 
 def lines_of(file: Path, begin: int = 0, end: int | None = None) -> Iterator[Line]:

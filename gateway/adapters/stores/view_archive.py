@@ -8,7 +8,6 @@ kept and whether it is sealed: the trail says as much.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +18,7 @@ from sqlalchemy import Table, bindparam, delete, func, insert, select, tuple_, u
 
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.models import ArchivedViewRow
+from gateway.adapters.stores.thread_writer import thread_writer
 from gateway.domain.errors import CorruptRecordError
 from gateway.domain.evidence import ArchivedView, Receipt, is_of
 from gateway.domain.trail import DIGESTS
@@ -26,6 +26,15 @@ from gateway.ports import Cipher
 
 _VIEWS: Final[Table] = ArchivedViewRow.metadata.tables["archived_views"]
 _KEEP: Final = insert(_VIEWS)
+_WITHDRAW: Final = delete(_VIEWS).where(
+    _VIEWS.c.bank == bindparam("of_bank"),
+    _VIEWS.c.answer_id == bindparam("of_id"),
+    _VIEWS.c.trail == bindparam("of_trail"),
+    _VIEWS.c.root_sequence == bindparam("of_root"),
+)
+_SINCE: Final = select(_VIEWS).where(
+    _VIEWS.c.trail == bindparam("of_trail"), _VIEWS.c.root_sequence > bindparam("after")
+)
 _FIND: Final = select(_VIEWS).where(_VIEWS.c.bank == bindparam("of_bank"), _VIEWS.c.answer_id == bindparam("of_id"))
 _SEAL: Final = (
     update(_VIEWS)
@@ -57,14 +66,34 @@ class SqlViewArchive:
     """Keeps copies in SQLite or PostgreSQL; fulfils `ViewArchive`."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
+        """Takes an open database and what encrypts; made on the loop."""
         self._database = database
         self._cipher = cipher
+        self._writer = thread_writer(database)
 
-    async def keep(self, copies: Sequence[ArchivedView]) -> None:
-        """Keeps all of them, in one transaction; encrypted beside the loop, which answers others meanwhile."""
-        rows = await asyncio.to_thread(self._rows, copies)
-        async with self._database.writing() as connection:
-            await connection.execute(_KEEP, rows)
+    def keep(self, copies: Sequence[ArchivedView]) -> None:
+        """Keeps all of them, encrypted, in one transaction."""
+        self._writer.write(_KEEP, self._rows(copies))
+
+    def withdraw(self, copies: Sequence[ArchivedView]) -> None:
+        """Takes back copies, each of its very commit: an answer kept before under the same id stays."""
+        rows = [
+            {
+                "of_bank": copy.bank,
+                "of_id": copy.answer_id,
+                "of_trail": copy.trail,
+                "of_root": copy.receipt.root.sequence,
+            }
+            for copy in copies
+        ]
+        self._writer.write(_WITHDRAW, rows)
+
+    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
+        """Gives the copies of the end of a trail, after an entry."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(_SINCE, {"of_trail": trail, "after": sequence})).all()
+        opened = [self._opened_or_told(row) for row in rows]
+        return [copy for copy in opened if copy is not None]
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         """Gives the bank's copy; one that is not what was kept is told in the log and not given."""
@@ -75,8 +104,7 @@ class SqlViewArchive:
         try:
             return self._opened(row)
         except CorruptRecordError:
-            # Made here, as the engine does: a logger made at import keeps the first set-up for good.
-            structlog.get_logger("gateway.store").error("archive.corrupt", bank=bank, answer_id=answer_id)
+            _tell_corrupt(row)
             raise
 
     async def seal(self, uscc: str, because: str, at: datetime) -> int:
@@ -96,6 +124,13 @@ class SqlViewArchive:
             made = await connection.execute(_DELETE_EXPIRED, {"moment": now, "most": limit})
             return int(made.rowcount)
 
+    def _opened_or_told(self, row: Any) -> ArchivedView | None:
+        try:
+            return self._opened(row)
+        except CorruptRecordError:
+            _tell_corrupt(row)
+            return None
+
     def _rows(self, copies: Sequence[ArchivedView]) -> list[dict[str, Any]]:
         return [
             {
@@ -111,6 +146,7 @@ class SqlViewArchive:
                     _pack(_Content(copy.view, copy.receipt)),
                     _bound_to(copy.bank, copy.answer_id),
                 ),
+                "trail": copy.trail,
             }
             for copy in copies
         ]
@@ -131,10 +167,16 @@ class SqlViewArchive:
             row.retention_class,
             row.kept_until,
             row.sealed_because,
+            row.trail,
         )
         if not is_of(archived, row.bank, row.answer_id, digest):
             raise _corrupt(row.answer_id)
         return archived
+
+
+def _tell_corrupt(row: Any) -> None:
+    # Made here, as the engine does: a logger made at import keeps the first set-up for good.
+    structlog.get_logger("gateway.store").error("archive.corrupt", bank=row.bank, answer_id=row.answer_id)
 
 
 def _bound_to(bank: str, answer_id: str) -> bytes:
