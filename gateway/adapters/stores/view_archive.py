@@ -8,13 +8,13 @@ kept and whether it is sealed: the trail says as much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import structlog
-from sqlalchemy import Table, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import LargeBinary, Table, bindparam, cast, delete, func, insert, select, tuple_, update
 
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.models import ArchivedViewRow
@@ -25,6 +25,7 @@ from gateway.domain.trail import DIGESTS
 from gateway.ports import Cipher
 
 _VIEWS: Final[Table] = ArchivedViewRow.metadata.tables["archived_views"]
+_PAGE: Final = 200
 _KEEP: Final = insert(_VIEWS)
 _WITHDRAW: Final = delete(_VIEWS).where(
     _VIEWS.c.bank == bindparam("of_bank"),
@@ -32,14 +33,25 @@ _WITHDRAW: Final = delete(_VIEWS).where(
     _VIEWS.c.trail == bindparam("of_trail"),
     _VIEWS.c.root_sequence == bindparam("of_root"),
 )
-_SINCE: Final = select(_VIEWS).where(
+_SINCE: Final = select(_VIEWS.c.bank, _VIEWS.c.answer_id).where(
     _VIEWS.c.trail == bindparam("of_trail"), _VIEWS.c.root_sequence > bindparam("after")
 )
-_FIND: Final = select(_VIEWS).where(_VIEWS.c.bank == bindparam("of_bank"), _VIEWS.c.answer_id == bindparam("of_id"))
+_ROW: Final = select(
+    *(column for column in _VIEWS.c if column.name != "content"),
+    # SQLite keeps what it is given: text in its place is no trouble of the store, but no content either.
+    cast(_VIEWS.c.content, LargeBinary).label("content"),
+)
+_FIND: Final = _ROW.where(_VIEWS.c.bank == bindparam("of_bank"), _VIEWS.c.answer_id == bindparam("of_id"))
 _SEAL: Final = (
     update(_VIEWS)
     .where(_VIEWS.c.uscc == bindparam("about"), _VIEWS.c.sealed_because == "")
     .values(sealed_because=bindparam("why"), sealed_at=bindparam("moment"))
+)
+_KEYS: Final = (
+    select(_VIEWS.c.bank, _VIEWS.c.answer_id)
+    .where(tuple_(_VIEWS.c.bank, _VIEWS.c.answer_id) > tuple_(bindparam("of_bank"), bindparam("of_id")))
+    .order_by(_VIEWS.c.bank, _VIEWS.c.answer_id)
+    .limit(_PAGE)
 )
 _EXPIRED: Final = (
     select(_VIEWS.c.bank, _VIEWS.c.answer_id)
@@ -91,21 +103,30 @@ class SqlViewArchive:
     async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
         """Gives the copies of the end of a trail, after an entry."""
         async with self._database.reading() as connection:
-            rows = (await connection.execute(_SINCE, {"of_trail": trail, "after": sequence})).all()
-        opened = [self._opened_or_told(row) for row in rows]
-        return [copy for copy in opened if copy is not None]
+            keys = (await connection.execute(_SINCE, {"of_trail": trail, "after": sequence})).all()
+        return [copy async for _, copy in self._each(keys) if copy is not None]
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         """Gives the bank's copy; one that is not what was kept is told in the log and not given."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_FIND, {"of_bank": bank, "of_id": answer_id})).one_or_none()
-        if row is None:
-            return None
         try:
-            return self._opened(row)
-        except CorruptRecordError:
-            _tell_corrupt(row)
-            raise
+            async with self._database.reading() as connection:
+                row = (await connection.execute(_FIND, {"of_bank": bank, "of_id": answer_id})).one_or_none()
+            return self._opened(row) if row is not None else None
+        except (CorruptRecordError, ValueError, TypeError) as error:  # SQLite gives a moment back that is none
+            _tell_corrupt(bank, answer_id)
+            raise _corrupt(answer_id) from error
+
+    async def every(self) -> AsyncIterator[tuple[tuple[str, str], ArchivedView | None]]:
+        """Yields every copy by bank and answer id, in that order, page by page; None for one that is not what was kept."""
+        last = {"of_bank": "", "of_id": ""}
+        while True:
+            async with self._database.reading() as connection:
+                keys = (await connection.execute(_KEYS, last)).all()
+            async for found in self._each(keys):
+                yield found
+            if len(keys) < _PAGE:
+                return
+            last = {"of_bank": keys[-1].bank, "of_id": keys[-1].answer_id}
 
     async def seal(self, uscc: str, because: str, at: datetime) -> int:
         """Seals every copy about an enterprise that is not sealed yet; gives how many that were."""
@@ -124,12 +145,16 @@ class SqlViewArchive:
             made = await connection.execute(_DELETE_EXPIRED, {"moment": now, "most": limit})
             return int(made.rowcount)
 
-    def _opened_or_told(self, row: Any) -> ArchivedView | None:
-        try:
-            return self._opened(row)
-        except CorruptRecordError:
-            _tell_corrupt(row)
-            return None
+    async def _each(self, keys: Iterable[Any]) -> AsyncIterator[tuple[tuple[str, str], ArchivedView | None]]:
+        """Yields copies one by one, so that a row that cannot be read stands in no other's way; without those deleted since."""
+        for bank, answer_id in keys:
+            try:
+                copy = await self.find(bank, answer_id)
+            except CorruptRecordError:
+                yield (bank, answer_id), None
+            else:
+                if copy is not None:
+                    yield (bank, answer_id), copy
 
     def _rows(self, copies: Sequence[ArchivedView]) -> list[dict[str, Any]]:
         return [
@@ -174,9 +199,9 @@ class SqlViewArchive:
         return archived
 
 
-def _tell_corrupt(row: Any) -> None:
+def _tell_corrupt(bank: str, answer_id: str) -> None:
     # Made here, as the engine does: a logger made at import keeps the first set-up for good.
-    structlog.get_logger("gateway.store").error("archive.corrupt", bank=row.bank, answer_id=row.answer_id)
+    structlog.get_logger("gateway.store").error("archive.corrupt", bank=bank, answer_id=answer_id)
 
 
 def _bound_to(bank: str, answer_id: str) -> bytes:
