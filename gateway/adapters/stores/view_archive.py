@@ -146,7 +146,7 @@ class SqlViewArchive:
             return int(made.rowcount)
 
     async def _each(self, keys: Iterable[Any]) -> AsyncIterator[tuple[tuple[str, str], ArchivedView | None]]:
-        """Yields copies one by one, so that a row that cannot be read stands in no other's way; without those deleted since."""
+        """Yields copies one by one, so that a row that cannot be read stands in no other's way; none deleted since."""
         for bank, answer_id in keys:
             try:
                 copy = await self.find(bank, answer_id)
