@@ -13,18 +13,33 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.stores.archive_check import check_archive
+from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor
+from gateway.adapters.stores.trail_roots import FileTrailRoots
+from gateway.adapters.stores.view_archive import SqlViewArchive
+from gateway.application.archive import Archive
+from gateway.domain.caller import Role
+from gateway.domain.errors import AnswerNotFoundError
+from gateway.domain.merkle import is_included, root_message
+from gateway.domain.statement import sm3
 from gateway.domain.trail import TrailCheck
-from tests.crash.story import ROUNDS, entry, open_store, open_trail
+from gateway.ports import ViewArchive
+from tests.adapters.evidence import KeyCipher
+from tests.adapters.policies import caller, rights
+from tests.crash.story import ROUNDS, copy_of, entry, open_store, open_trail, packed, trail_in
+from tests.domain.trails import KEY
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESTART_S: Final = 5.0
 """How long a start after a crash may take."""
+RIGHTS: Final = rights()
 FOR_EVER: Final = 1_000_000_000
 
 
@@ -51,11 +66,19 @@ class Left:
     ends: tuple[int, ...]
     points: int
     """Write points that were met; 0 where a process was killed."""
+    orphans: list[str] = field(default_factory=list)
+    """Copies nobody was answered with, as far as they were looked for."""
 
     @property
     def entries(self) -> Counter[str]:
         """The acknowledged entries of the trails."""
         return Counter(line.split()[1] for line in self.told if line.startswith("entry "))
+
+    @property
+    def receipts(self) -> dict[str, str]:
+        """The receipts of acknowledged entries that were signed and archived."""
+        stated = [line.split() for line in self.told if line.startswith("entry ")]
+        return {words[1]: words[2] for words in stated if len(words) > 2}
 
     @property
     def consents(self) -> dict[str, int]:
@@ -164,18 +187,28 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
     """Starts on a folder that a crash left, as a gateway would, and holds it against what was acknowledged."""
     began = time.monotonic()
     entries: Counter[str] = Counter()
+    door = open_store(folder)
+    views = await door.views(KeyCipher())
     for writer in range(writers):
-        trail = open_trail(folder, writer)
-        path = folder / f"audit-{writer}.jsonl"
+        trail = open_trail(folder, writer, views)
+        archive = archive_of(folder, trail, views)
+        if not writer:
+            await assert_copies_are_kept(left, archive, views)
+        await archive.settle(trail.id, trail.head.sequence)
+        path = trail_in(folder, writer)
         lines = path.read_text().splitlines()
-        answered = [json.loads(line).get("answer_id") for line in lines]  # other entries are about no answer
-        entries += Counter(answer_id for answer_id in answered if answer_id)
-        await trail.append(entry(f"next-{writer}"))
+        read = [json.loads(line) for line in lines]
+        entries += Counter(each["answer_id"] for each in read if each["event"] == "answered")
+        await trail.append(entry(f"next-{writer}"), copy_of(f"next-{writer}"))
         await trail.aclose()
         assert f'"answer_id":"next-{writer}"' in path.read_text()
         assert_chain_holds(path)
-    await assert_consents_are_kept(left, open_store(folder))
+    checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), pause_s=0)
+    await assert_consents_are_kept(left, door)
     took_s = time.monotonic() - began
+
+    assert (checked.corrupt, checked.orphans, checked.elsewhere) == ((), (), 0), "a copy nobody was answered with"
+    assert checked.copies >= len(left.receipts)
 
     assert not (left.entries - entries), "an acknowledged entry is missing"
     assert set(entries.values()) <= {1}, "an entry stands twice"
@@ -183,6 +216,29 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
     with contextlib.closing(sqlite3.connect(folder / "store.db")) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert plain.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def archive_of(folder: Path, trail: FileAuditLog, views: ViewArchive) -> Archive:
+    """Gives the archive as a bank asks it, before a trail that was just opened."""
+    roots = FileTrailRoots(folder / "audit.jsonl", lambda: (trail.name, trail.head.sequence))
+    return Archive(views, trail, SystemClock(), RIGHTS, roots)
+
+
+async def assert_copies_are_kept(left: Left, archive: Archive, views: SqlViewArchive) -> None:
+    """Holds what a bank is given against what was acknowledged, before anything is put right: no more, and no less."""
+    asked = caller(Role.BANK_QUERY)
+    written = {answer_id async for (_, answer_id), _ in views.every()}
+    for answer_id in written | set(left.receipts):
+        try:
+            given = await archive.get(asked, answer_id)
+        except AnswerNotFoundError:
+            assert answer_id not in left.receipts, "an acknowledged copy is missing"
+            left.orphans.append(answer_id)
+            continue
+        assert given.view == copy_of(answer_id).view
+        assert is_included(given.receipt, sm3)
+        KEY.public_key().verify(given.receipt.root.signature, root_message(given.receipt.root))
+        assert answer_id not in left.receipts or packed(given.receipt) == left.receipts[answer_id]
 
 
 async def assert_consents_are_kept(left: Left, door: StoreDoor) -> None:

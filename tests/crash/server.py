@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 # Imported by the adapters only when they are needed, which is after the fork:
-import gateway.adapters.stores.consent_store  # noqa: F401
+import gateway.adapters.stores.consent_store
+import gateway.adapters.stores.view_archive  # noqa: F401
 from tests.crash.story import STORIES, Job
 
 

@@ -15,17 +15,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor, open_database
 from gateway.adapters.stores.schema import downgrade, upgrade
+from gateway.adapters.stores.trail_batch import Evidence
 from gateway.domain.audit import AuditEntry, audit_entry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError, StoreError
+from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
-from gateway.ports import ConsentStore
+from gateway.domain.statement import sm3
+from gateway.ports import ConsentStore, ViewArchive
+from tests.adapters.evidence import KeyCipher
 from tests.adapters.stores.consents import DEMO, NOON, consent
+from tests.domain.trails import KeySigner
 
 ROUNDS: Final = 3
 AT_ONCE: Final = 4
@@ -50,9 +57,21 @@ class Job:
         os.close(file)
 
 
-def open_trail(folder: Path, writer: int = 0) -> FileAuditLog:
-    """Gives the trail of a writer; each has its own, as the workers of a gateway have."""
-    return FileAuditLog(folder / f"audit-{writer}.jsonl")
+def open_trail(folder: Path, writer: int = 0, views: ViewArchive | None = None) -> FileAuditLog:
+    """Gives the trail of a writer; each has its own, as the workers of a gateway have. With an archive, it signs."""
+    evidence = Evidence(KeySigner(), "SM3", sm3, views) if views is not None else None
+    return FileAuditLog(trail_in(folder, writer), evidence=evidence)
+
+
+def trail_in(folder: Path, writer: int) -> Path:
+    """Gives where the trail of a writer stands."""
+    return folder / f"audit.{writer}.jsonl"
+
+
+async def open_both(job: Job) -> tuple[FileAuditLog, StoreDoor]:
+    """Gives a trail that signs and archives what is answered, and the store it does that in."""
+    door = open_store(job.folder, job.url)
+    return open_trail(job.folder, job.writer, await door.views(KeyCipher())), door
 
 
 def open_store(folder: Path, url: str = "") -> StoreDoor:
@@ -70,6 +89,16 @@ def entry(answer_id: str) -> AuditEntry:
     return audit_entry("answered", QUERY, None, (), answer_id=answer_id, at=datetime(2026, 11, 26, tzinfo=UTC))
 
 
+def copy_of(answer_id: str) -> ViewCopy:
+    """Gives what is archived of an answer."""
+    return ViewCopy(b"the view of " + answer_id.encode(), DEMO, sm3(answer_id.encode()), "enterprise")
+
+
+def packed(receipt: Receipt) -> str:
+    """Gives a receipt as one word."""
+    return msgspec.msgpack.encode(receipt).hex()
+
+
 def numbered(writer: int, number: int) -> Consent:
     """Gives a consent of a writer that may be used a few times."""
     return consent(1_000 * (writer + 1) + number, max_uses=5)
@@ -77,7 +106,7 @@ def numbered(writer: int, number: int) -> Consent:
 
 async def everything(job: Job) -> None:
     """Consents are registered, used, paused and revoked, and queries answered, a few of each; then all is closed."""
-    trail, door = open_trail(job.folder, job.writer), open_store(job.folder, job.url)
+    trail, door = await open_both(job)
     for number in range(ROUNDS):
         store = await door.consents()
         one = await store.register(numbered(job.writer, number))
@@ -89,13 +118,13 @@ async def everything(job: Job) -> None:
         await asyncio.gather(*(_answer(trail, job, f"{job.writer}-{number}-{n}") for n in range(AT_ONCE)))
         state = (ConsentState.PAUSED, ConsentState.REVOKED)[number % 2]
         _tell(job, await store.change(one.bank, one.consent_id, used.version, state, NOON, "as told"))
-    await door.aclose()
     await trail.aclose()
+    await door.aclose()
 
 
 async def endlessly(job: Job) -> None:
     """The same, round by round, until somebody ends it."""
-    trail, door = open_trail(job.folder, job.writer), open_store(job.folder, job.url)
+    trail, door = await open_both(job)
     store = await door.consents()
     number = 0
     while True:
@@ -171,6 +200,20 @@ async def with_a_failing_disk(job: Job) -> None:
     await door.aclose()
 
 
+async def archiving_on_a_failing_disk(job: Job) -> None:
+    """Opens both, then lets the disk fail as it will, and answers on: each answer is archived, or fails."""
+    trail, door = await open_both(job)
+    for number in range(ROUNDS):
+        await asyncio.gather(
+            *(
+                _tried(job, f"entry {number}-{n}", lambda name=f"{number}-{n}": _answer(trail, job, name))  # type: ignore[misc]
+                for n in range(2)
+            )
+        )
+    await _tried(job, "aclose", trail.aclose)
+    await door.aclose()
+
+
 async def on_a_read_only_disk(job: Job) -> None:
     """Starts as a gateway does, trail first."""
 
@@ -192,7 +235,7 @@ async def with_files_that_may_not_grow(job: Job) -> None:
         await _tried(job, f"consent {number}", lambda: _register(door, job, number))
 
     await both("before", 0)
-    room = (job.folder / f"audit-{job.writer}.jsonl").stat().st_size + 20  # what is told takes less
+    room = trail_in(job.folder, job.writer).stat().st_size + 20  # what is told takes less
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     await both("full", 1)
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -213,6 +256,7 @@ STORIES: Final[Mapping[str, Callable[[Job], Awaitable[None]]]] = {
         answers_alone,
         many_changes,
         with_a_failing_disk,
+        archiving_on_a_failing_disk,
         on_a_read_only_disk,
         with_files_that_may_not_grow,
     )
@@ -229,8 +273,8 @@ async def _round(store: ConsentStore, trail: FileAuditLog, job: Job, number: int
 
 
 async def _answer(trail: FileAuditLog, job: Job, answer_id: str) -> None:
-    await trail.append(entry(answer_id))
-    job.tell("entry", answer_id)
+    receipt = await trail.append(entry(answer_id), copy_of(answer_id))
+    job.tell("entry", answer_id, *([packed(receipt)] if receipt is not None else []))
 
 
 async def _register(door: StoreDoor, job: Job, number: int) -> None:

@@ -14,6 +14,8 @@ from tests.databases import KINDS, empty
 
 SOME, ALL = 61, 1
 EVERY = pytest.mark.parametrize("apart", [SOME, pytest.param(ALL, marks=pytest.mark.long)], ids=["some", "all"])
+NAMED = 4
+"""By this write point a new trail has its id: a disk that is full before is a reason not to start."""
 WHOLE = ROUNDS * 3 + 1
 """What is told where nothing fails: two entries and a consent a round, and how the store stands."""
 
@@ -42,7 +44,7 @@ async def test_D1_a_disk_that_is_full_for_a_while_fails_what_is_asked_then_and_r
     assert (whole.failed, len(whole.told)) == ([], WHOLE)
     failures: list[str] = []
 
-    for at in range(1, whole.points + 1, apart):
+    for at in range(NAMED, whole.points + 1, apart):
         left = killed.run("with_a_failing_disk", at=at, until=at + 3, how=How.FAIL_WRITES, error_number=errno.ENOSPC)
 
         # What is left undone at the end, such as to copy the log into the file, fails nobody.
@@ -63,7 +65,7 @@ async def test_D3_a_sync_that_fails_ends_all_changes_until_a_restart_and_loses_n
     whole = killed.run("with_a_failing_disk", how=How.FAIL_SYNCS)
     refused_after = 0
 
-    for at in range(1, whole.points + 1) if apart == ALL else (2, 8, 11):
+    for at in range(1, whole.points + 1) if apart == ALL else (2, 9, 12):
         left = killed.run("with_a_failing_disk", at=at, how=How.FAIL_SYNCS)
 
         consents = [line for line in left.failed if line.startswith("consent ")]
@@ -78,6 +80,30 @@ async def test_D3_a_sync_that_fails_ends_all_changes_until_a_restart_and_loses_n
         killed.forget(left)
 
     assert refused_after
+
+
+@EVERY
+@pytest.mark.parametrize("how", [How.FAIL_WRITES, How.FAIL_SYNCS], ids=["writes", "syncs"])
+async def test_D3_whatever_fails_while_an_answer_is_archived_no_copy_is_given_that_was_not_answered(
+    killed: Crashes, how: How, apart: int
+) -> None:
+    whole = killed.run("archiving_on_a_failing_disk", how=how)
+    assert (whole.ends, len(whole.receipts)) == ((0,), ROUNDS * 2)
+    failed = 0
+
+    for at in (
+        range(1, whole.points + 1) if apart == ALL else range(whole.points * 2 // 3, whole.points, whole.points // 4)
+    ):
+        left = killed.run("archiving_on_a_failing_disk", at=at, how=how)
+
+        if left.ends == (0,):  # else the disk failed before anything was answered, and that ended the start
+            assert len(left.receipts) + len([said for said in left.failed if said.startswith("entry")]) == ROUNDS * 2
+        await assert_all_is_kept(left, left.folder)
+        await assert_all_is_kept(left, left.synced)
+        failed += len(left.failed)
+        killed.forget(left)
+
+    assert failed
 
 
 async def test_D1_a_read_only_disk_keeps_the_gateway_from_starting_and_says_so(killed: Crashes) -> None:

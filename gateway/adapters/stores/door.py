@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.domain.errors import ConfigError, StoreUnavailableError
-from gateway.ports import Cipher, ConsentStore, JointListStore, ViewArchive
+from gateway.ports import Cipher, ConsentStore, JointListStore
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.engine import Database
+    from gateway.adapters.stores.view_archive import SqlViewArchive
 
 _LOOK_S: Final = 2.0
 _log = structlog.get_logger("gateway.store")
@@ -76,7 +77,7 @@ class StoreDoor:
         self._tell(has_failed=False)
         return opened
 
-    async def views(self, cipher: Cipher) -> ViewArchive:
+    async def views(self, cipher: Cipher) -> SqlViewArchive:
         """Gives the archive, encrypted with that cipher, opening the store; raises ConfigError, StoreUnavailableError."""
         await self._open()
         from gateway.adapters.stores.view_archive import SqlViewArchive

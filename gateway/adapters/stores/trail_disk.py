@@ -144,7 +144,6 @@ class TrailDisk:
         if found:
             return found
         made = secrets.token_hex(16)
-        os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, made.encode(), 0)
         os.fsync(self._lock)
         self._sync_folder()
