@@ -158,7 +158,7 @@ class Gateway:
         policies: PolicyWatch,
         stack: AsyncExitStack,
         drain_s: float,
-        trail_ails: Callable[[], str],
+        answers_ail: Callable[[], str],
     ) -> None:
         self.server = server
         self.queries = queries
@@ -170,11 +170,14 @@ class Gateway:
         self.admin_port: int | None = None
         """Where the admin port listens; None where it does not."""
         self._stage = Stage.STARTING
-        self._admin = AdminServer(
-            metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=lambda: unready(self._stage, trail_ails())
-        )
+        self._answers_ail = answers_ail
+        self._admin = AdminServer(metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=self.unready)
         self._stack = stack
         self._drain_s = drain_s
+
+    def unready(self) -> str:
+        """Gives why no queries should be sent here, nothing where they are answered."""
+        return unready(self._stage, self._answers_ail())
 
     async def start(self, listen: str, *, admin: str | None = None) -> int:
         """Starts the admin port, where an address is given, then the server; gives the server's port. Raises ConfigError."""
@@ -236,8 +239,19 @@ async def build_gateway(
                 metrics.trail_ails(bool(audit.ails))
                 health_changed()
 
+        def corrupt_found(kind: str) -> None:
+            if is_built:
+                metrics.corrupt_found(kind)
+
+        def answers_ail() -> str:
+            if store.is_red and evidence is not None and evidence.archive is not None:
+                return audit.ails or "the archive's store cannot be reached or changed 归档数据库无法访问或写入"
+            return audit.ails
+
         kept = settings.gateway.store
-        store = StoreDoor(*kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed)
+        store = StoreDoor(
+            *kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed, corrupt=corrupt_found
+        )
         stack.push_async_callback(store.aclose)  # after the trail, whose last entries may come with copies
         await store.check()
         evidence = await evidence_of(settings, audit_path, store)
@@ -342,7 +356,7 @@ async def build_gateway(
         signer = evidence.signer if evidence is not None else None
         anchor(settings.gateway.audit, audit, session, signer, clock, metrics, stack)
         views_kept = evidence.archive if evidence is not None else None
-        archive = await archive_of(settings, views_kept, audit, audit_path, clock, rights, stack)
+        archive = await archive_of(settings, views_kept, audit, audit_path, clock, rights, stack, corrupt_found)
         stack.callback(metrics.flush)
         limits = settings.gateway.server
         admissions = Admissions(settings.gateway.admission.policy(), clock)
@@ -374,7 +388,9 @@ async def build_gateway(
                 consents, tuple(connectors), clock, new_answer_id, callers, None if masker is None else masker.person
             ),
             AuditService(
-                TrailExport(FileTrailReader(audit_path, lambda: (audit.name, audit.head.sequence)), audit, clock),
+                TrailExport(
+                    FileTrailReader(audit_path, lambda: (audit.name, audit.head.sequence), corrupt_found), audit, clock
+                ),
                 callers,
             ),
             ArchiveService(archive, callers),
@@ -391,7 +407,7 @@ async def build_gateway(
             callers,
             credentials,
             is_store_red=lambda: store.is_red,
-            is_trail_red=lambda: bool(audit.ails),
+            is_trail_red=lambda: bool(answers_ail()),
             green=green_credit_service(settings, queries, plugins.platforms, audit, clock, callers, admissions),
         )
         is_built = True
@@ -410,7 +426,7 @@ async def build_gateway(
         policies_watch,
         stack,
         limits.drain_s,
-        lambda: audit.ails,
+        answers_ail,
     )
 
 

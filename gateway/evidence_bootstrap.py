@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -58,12 +59,14 @@ async def archive_of(
     clock: Clock,
     rights: Rights,
     stack: AsyncExitStack,
+    corrupt: Callable[[str], None],
 ) -> Archive:
     """Gives the archive of the trails at a path, without what a crash left; deletes from now on what is past its time.
 
     Raises StoreError.
     """
-    archive = Archive(views, audit, clock, rights, FileTrailRoots(trail, lambda: (audit.name, audit.head.sequence)))
+    roots = FileTrailRoots(trail, lambda: (audit.name, audit.head.sequence), corrupt)
+    archive = Archive(views, audit, clock, rights, roots)
     if views is not None:
         withdrawn = await archive.settle(audit.id, audit.head.sequence)
         if withdrawn:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.crypto.ciphers import KEY_BYTES, KeyringCipher
-from gateway.adapters.crypto.keys import new_archive_key, new_signing_key, write_secret
+from gateway.adapters.crypto.keys import new_archive_key, new_signing_key, shown_reference, write_secret
 from gateway.adapters.crypto.signers import ReferredSigner
 from gateway.adapters.crypto.suite import KEYS_FILE, SUITES
 from gateway.adapters.crypto.verify import PublicKey, note_public_key, read_public_keys, shown
@@ -129,16 +129,25 @@ def _archive(out: Path, cipher: str) -> Path:
 
 
 def evidence_notes(settings: Settings) -> list[str]:
-    """Gives the suite, what computes it, and key ids, for `check-config`; the keys were checked before."""
-    evidence = settings.gateway.evidence
+    """Gives whether answers are signed and archived, by which suite and keys, for `check-config`; the keys were checked."""
+    evidence, is_archiving = settings.gateway.evidence, settings.gateway.archive.enabled
+    if not (evidence.is_stated or is_archiving):
+        english = "answers are neither signed nor archived; evidence.signing_key signs, archive.enabled archives too"
+        return [say(english, "应答既不签名也不归档；配置 evidence.signing_key 即签名，archive.enabled 另行归档")]
+    archived = say("archived", "并归档") if is_archiving else say("not archived", "不归档")
     algorithms = SUITES[evidence.suite]
-    notes = [f"{evidence.suite}: {algorithms.digest}, {algorithms.signature}, {algorithms.cipher}; {uncertified()}"]
+    notes = [
+        f"{say('answers are signed', '应答签名')}, {archived}",
+        f"{evidence.suite}: {algorithms.digest}, {algorithms.signature}, {algorithms.cipher}; {uncertified()}",
+    ]
     if not evidence.is_stated:
         made = "keys of development, made beside the trail, on loopback only"
         return [*notes, say(made, "开发用密钥，自动生成于留痕文件旁，仅限本机")]
     suite = evidence.built(settings.gateway.audit.path)
-    return [
-        *notes,
-        f"{say('signs', '签名')} {suite.signer.key_id} ({suite.implementation})",
-        f"{say('seals', '加密')} {', '.join(suite.cipher.key_ids)}",
-    ]
+    notes.append(
+        f"{say('signs', '签名')} {suite.signer.key_id} ({suite.implementation}), {shown_reference(evidence.signing_key)}"
+    )
+    if is_archiving:
+        pairs = zip(suite.cipher.key_ids, evidence.archive_keys, strict=True)
+        notes += [f"{say('seals', '加密')} {key_id}, {shown_reference(reference)}" for key_id, reference in pairs]
+    return notes

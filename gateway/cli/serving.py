@@ -37,7 +37,7 @@ async def serve_alone(
             trusted.warn()
             _warn_of_permits(settings)
         else:
-            await stack.enter_async_context(tied_to_supervisor(stopped))
+            await stack.enter_async_context(tied_to_supervisor(stopped, built.unready))
         await stopped.wait()
         log.info("gateway.draining", at_most_s=settings.gateway.server.drain_s)
 

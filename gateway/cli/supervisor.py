@@ -29,7 +29,7 @@ from gateway.adapters.telemetry.metrics import forget_process
 from gateway.adapters.telemetry.worker_metrics import WorkerMetrics
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import STUCK_S, Stage, ails
-from gateway.cli.worker import READY
+from gateway.cli.worker import READY, complaint_in
 from gateway.domain.errors import ConfigError
 
 CONFIG_FAULT: Final = 2
@@ -57,6 +57,7 @@ class Slot:
     number: int
     process: asyncio.subprocess.Process | None = None
     is_ready: bool = False
+    complaint: str = ""
     last_beat: float = 0.0
     ends_in_a_row: int = 0
 
@@ -122,7 +123,7 @@ class Supervisor:
     async def run(self, stopped: asyncio.Event, admin: str | None) -> int:
         """Keeps the workers up until the event, then drains them; gives the exit code. Raises ConfigError."""
         lag = LoopLag(lambda _: None)
-        port = AdminServer(self._page, ails=lambda: self._ails(lag.lag_s), unready=self._unready)
+        port = AdminServer(self._page, ails=lambda: self._ails(lag.lag_s), unready=self.unready)
         try:
             admin_port = await port.start(admin) if admin is not None else None
             self._log.info("supervisor.serving", port=self._port, admin_port=admin_port, workers=len(self._slots))
@@ -141,6 +142,17 @@ class Supervisor:
     def reload(self) -> None:
         """Has every worker that is ready read its policies anew; one that is starting reads them anyway."""
         self._signal(signal.SIGHUP, only_ready=True)
+
+    def unready(self) -> str:
+        """Gives why no queries should be sent to the port, nothing where every worker that is ready answers them."""
+        if self._stage is not Stage.SERVING:
+            return self._stage
+        if not any(slot.is_ready for slot in self._slots):
+            return "no worker is ready 尚无工作进程就绪"
+        # One is enough: the kernel deals calls to all of them.
+        return "\n".join(
+            f"worker {slot.number} 工作进程 {slot.number}: {slot.complaint}" for slot in self._slots if slot.complaint
+        )
 
     async def _keep(self, slot: Slot) -> None:
         while not self._stopping.is_set():
@@ -177,16 +189,23 @@ class Supervisor:
         assert process.stdout is not None
         if self._stopping.is_set():  # told to stop while it was being started
             process.terminate()
+        rest = b""
         while said := await process.stdout.read(_READ_BYTES):
             slot.last_beat = time.monotonic()
-            if not slot.is_ready and READY in said:
-                slot.is_ready = self._was_ready = True
-                self._log.info("worker.ready", worker=slot.number, pid=process.pid)
-        slot.is_ready = False
+            *lines, rest = (rest + said).split(b"\n")
+            for line in lines:
+                self._heard(slot, line, process.pid)
+        slot.is_ready, slot.complaint = False, ""
         code = await process.wait()
         slot.process = None
         forget_process(process.pid, self._folder)
         return code
+
+    def _heard(self, slot: Slot, line: bytes, pid: int) -> None:
+        if not slot.is_ready and line + b"\n" == READY:
+            slot.is_ready = self._was_ready = True
+            self._log.info("worker.ready", worker=slot.number, pid=pid)
+        slot.complaint = complaint_in(line) or ""
 
     async def _drain(self, keeping: Sequence[asyncio.Task[None]]) -> None:
         self._stage = Stage.DRAINING
@@ -216,11 +235,6 @@ class Supervisor:
             if self._stage is Stage.SERVING and slot.is_ready and now - slot.last_beat > STUCK_S
         ]
         return ails(lag_s) or "\n".join(silent)
-
-    def _unready(self) -> str:
-        if self._stage is not Stage.SERVING:
-            return self._stage
-        return "" if any(slot.is_ready for slot in self._slots) else "no worker is ready 尚无工作进程就绪"
 
     async def _page(self) -> bytes:
         return await self._metrics.page(sum(slot.is_ready for slot in self._slots))

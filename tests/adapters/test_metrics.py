@@ -53,6 +53,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_errors": ("reason",),
     "xinyidai_unknown_fields": (),
     "xinyidai_stale_copies": (),
+    "xinyidai_corrupt_records": ("kind",),
     "xinyidai_trail_failures": (),
     "xinyidai_trail_ailing": (),
     "xinyidai_anchor_failures": (),
@@ -116,6 +117,7 @@ def everything(metrics: Metrics) -> None:
         metrics.query_ended(entry(event, "" if event == "answered" else Reason.CANCELLED), 0.1)
     view = CreditView(completeness_bp=10_000, answers=[PlatformAnswer(platform="a", completeness_bp=1)])
     metrics.view_answered(figures_of(view))
+    metrics.corrupt_found("archive")
     metrics.trail_failed()
     metrics.error_sent(Reason.INTERNAL)
     metrics.call_repeated("a")
@@ -165,6 +167,7 @@ def test_known_series_exist_before_their_first_event_so_that_it_is_seen_as_one()
     assert shown["xinyidai_platform_breaker_open platform=a"] == 0
     assert shown["xinyidai_queries_total event=unanswered reason=NO_PLATFORM_HEARD"] == 0
     assert shown["xinyidai_trail_failures_total"] == 0
+    assert shown["xinyidai_corrupt_records_total kind=consents"] == 0
     assert "xinyidai_platform_quota_left_calls platform=a" not in shown
 
 

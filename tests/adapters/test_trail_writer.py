@@ -75,8 +75,10 @@ class LostSigner(KeySigner):
     """A signer whose key cannot be had while it is lost."""
 
     is_lost = True
+    asked = 0
 
     def sign(self, message: bytes) -> bytes:
+        self.asked += 1
         if self.is_lost:
             raise SigningUnavailableError("the key of the deployment cannot be used")
         return super().sign(message)
@@ -193,6 +195,30 @@ async def test_A11_without_the_key_nothing_is_written_archived_or_answered(tmp_p
     assert left == (b"", [], "the key of the deployment cannot be used")
     assert receipt is not None
     assert check_of(path).link.sequence == 2
+    assert trail.ails == ""
+
+
+async def test_A11_a_trail_stays_red_while_the_key_cannot_be_had_though_nobody_asks(tmp_path: Path) -> None:
+    turned = asyncio.Event()
+    policy = TrailPolicy(least_free_bytes=0, least_free_percent=0.0, look_s=0.01)
+    signer = LostSigner()
+    trail = FileAuditLog(
+        tmp_path / "audit.jsonl", evidence=Evidence(signer, "SM3", sm3), policy=policy, changed=turned.set
+    )
+    with pytest.raises(SigningUnavailableError):
+        await trail.append(entry("a-1"), COPY)
+    await until(turned)
+
+    before = signer.asked
+    async with asyncio.timeout(5):
+        while signer.asked < before + 3:
+            await asyncio.sleep(0.01)
+    red = trail.ails
+    signer.is_lost = False
+    await until(turned)
+
+    await trail.aclose()
+    assert red == "the key of the deployment cannot be used"
     assert trail.ails == ""
 
 
@@ -331,11 +357,13 @@ async def test_a_trail_that_is_stopped_takes_nothing_until_it_is_let_go(tmp_path
     trail = FileAuditLog(tmp_path / "audit.jsonl")
 
     trail.stop("no anchor for an hour")
+    red = trail.ails
     with pytest.raises(StoreError, match="no anchor for an hour"):
         trail.append(entry("refused"))
     trail.stop("")
     await trail.append(entry("taken"))
 
+    assert (red, trail.ails) == ("no anchor for an hour", "")
     await trail.aclose()
     assert check_of(tmp_path / "audit.jsonl").link.sequence == 1
 

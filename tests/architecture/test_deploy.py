@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
-from gateway.adapters.telemetry.metrics import render
+from gateway.adapters.telemetry.metrics import CORRUPTIBLE, render
 from gateway.adapters.telemetry.worker_metrics import WorkerMetrics
 from gateway.domain.errors import Reason
 from tests.adapters.test_metrics import Told, everything
@@ -87,6 +87,7 @@ def test_an_expression_s_values_are_ones_that_occur(place: str, expression: str)
         "reason": {reason.value for reason in Reason},
         "event": {"answered", "refused", "unanswered", "cancelled"},
         "source": {"platform", "cache"},
+        "kind": set(CORRUPTIBLE),
     }
 
     for label, _, value in _MATCHER.findall(expression):

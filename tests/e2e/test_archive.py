@@ -28,6 +28,7 @@ from gateway.domain.statement import sm3
 from gateway.evidence_bootstrap import key_faults
 from gateway.evidence_settings import EvidenceSettings
 from gateway.settings import ArchiveSettings, Settings, load_settings
+from tests.adapters.test_metrics import samples
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_command import run
 
@@ -189,6 +190,42 @@ async def test_D5_an_altered_copy_is_not_served(signed: Rig) -> None:
 
     assert _reason(refused.value) == "STORE_UNAVAILABLE"
     assert [entry["reason"] for entry in events(signed, "archive_read")] == ["STORE_UNAVAILABLE"]
+    page = await signed.gateway.metrics.page()
+    assert samples(page)["xinyidai_corrupt_records_total kind=archive"] == 1
+
+
+async def test_D1_a_gateway_whose_archive_cannot_be_reached_is_not_ready(signed: Rig) -> None:
+    await answered(signed)
+    before = signed.gateway.unready()
+    with closing(sqlite3.connect(signed.trail.parent / "store.db")) as store, store:
+        store.execute("ALTER TABLE archived_views RENAME TO elsewhere")
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await answered(signed)
+    red = signed.gateway.unready()
+    with closing(sqlite3.connect(signed.trail.parent / "store.db")) as store, store:
+        store.execute("ALTER TABLE elsewhere RENAME TO archived_views")
+    await answered(signed)
+
+    assert (before, _reason(refused.value)) == ("", "STORE_UNAVAILABLE")
+    assert "归档数据库无法访问或写入" in red or "the store" in red
+    assert signed.gateway.unready() == ""
+
+
+async def test_D2_what_a_crash_left_of_an_answer_is_gone_after_the_next_start(tmp_path: Path) -> None:
+    async with signing(tmp_path) as rig:
+        response = await answered(rig)
+        answer_id = response.delivery.answer_id
+    lines = (tmp_path / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if answer_id.encode() in line)
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(lines[:at]))  # as if the commit had never been durable
+
+    async with signing(tmp_path) as rig:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await archived(rig, answer_id)
+        withdrawn = [entry["count"] for entry in events(rig, "archive_withdrawn")]
+
+    assert (_reason(refused.value), withdrawn) == ("ANSWER_NOT_FOUND", [1])
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

@@ -54,6 +54,14 @@ def checked_reference(reference: str) -> str:
     return reference
 
 
+def shown_reference(reference: str) -> str:
+    """Gives a reference as it may be shown: where the key stands; of a module without where its PIN does."""
+    if not reference.startswith(MODULE_SCHEME):
+        return reference
+    module = ModuleReference.parse(reference)
+    return f"{MODULE_SCHEME}module={module.module};token={module.token};key={module.key}"
+
+
 def read_key(reference: str) -> str:
     """Gives the text behind a file or variable; raises SigningUnavailableError saying what to provide."""
     scheme, _, name = reference.partition(":")

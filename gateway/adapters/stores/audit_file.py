@@ -42,6 +42,8 @@ it anyway, and fewer commits serve all of them sooner (PostgreSQL's commit_delay
 own."""
 _REMEMBERED_S: Final = 0.2
 _MOST_ORPHANS: Final = 10_000
+_NOTHING: Final = b"xinyidai-nothing-1"
+"""What is signed to see whether the key can be used: no root, no head of a trail."""
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 _log = structlog.get_logger("gateway.trail")
 
@@ -96,8 +98,8 @@ class FileAuditLog:
 
     @property
     def ails(self) -> str:
-        """What is wrong with the trail: it cannot be written, or its disk is nearly full; nothing where all is well."""
-        return self._failure or self._shortage
+        """What is wrong with the trail: it cannot be written, signed or archived, its disk is full, or it is stopped."""
+        return self._failure or self._shortage or ("" if self._is_closing else self._stopped_because)
 
     @property
     def head(self) -> Link:
@@ -124,8 +126,10 @@ class FileAuditLog:
     def stop(self, because: str) -> None:
         """Takes no more entries for that reason, so that nothing is answered; with none, takes them again."""
         with self._wake:
-            if not self._is_closing:
-                self._stopped_because = because
+            if self._is_closing or because == self._stopped_because:
+                return
+            self._stopped_because = because
+        self._changed()
 
     async def aclose(self) -> None:
         """Writes what waits, then closes the file."""
@@ -208,6 +212,7 @@ class FileAuditLog:
             shortage = f"{free_bytes // 1024**2} MiB ({free_percent:.1f} %) are left on its disk" if is_short else ""
             if failure and is_idle and not is_short:
                 self._disk.make_sure()
+                self._try_signer()
                 failure = ""  # as far as can be told without an entry; the next one will show
         except OSError as error:
             shortage = f"its disk cannot be asked: {error.strerror}"
@@ -215,11 +220,17 @@ class FileAuditLog:
             failure = str(error)
         self._tell(failure, shortage)
 
+    def _try_signer(self) -> None:
+        """Sees whether the key can be used, by signing what stands for nothing; raises SigningUnavailableError."""
+        if self._evidence is not None:
+            self._evidence.signer.sign(_NOTHING)
+
     def _tell(self, failure: str, shortage: str) -> None:
-        was_well = not self.ails
+        was_well = not (self._failure or self._shortage)
         self._failure, self._shortage = failure, shortage
-        if was_well == bool(self.ails):
-            (_log.error if self.ails else _log.info)("trail.ails" if self.ails else "trail.well", why=self.ails)
+        why = failure or shortage
+        if was_well == bool(why):
+            (_log.error if why else _log.info)("trail.ails" if why else "trail.well", why=why)
             self._loop.call_soon_threadsafe(self._changed)
 
 

@@ -10,7 +10,7 @@ rely on, and to get or change it is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
@@ -100,7 +100,10 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(_ORDER_OF_COMMITS))
 class SqlConsentStore:
     """Keeps consents in SQLite or PostgreSQL."""
 
-    def __init__(self, database: Database, seal: Seal | None = None) -> None:
+    def __init__(
+        self, database: Database, seal: Seal | None = None, told_corrupt: Callable[[], None] = lambda: None
+    ) -> None:
+        self._told_corrupt = told_corrupt
         self._database = database
         self._seal = seal or Seal()
         self._told: set[tuple[str, str]] = set()
@@ -247,6 +250,7 @@ class SqlConsentStore:
         if (bank, consent_id) not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add((bank, consent_id))
             structlog.get_logger("gateway.store").error("store.corrupt_record", bank=bank, consent_id=consent_id)
+        self._told_corrupt()
         return CorruptRecordError(
             f"the consent {consent_id} is not what was registered: it was altered in the database and is not honoured; "
             "ask the gateway's operator"

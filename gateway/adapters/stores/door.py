@@ -37,8 +37,13 @@ class StoreDoor:
         *,
         seal_key: bytes = b"",
         changed: Callable[[], None] = lambda: None,
+        corrupt: Callable[[str], None] = lambda kind: None,
     ) -> None:
-        """Takes what consents are sealed with, and what is called when the store comes to be out of reach or back."""
+        """Takes what consents are sealed with, and what is called when the store comes to be out of reach or back.
+
+        `corrupt` is told, on the loop, of each record that is found altered when it is read: of consents or of the archive.
+        """
+        self._corrupt = corrupt
         self._seal_key = seal_key
         self._url = url
         self._password = password
@@ -84,7 +89,7 @@ class StoreDoor:
 
         if self._database is None:
             raise StoreUnavailableError("the store is closed")
-        return SqlViewArchive(self._database, cipher)
+        return SqlViewArchive(self._database, cipher, lambda: self._corrupt("archive"))
 
     async def joint_lists(self) -> JointListStore:
         """Gives the store of joint lists, opening it the first time; raises StoreUnavailableError when that fails."""
@@ -123,7 +128,7 @@ class StoreDoor:
                 await database.aclose()
                 raise
             self._database = database
-            self._consents = SqlConsentStore(database, seal)
+            self._consents = SqlConsentStore(database, seal, lambda: self._corrupt("consents"))
             self._watch = asyncio.create_task(self._look(database))
             return self._consents
 

@@ -28,18 +28,31 @@ _decode = msgspec.json.Decoder(TrailRecord).decode
 
 
 class FileTrailReader:
-    """Reads the trails at a path; `durable` gives the name of this process's own and the number of its last entry."""
+    """Reads the trails at a path; `durable` gives the name of this process's own and the number of its last entry.
 
-    def __init__(self, path: Path, durable: Callable[[], tuple[str, int]]) -> None:
+    `corrupt` is told, on the loop, of an entry that was changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        durable: Callable[[], tuple[str, int]],
+        corrupt: Callable[[str], None] = lambda kind: None,
+    ) -> None:
         self._path = path
         self._durable = durable
+        self._corrupt = corrupt
 
     async def read(self, asked: TrailQuery, after: TrailPosition | None) -> AsyncIterator[Sequence[FoundRecord]]:
         """Yields pages of entries, empty ones too; raises InvalidRequestError for a position that is in no trail here."""
         loop = asyncio.get_running_loop()
         pages = self._pages(asked, after)
-        while (page := await loop.run_in_executor(None, next, pages, None)) is not None:
-            yield page
+        try:
+            while (page := await loop.run_in_executor(None, next, pages, None)) is not None:
+                yield page
+        except CorruptRecordError:
+            self._corrupt("trail")
+            raise
 
     def _pages(self, asked: TrailQuery, after: TrailPosition | None) -> Iterator[Sequence[FoundRecord]]:
         trails = list(trails_of(self._path))

@@ -17,15 +17,28 @@ from gateway.domain.trail import root_in, sequence_in, taken_apart
 
 
 class FileTrailRoots:
-    """Knows the trails at a path; `durable` gives the name of this process's own and the number of its last entry."""
+    """Knows the trails at a path; `durable` gives the name of this process's own and the number of its last entry.
 
-    def __init__(self, path: Path, durable: Callable[[], tuple[str, int]] = lambda: ("", 0)) -> None:
+    `corrupt` is told, on the loop, of an entry that was changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        durable: Callable[[], tuple[str, int]] = lambda: ("", 0),
+        corrupt: Callable[[str], None] = lambda kind: None,
+    ) -> None:
         self._path = path
         self._durable = durable
+        self._corrupt = corrupt
 
     async def standing(self, trail: str, root: SignedRoot) -> RootStanding:
         """Gives what is known of a root."""
-        return await asyncio.to_thread(self.look, trail, root)
+        try:
+            return await asyncio.to_thread(self.look, trail, root)
+        except CorruptRecordError:
+            self._corrupt("trail")
+            raise
 
     def look(self, trail: str, root: SignedRoot) -> RootStanding:
         """Gives the same, from a thread of its own; a root of no named trail is looked for in every one."""

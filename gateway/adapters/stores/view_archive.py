@@ -8,7 +8,7 @@ kept and whether it is sealed: the trail says as much.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -77,8 +77,9 @@ _unpack: Final = msgspec.msgpack.Decoder(_Content).decode
 class SqlViewArchive:
     """Keeps copies in SQLite or PostgreSQL; fulfils `ViewArchive`."""
 
-    def __init__(self, database: Database, cipher: Cipher) -> None:
-        """Takes an open database and what encrypts; made on the loop."""
+    def __init__(self, database: Database, cipher: Cipher, corrupt: Callable[[], None] = lambda: None) -> None:
+        """Takes an open database, what encrypts, and what is told of a copy that was altered; made on the loop."""
+        self._corrupt = corrupt
         self._database = database
         self._cipher = cipher
         self._writer = thread_writer(database)
@@ -113,7 +114,9 @@ class SqlViewArchive:
                 row = (await connection.execute(_FIND, {"of_bank": bank, "of_id": answer_id})).one_or_none()
             return self._opened(row) if row is not None else None
         except (CorruptRecordError, ValueError, TypeError) as error:  # SQLite gives a moment back that is none
-            _tell_corrupt(bank, answer_id)
+            # Made here, as the engine does: a logger made at import keeps the first set-up for good.
+            structlog.get_logger("gateway.store").error("archive.corrupt", bank=bank, answer_id=answer_id)
+            self._corrupt()
             raise _corrupt(answer_id) from error
 
     async def every(self) -> AsyncIterator[tuple[tuple[str, str], ArchivedView | None]]:
@@ -197,11 +200,6 @@ class SqlViewArchive:
         if not is_of(archived, row.bank, row.answer_id, digest):
             raise _corrupt(row.answer_id)
         return archived
-
-
-def _tell_corrupt(bank: str, answer_id: str) -> None:
-    # Made here, as the engine does: a logger made at import keeps the first set-up for good.
-    structlog.get_logger("gateway.store").error("archive.corrupt", bank=bank, answer_id=answer_id)
 
 
 def _bound_to(bank: str, answer_id: str) -> bytes:

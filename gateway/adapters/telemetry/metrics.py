@@ -38,6 +38,7 @@ MERGED_BY: Final = "PROMETHEUS_MULTIPROC_DIR"
 _DAY_S: Final = 86_400
 _OUTCOMES: Final[Mapping[int, str]] = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.items()}
 _CACHE_RESULTS: Final = ("hit", "miss", "shared", "stale")
+CORRUPTIBLE: Final = ("archive", "consents", "trail")
 _TIMED: Final = ("answered", "unanswered")
 """Events of queries whose latency means something: a refusal is over at once, a cancelled query when its caller likes."""
 
@@ -100,6 +101,7 @@ class Metrics:
         self._errors = _Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
         self._unknown_fields = _Tally(families.unknown_fields)
         self._stale_copies = _Tally(families.stale_copies)
+        self._corrupt = _Tallies[str](families.corrupt_records, lambda kind: (kind,), CORRUPTIBLE)
         self._trail_failures = _Tally(families.trail_failures)
         self._trail_ailing = _Level(families.trail_ailing)
         self._trail_ailing.value = 0
@@ -115,6 +117,7 @@ class Metrics:
             self._errors,
             self._unknown_fields,
             self._stale_copies,
+            self._corrupt,
             self._trail_failures,
             self._trail_ailing,
             self._anchor_failures,
@@ -174,6 +177,10 @@ class Metrics:
     def unknown_fields_ignored(self, count: int) -> None:
         """Counts fields of queries that this gateway does not know: some client is newer."""
         self._unknown_fields.pending += count
+
+    def corrupt_found(self, kind: str) -> None:
+        """Counts a record that was altered since it was kept, each time it is read."""
+        self._corrupt[kind].pending += 1
 
     def trail_failed(self) -> None:
         """Counts an entry that could not be written: its query was not answered."""
@@ -392,6 +399,9 @@ class _Families:
         )
         self.stale_copies = counter(
             "stale_copies", "Copies of repaired or revoked records that a platform still states"
+        )
+        self.corrupt_records = counter(
+            "corrupt_records", "Records found altered when they were read: not served, not honoured", "kind"
         )
         self.trail_failures = counter("trail_failures", "Entries that could not be written to the audit trail")
         self.trail_ailing = gauge("trail_ailing", "Trails that cannot be written, or whose disk is nearly full")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters.crypto.keys import shown_reference
 from gateway.adapters.crypto.suite import SUITES
 from gateway.cli.main import app
 from gateway.domain.errors import ConfigError
@@ -25,11 +26,12 @@ def _run(*arguments: str, code: int = 0) -> str:
     return told.getvalue()
 
 
-def _configured(folder: Path, table: dict[str, Any]) -> Path:
+def _configured(folder: Path, table: dict[str, Any], *, archives: bool = False) -> Path:
     config = folder / "config"
     config.mkdir(exist_ok=True)
     rows = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-    (config / "gateway.toml").write_text("\n".join(["[evidence]", *rows]))
+    more = ["[archive]", "enabled = true"] if archives else []
+    (config / "gateway.toml").write_text("\n".join(["[evidence]", *rows, *more]))
     return config
 
 
@@ -69,10 +71,42 @@ def test_check_config_says_which_suite_serves_and_that_it_is_not_certified(
 
     assert "SM2-SM3" in english
     assert "no certified product" in english
-    assert made["key_id"] in english
+    assert f"{made['key_id']} (" in english
+    assert made["signing_key"] in english
+    assert "answers are signed, not archived" in english
+    assert "应答签名, 不归档" in chinese
     assert "不具备商用密码产品认证" in chinese
     for path in (tmp_path / "keys").glob("*.key"):
         assert path.read_text().strip() not in english
+
+
+@pytest.mark.parametrize(
+    ("is_stated", "archives", "told"),
+    [
+        (False, False, "answers are neither signed nor archived"),
+        (False, True, "answers are signed, archived"),
+        (True, False, "answers are signed, not archived"),
+        (True, True, "answers are signed, archived"),
+    ],
+)
+def test_check_config_says_whether_answers_are_signed_and_archived_and_by_which_keys(
+    is_stated: bool, archives: bool, told: str, tmp_path: Path
+) -> None:
+    table = _table(_generated(tmp_path / "keys", "mixed")) if is_stated else {}
+
+    output = _run("check-config", "--config", str(_configured(tmp_path, table, archives=archives)))
+
+    lines = [line.removeprefix("evidence").strip() for line in output.splitlines() if line.startswith("evidence")]
+    assert lines[0].startswith(told)
+    assert any("keys of development" in line for line in lines) == (archives and not is_stated)
+    assert any(table.get("signing_key", "file:") in line for line in lines) == is_stated
+    assert any(table.get("archive_keys", ["file:"])[0] in line for line in lines) == (is_stated and archives)
+
+
+def test_a_reference_to_a_module_is_shown_without_its_pin() -> None:
+    shown = shown_reference("pkcs11:module=/lib/m.so;token=t;key=k;pin=env:SOFT_PIN")
+
+    assert shown == "pkcs11:module=/lib/m.so;token=t;key=k"
 
 
 def test_check_config_names_the_key_that_cannot_be_had(tmp_path: Path) -> None:
