@@ -5,7 +5,7 @@
     python -m tests.bench --json FILE           # the same for machines
     python -m tests.bench --profile [cold|realistic]
 
-Each room measures its own rows (`cost.py`, `paired.py`, `lookup.py`, `latency.py`, `tail.py`, `flight.py`, `assess.py`); one that fails is told by the names of its
+Each room measures its own rows (`cost.py`, `paired.py`, `proven.py`, `lookup.py`, `latency.py`, `tail.py`, `flight.py`, `assess.py`); one that fails is told by the names of its
 rows, and the others go on. It ends with 1 when a row could not be measured, with 0 otherwise, budgets met or not.
 """
 
@@ -29,7 +29,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from tests.bench import assess, cost, flight, latency, lookup, paired, tail
+from tests.bench import assess, cost, flight, latency, lookup, paired, proven, tail
 from tests.bench.fixture import ENTERPRISES, PLAIN, REALISTIC
 from tests.bench.gateway_server import NOT_LIMITED
 from tests.bench.load import line
@@ -44,6 +44,7 @@ METHOD: Final = (
     "Every process runs on this machine, over loopback; every answer is checked against the fixture, every time.",
     *cost.METHOD,
     *paired.METHOD,
+    *proven.METHOD,
     *lookup.METHOD,
     *latency.METHOD,
     *tail.METHOD,
@@ -54,6 +55,7 @@ METHOD: Final = (
 _ROOMS: Final[Sequence[tuple[Sequence[str], Callable[[Stage, Size], Awaitable[list[Row]]]]]] = (
     (cost.TITLES, cost.measure),
     (paired.TITLES, paired.measure),
+    (proven.TITLES, proven.measure),
     (lookup.TITLES, lookup.measure),
     (latency.TITLES, latency.measure),
     (tail.TITLES, tail.measure),

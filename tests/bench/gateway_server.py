@@ -25,7 +25,7 @@ from gateway.bootstrap import Plugins, build_gateway, calm_collector, find_plugi
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, HedgeTable, QuotaTable
-from gateway.settings import PlatformSettings, Settings, TracingSettings, load_settings
+from gateway.settings import ArchiveSettings, PlatformSettings, Settings, TracingSettings, load_settings
 from tests.bench.child import announce, run
 from tests.bench.fixture import ENTERPRISES, PLATFORMS, PROVINCES
 from tests.bench.questions import PRIVATE
@@ -122,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--no-cache", dest="is_caching", action="store_false")
     parser.add_argument("--three-attempts", action="store_true")
     parser.add_argument("--trusted", action="store_true", help="mTLS, a bank's certificate, consents enforced")
+    parser.add_argument("--proven", action="store_true", help="answers are signed and archived")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("kind", choices=("plain", "realistic", "dialects"))
     parser.add_argument("addresses", nargs="+")
@@ -136,6 +137,9 @@ async def main(told: asyncio.Event) -> None:
         arguments.traces, is_caching=arguments.is_caching, has_three_attempts=arguments.three_attempts
     )
     settings, plugins = _connected(settings, arguments.kind, arguments.addresses)
+    if arguments.proven:
+        archive = ArchiveSettings(enabled=True)
+        settings = replace(settings, gateway=settings.gateway.model_copy(update={"archive": archive}))
     tls = None
     if arguments.trusted:
         settings, tls = enforcing(settings, arguments.audit), certificates(arguments.audit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import grpc
@@ -33,9 +33,12 @@ from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import (
     GetCreditViewRequest,
     GetCreditViewResponse,
 )
+from gateway.adapters.rpc.evidence import receipt_of
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import CONSENTED
 from gateway.domain.masking import mask_name
+from gateway.domain.merkle import is_included
+from gateway.domain.statement import sm3
 from tests.bench.child import METHOD
 from tests.bench.fixture import DISTINCT, FOUR, PLAIN, RECORDS, sent_records, truth, twelve
 from tests.bench.processes import StartError
@@ -216,12 +219,40 @@ def _check_trusted_realistic(uscc: str, content: bytes) -> bool:
     return True
 
 
+def _kept_consented(uscc: str) -> bytes:
+    query = kept_query(uscc)
+    query.consent_ids.append(consent_of(uscc))
+    return GetCreditViewRequest(query=query).SerializeToString()
+
+
+def _check_trusted_kept(uscc: str, content: bytes) -> bool:
+    if not all(answer.HasField("cache_age") for answer in GetCreditViewResponse.FromString(content).delivery.answers):
+        raise WrongAnswerError(f"{uscc}: not every answer was a kept one")
+    return _check_trusted(uscc, content)
+
+
+def _proven(check: Callable[[str, bytes], bool]) -> Callable[[str, bytes], bool]:
+    """Gives what checks an answer, and that its receipt is of its very bytes and leads to the root."""
+
+    def check_both(uscc: str, content: bytes) -> bool:
+        response = GetCreditViewResponse.FromString(content)
+        receipt = receipt_of(response.delivery.evidence)
+        if receipt.leaf.view_digest != sm3(response.view.SerializeToString()) or not is_included(receipt, sm3):
+            raise WrongAnswerError(f"{uscc}: the receipt does not prove the answer")
+        return check(uscc, content)
+
+    return check_both
+
+
 FLOOR: Final = Target(METHOD, _ask_peer, _check_floor, 0)
 PEER: Final = Target(METHOD, _ask_peer, _check_peer)
 PEER_REALISTIC: Final = Target(METHOD, _ask_peer, _check_peer_realistic)
 GATEWAY_REALISTIC: Final = Target(_VIEW, lambda uscc: _cold(uscc, _REALISTIC), _check_realistic)
 TRUSTED_PLAIN: Final = Target(_VIEW, lambda uscc: _consented(uscc, (CATEGORY_REGISTRATION,)), _check_trusted)
 TRUSTED_REALISTIC: Final = Target(_VIEW, lambda uscc: _consented(uscc, _REALISTIC), _check_trusted_realistic)
+TRUSTED_KEPT: Final = Target(_VIEW, _kept_consented, _check_trusted_kept, 0)
+PROVEN_PLAIN: Final = replace(TRUSTED_PLAIN, check=_proven(_check_trusted))
+PROVEN_KEPT: Final = replace(TRUSTED_KEPT, check=_proven(_check_trusted_kept))
 GATEWAY_KEPT: Final = Target(_VIEW, _kept, _check_kept, 0)
 GATEWAY_PARTIAL: Final = Target(_VIEW, _cold, _check_partial)
 GATEWAY_DIALECTS: Final = Target(_VIEW, lambda uscc: _cold(uscc, []), _check_heard)

@@ -109,10 +109,10 @@ class Stage:
         always = ("--audit", self.trail(), "--traces", f"{traces or addresses[0]}/v1/traces")
         return await start(self.stack, self._folder, "tests.bench.gateway_server", *always, *options, kind, *addresses)
 
-    async def trusted(self, kind: str, addresses: list[str]) -> tuple[Process, grpc.ChannelCredentials]:
+    async def trusted(self, kind: str, addresses: list[str], *more: str) -> tuple[Process, grpc.ChannelCredentials]:
         """Starts a gateway that knows callers and enforces consents; gives it with what its bank shows."""
         trail = self.trail()
-        options = ("--audit", trail, "--traces", f"{addresses[0]}/v1/traces", "--trusted")
+        options = ("--audit", trail, "--traces", f"{addresses[0]}/v1/traces", "--trusted", *more)
         process = await start(self.stack, self._folder, "tests.bench.gateway_server", *options, kind, *addresses)
         return process, bank_credentials(Path(trail))
 

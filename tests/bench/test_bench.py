@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from tests.bench import assess, cost, flight, latency, lookup, paired, tail
+from tests.bench import assess, cost, flight, latency, lookup, paired, proven, tail
 from tests.bench.__main__ import bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
@@ -24,7 +24,7 @@ from tests.bench.report import Claim, Row, Verdict, cells, document, page, show,
 from tests.bench.stage import Size, Stage
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
-ALL_TITLES = [title for room in (cost, paired, lookup, latency, tail, flight, assess) for title in room.TITLES]
+ALL_TITLES = [title for room in (cost, paired, proven, lookup, latency, tail, flight, assess) for title in room.TITLES]
 TINY = Size(
     calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1
 )
@@ -217,12 +217,14 @@ def test_the_interval_of_a_median_leaves_out_what_so_few_values_may_be_sure_of()
 
 @pytest.mark.long
 async def test_the_rooms_of_trust_measure_with_tiny_counts(stage: Stage) -> None:
-    rows = [*await paired.measure(stage, TINY), *await lookup.measure(stage, TINY)]
+    rooms = (paired, proven, lookup)
+    rows = [row for room in rooms for row in await room.measure(stage, TINY)]
 
-    assert [(row.title, row.missing) for row in rows] == [(title, "") for title in (*paired.TITLES, *lookup.TITLES)]
+    assert [(row.title, row.missing) for row in rows] == [(title, "") for room in rooms for title in room.TITLES]
     by_title = {row.title: row for row in rows}
     more = by_title[paired.TRUSTED].claims[0]
     assert more.interval is not None
     assert more.interval[0] <= more.measured <= more.interval[1]
+    assert [claim.owed for claim in by_title[proven.PROVEN_HIT].claims] == [2.4, None]
     assert by_title[lookup.PATH].claims[0].owed == 20
     assert 0 < by_title[lookup.REVOKED].claims[0].measured < 2_000
