@@ -31,8 +31,9 @@ from gateway._pb.xinyidai.gateway.v1 import (
 from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.telemetry.logs import configure_logs
+from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import Banks, BankTable, IdentitySettings, TokenTable, read_banks
-from gateway.settings import ConsentSettings, load_settings
+from gateway.settings import ArchiveSettings, ConsentSettings, load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
 from tests.adapters.simulated import MovedClock
 from tests.faults.callers_fixtures import Rig, callers_rig, channel_to, query, request
@@ -76,7 +77,10 @@ def banks(one: Issuer) -> Banks:
             bank: {
                 "name_zh": "银行",
                 "name_en": "Bank",
-                "certificates": [{"san": f"URI:urn:xinyidai:bank:{bank}", "roles": ["bank-query"]}],
+                "certificates": [
+                    {"san": f"URI:urn:xinyidai:bank:{bank}", "roles": ["bank-query"]},
+                    {"san": f"URI:urn:xinyidai:auditor:{bank}", "roles": ["bank-auditor"]},
+                ],
             }
             for bank in BANKS
         },
@@ -96,8 +100,8 @@ def banks(one: Issuer) -> Banks:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, *, is_enforcing: bool = False) -> AsyncIterator[House]:
-    """Opens a house; an enforcing one wants consents."""
+async def open_house(folder: Path, *, is_enforcing: bool = False, is_archiving: bool = False) -> AsyncIterator[House]:
+    """Opens a house; an enforcing one wants consents, an archiving one signs and keeps what it answers."""
     authority = Authority(folder / "certs")
     authority.init()
     for bank in (*BANKS, "stranger"):
@@ -111,6 +115,8 @@ async def open_house(folder: Path, *, is_enforcing: bool = False) -> AsyncIterat
         key = folder / "masking.key"
         key.write_text("a key of this deployment", encoding="ascii")
         changed["consent"] = ConsentSettings(enforced=True, masking_key=f"file:{key}")
+    if is_archiving:
+        changed |= {"archive": ArchiveSettings(enabled=True), "evidence": EvidenceSettings(suite="mixed")}
     async with issuer() as one:
         settings = replace(settings, banks=banks(one), gateway=settings.gateway.model_copy(update=changed))
         async with callers_rig(folder, settings, tls=authority.server_files(), shown=shown(authority, "bank-a")) as rig:

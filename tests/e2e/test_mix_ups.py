@@ -1,8 +1,8 @@
 """Certificate × token × consent × consent method over real handshakes: one rule says what each combination may get.
 
 What stands before a method, certificate and token, is `turned_away`; `test_mix_ups_credit.py` shares it for the methods that
-ask for views. A method of `ConsentService` joins by a line in `METHODS`. What is found by an id of another kind (an archived
-view, a trail) needs ids of its own and a rule of its own: it joins by a test beside these two.
+ask for views, and `test_mix_ups_kept.py` asks for what is kept of a bank and found by a name of another kind: archived views,
+batches, watches of joint lists, trails. A method of `ConsentService` joins by a line in `METHODS`.
 """
 
 from __future__ import annotations
