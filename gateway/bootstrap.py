@@ -70,6 +70,7 @@ from gateway.domain.statement import AuthorityIds, Reader
 from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials
+from gateway.identity_reload import BankWatch
 from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
 from gateway.settings import Settings, resolve_secret
@@ -156,6 +157,7 @@ class Gateway:
         metrics: Metrics,
         loop_lag: LoopLag,
         policies: PolicyWatch,
+        banks: BankWatch | None,
         stack: AsyncExitStack,
         drain_s: float,
         answers_ail: Callable[[], str],
@@ -167,6 +169,7 @@ class Gateway:
         self.connectors = connectors
         self.metrics = metrics
         self.policies = policies
+        self.banks = banks
         self.admin_port: int | None = None
         """Where the admin port listens; None where it does not."""
         self._stage = Stage.STARTING
@@ -186,6 +189,12 @@ class Gateway:
         port = await self.server.start(listen)
         self._stage = Stage.SERVING
         return port
+
+    def reload(self) -> None:
+        """Has policies and banks.toml read anew, changed or not; what is broken leaves what is in force."""
+        self.policies.tell()
+        if self.banks is not None:
+            self.banks.tell()
 
     async def aclose(self) -> None:
         """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost.
@@ -259,17 +268,17 @@ async def build_gateway(
         own_path = worker.trail(audit_path) if worker is not None else audit_path
         audit = open_trail(settings.gateway.audit, own_path, trail_changed, evidence)
         stack.push_async_callback(audit.aclose)
+        egress = DeclaredHostsConnector(
+            [
+                *(table.base_url for table in settings.platforms.values() if table.enabled),
+                *([settings.gateway.audit.anchor.url] if settings.gateway.audit.anchor.url else []),
+            ],
+            limit=0,
+            ttl_dns_cache=60,
+            family=socket.AF_UNSPEC,
+        )
         session = aiohttp.ClientSession(
-            connector=DeclaredHostsConnector(
-                [
-                    *(table.base_url for table in settings.platforms.values() if table.enabled),
-                    *(bank.tokens.jwks_url for bank in settings.banks.banks.values() if bank.tokens and tls),
-                    *([settings.gateway.audit.anchor.url] if settings.gateway.audit.anchor.url else []),
-                ],
-                limit=0,
-                ttl_dns_cache=60,
-                family=socket.AF_UNSPEC,
-            ),
+            connector=egress,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             trust_env=False,
@@ -305,11 +314,11 @@ async def build_gateway(
             queries=(LogObserver(health, query_log, changed=health_changed), metrics),
             calls=(CallLog(clock), metrics),
         )
-        credentials = None
+        credentials = banks_watch = None
         known: Callers = DevelopmentCallers()
         if tls is not None:
             credentials = server_credentials(settings, tls, clock, metrics.certificate_has, stack)
-            known = await known_callers(settings, session, clock, stack)
+            known, banks_watch = await known_callers(settings, session, egress.declare, clock, stack)
         callers = RpcCallers(known, clock)
         chains = _chains(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)
@@ -424,6 +433,7 @@ async def build_gateway(
         metrics,
         loop_lag,
         policies_watch,
+        banks_watch,
         stack,
         limits.drain_s,
         answers_ail,

@@ -10,10 +10,9 @@ import grpc
 
 from gateway.adapters.identity.callers import KnownCallers
 from gateway.adapters.identity.certificates import Expiry, TlsFiles, TlsFilesError, exposed_key, read_tls, soon
-from gateway.adapters.identity.jwks import IssuerKeys
 from gateway.adapters.identity.server_tls import ServerTls
-from gateway.adapters.identity.tokens import BankTokens
 from gateway.adapters.state.clock import SystemClock
+from gateway.identity_reload import BankIssuers, BankWatch
 from gateway.ports import Clock
 from gateway.settings import Settings
 
@@ -37,22 +36,22 @@ def server_credentials(
 
 
 async def known_callers(
-    settings: Settings, session: aiohttp.ClientSession, clock: Clock, stack: AsyncExitStack
-) -> KnownCallers:
-    """Gives who is known by banks.toml; the store of seen tokens is opened only where a bank has tokens."""
-    issuers = {bank: table.tokens for bank, table in settings.banks.banks.items() if table.tokens is not None}
-    tokens: dict[str, BankTokens] = {}
-    if issuers:
-        # Here: the import of SQLAlchemy costs every other command a part of a second.
-        from gateway.adapters.identity.seen_tokens import SqlSeenTokens
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    declare: Callable[[str], None],
+    clock: Clock,
+    stack: AsyncExitStack,
+) -> tuple[KnownCallers, BankWatch]:
+    """Gives who is known by banks.toml, and what watches the file until the stack closes.
 
-        seen = await SqlSeenTokens.open(settings.gateway.identity.seen_tokens, clock)
-        stack.push_async_callback(seen.aclose)
-        for bank, issuer in issuers.items():
-            keys = IssuerKeys(issuer.jwks_url, session, clock, issuer.keeping())
-            stack.push_async_callback(keys.aclose)
-            tokens[bank] = BankTokens(issuer.policy(), keys, seen, clock)
-    return KnownCallers(settings.banks.register, tokens, clock)
+    `declare` is told the addresses that the session must reach.
+    """
+    issuers = BankIssuers(settings.gateway.identity.seen_tokens, session, declare, clock)
+    stack.push_async_callback(issuers.aclose)
+    known = KnownCallers(settings.banks.register, await issuers.verifiers(settings.banks.banks), clock)
+    watch = BankWatch(known, issuers, settings.bank_files)
+    stack.push_async_callback(watch.aclose)
+    return known, watch
 
 
 def tls_faults(settings: Settings) -> list[str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from yarl import URL
@@ -18,6 +19,7 @@ from yarl import URL
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.identity.jwks import KeepingKeys
 from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder, Register, Role
+from gateway.domain.errors import ConfigError
 from gateway.domain.rights import broken_separations
 from gateway.domain.token import TokenPolicy
 
@@ -202,6 +204,52 @@ def read_banks(document: Mapping[str, Any], faults: list[str]) -> Banks:
                     faults.append(f"{where}: san: {certificate.san} is another's already")
                 holders[certificate.san] = CertificateHolder(holder[0], certificate.roles, holder[1])
     return Banks(file.banks, file.operators, Register(holders, frozenset(revoked)))
+
+
+Stamp: TypeAlias = tuple[str, int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BankFiles:
+    """Where `banks.toml` is looked for, the deployment's folder first; `wanted` are the banks that other files speak of."""
+
+    folders: Sequence[Path] = ()
+    wanted: Collection[str] = ()
+
+    def path(self) -> Path | None:
+        """Gives the file that counts; None where there is none."""
+        return next((path for folder in self.folders if (path := folder / FILE).is_file()), None)
+
+    def stamp(self) -> Stamp:
+        """Gives what changes when another file counts or its content is another; reads none."""
+        path = self.path()
+        try:
+            stat = path.stat() if path is not None else None
+        except OSError:  # removed a moment ago
+            return None
+        return (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino) if stat is not None else None
+
+    def read(self) -> Banks:
+        """Reads the file that counts; raises ConfigError with every fault."""
+        path, faults = self.path(), list[str]()
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{FILE}: not TOML: {error}"]) from error
+        except OSError as error:
+            raise ConfigError([f"{FILE}: cannot be read: {error.strerror}"]) from error
+        banks = read_banks(document, faults)
+        faults += strange_banks(self.wanted, banks) if not faults else []
+        if faults:
+            raise ConfigError(faults)
+        return banks
+
+
+def strange_banks(wanted: Collection[str], banks: Banks) -> list[str]:
+    """Gives the faults of policies for green credit that are a bank's whom nobody knows."""
+    return [
+        f"green/{name}.toml: no bank of that name is in {FILE}" for name in sorted(set(wanted) - banks.banks.keys())
+    ]
 
 
 def _path(reference: str) -> Path:

@@ -30,7 +30,7 @@ from gateway.domain.publication import PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.supervision import SupervisionScheme, supervision_schemes_of
 from gateway.evidence_settings import EvidenceSettings
-from gateway.identity_settings import NOBODY, Banks, IdentitySettings, TlsSettings, read_banks
+from gateway.identity_settings import NOBODY, BankFiles, Banks, IdentitySettings, TlsSettings, read_banks, strange_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
 from gateway.trail_settings import AuditSettings
 
@@ -300,6 +300,7 @@ class Settings:
     joint_lists: Mapping[str, JointList] = field(default_factory=dict)
     supervision: Mapping[str, SupervisionScheme] = field(default_factory=dict)
     banks: Banks = NOBODY
+    bank_files: BankFiles = field(default_factory=BankFiles)
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""
@@ -358,8 +359,7 @@ def load_settings(folder: Path | None = None) -> Settings:
     except ConfigError as error:
         faults += error.faults
     if green is not None:
-        strangers = sorted(green.by_bank.keys() - banks.banks.keys())
-        faults += [f"green/{name}.toml: no bank of that name is in banks.toml" for name in strangers]
+        faults += strange_banks(green.by_bank.keys(), banks)
     if (
         faults
         or gateway is None
@@ -379,6 +379,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         divisions=divisions,
         purposes=purposes,
         banks=banks,
+        bank_files=read.banks(frozenset(green.by_bank)),
         authorities={name: code for code, names in authorities.items() for name in names},
         policies=read.policies(),
         rules=rules,
@@ -430,6 +431,10 @@ class _Files:
     def policies(self) -> PolicyFolders:
         """Gives where the policies stand; they are read when they are compiled, and again when they change."""
         return PolicyFolders(tuple(reversed(self._folders)))
+
+    def banks(self, wanted: frozenset[str]) -> BankFiles:
+        """Gives where banks.toml is looked for, again and again while the gateway runs."""
+        return BankFiles(tuple(self._folders), wanted)
 
     def _read(self, path: Path, name: str) -> dict[str, Any]:
         try:

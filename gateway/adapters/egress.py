@@ -28,6 +28,11 @@ class DeclaredHostsConnector(aiohttp.TCPConnector):
         super().__init__(**settings)
         self._declared = {(url.host, url.port): _Turns() for url in map(URL, addresses)}
 
+    def declare(self, address: str) -> None:
+        """Has one more address declared, for as long as this lives."""
+        url = URL(address)
+        self._declared.setdefault((url.host, url.port), _Turns())
+
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: Any) -> Any:
         """Connects, or raises aiohttp.InvalidURL for a host that is not declared."""
         turns = self._declared.get((req.url.host, req.url.port))

@@ -100,6 +100,8 @@ class Assessments:
     async def assess(self, uscc: Uscc, by: AssessedBy, admission: Admission) -> Assessed:
         """Gives the assessment of one enterprise; raises as `CreditQueries.answer` does, and StoreError."""
         query = self._query(uscc, by)
+        if by.is_batch:  # the stream was let in when it began
+            await self._queries.require_proven(query, admission)
         answered = await self._queries.answer(query, admission)
         day = china_date(admission.at)
         assessment = self._assessor(by.bank, day).assess(answered.view)

@@ -31,7 +31,7 @@ async def serve_alone(
         built, port = await stack.enter_async_context(
             gateway(settings, listen=listen, admin=None if worker else admin, worker=worker, tls=trusted.tls)
         )
-        stack.enter_context(hangups(built.policies.tell))
+        stack.enter_context(hangups(built.reload))
         log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
         if worker is None:
             trusted.warn()

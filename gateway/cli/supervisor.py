@@ -2,7 +2,7 @@
 
     hold the port ─► admin port ─► N workers, each an interpreter of its own with one loop
                                      ends by itself ─► logged, its gauges forgotten, begun again after a growing pause
-    SIGHUP ─► SIGHUP to all that are ready: they read their policies anew
+    SIGHUP ─► SIGHUP to all that are ready: they read policies and banks.toml anew
     SIGTERM ─► /readyz 503 ─► SIGTERM to all ─► drained, or killed after the drain's time ─► admin port closed
 
 The supervisor serves no query and imports no connector's work: what can crash a worker cannot crash it. Its port is bound
@@ -140,7 +140,7 @@ class Supervisor:
         return self._exit_code
 
     def reload(self) -> None:
-        """Has every worker that is ready read its policies anew; one that is starting reads them anyway."""
+        """Has every worker that is ready read policies and banks.toml anew; one that is starting reads them anyway."""
         self._signal(signal.SIGHUP, only_ready=True)
 
     def unready(self) -> str:

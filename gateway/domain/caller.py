@@ -1,5 +1,8 @@
 """Who asks (调用方): a bank, or an operator of the gateway, with the roles its certificate gives it.
 
+Whose a certificate is may change while its calls are under way: each caller that is proven by one has a `Standing`, which
+is told when that is so, and the call ends at its next step.
+
 A certificate is known by one subject alternative name (SAN), written with its kind as "URI:…" or "DNS:…", so that a name of
 one kind is never taken for one of the other. Its subject is not looked at: anybody's authority may have written it. Which SAN
 is whose stands in `config/banks.toml`.
@@ -36,42 +39,6 @@ NOT_KNOWN: Final = "the caller is not known"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Whoever calls: `bank` is empty for an operator of the gateway.
-
-    `operator` and `branch` are those of the bank's own user, from a token; empty where it sent none. `certificate` is the
-    certificate's SHA-256 fingerprint in hexadecimal, empty for a caller nobody has proven: one of development.
-    `certificate_until` and `token_until` are when these end to prove it, in seconds since 1970: a call may live longer.
-    """
-
-    bank: str
-    roles: frozenset[Role]
-    operator: str = ""
-    branch: str = ""
-    province: str = ""
-    certificate: str = ""
-    certificate_until: float = field(default=math.inf, compare=False)
-    token_until: float = field(default=math.inf, compare=False)
-
-    @property
-    def is_development(self) -> bool:
-        """Whether nothing proves who this is."""
-        return not self.certificate
-
-    def lapse(self, now: datetime) -> UnauthenticatedError | None:
-        """Gives the error of a caller whose token or certificate has ended by a moment; None while both hold."""
-        at = now.timestamp()
-        if at >= self.certificate_until:
-            return UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
-        return UnauthenticatedError(Reason.TOKEN_EXPIRED, TOKEN_EXPIRED) if at >= self.token_until else None
-
-
-def development_caller(bank: str = "") -> Caller:
-    """Gives the caller of a development gateway: whatever bank it says it is, in every role of a bank."""
-    return Caller(bank or ANONYMOUS, BANK_ROLES)
-
-
-@dataclass(frozen=True, slots=True)
 class PeerCertificate:
     """What is read of a certificate that a handshake has verified.
 
@@ -92,6 +59,58 @@ class CertificateHolder:
     province: str = ""
 
 
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Standing:
+    """Whether a certificate is still who it was taken for: the one thing about a caller that changes during its calls."""
+
+    certificate: PeerCertificate
+    holder: CertificateHolder
+    is_withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever calls: `bank` is empty for an operator of the gateway.
+
+    `operator` and `branch` are those of the bank's own user, from a token; empty where it sent none. `certificate` is the
+    certificate's SHA-256 fingerprint in hexadecimal, empty for a caller nobody has proven: one of development.
+    `certificate_until` and `token_until` are when these end to prove it, in seconds since 1970: a call may live longer.
+    `standing` is what tells of an end that nobody knew of before; None where there is no certificate.
+    """
+
+    bank: str
+    roles: frozenset[Role]
+    operator: str = ""
+    branch: str = ""
+    province: str = ""
+    certificate: str = ""
+    certificate_until: float = field(default=math.inf, compare=False)
+    token_until: float = field(default=math.inf, compare=False)
+    standing: Standing | None = field(default=None, compare=False)
+
+    @property
+    def is_development(self) -> bool:
+        """Whether nothing proves who this is."""
+        return not self.certificate
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the certificate was revoked, or is another's now, since the call began."""
+        return self.standing is not None and self.standing.is_withdrawn
+
+    def lapse(self, now: datetime) -> UnauthenticatedError | None:
+        """Gives the error of a caller whose token or certificate has ended by a moment; None while both hold."""
+        at = now.timestamp()
+        if at >= self.certificate_until or self.is_withdrawn:
+            return UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
+        return UnauthenticatedError(Reason.TOKEN_EXPIRED, TOKEN_EXPIRED) if at >= self.token_until else None
+
+
+def development_caller(bank: str = "") -> Caller:
+    """Gives the caller of a development gateway: whatever bank it says it is, in every role of a bank."""
+    return Caller(bank or ANONYMOUS, BANK_ROLES)
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """Every name that is known, with its holder; certificates in `revoked`, by their fingerprints, are nobody's."""
@@ -99,18 +118,23 @@ class Register:
     holders: Mapping[str, CertificateHolder] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
 
-    def caller(self, certificate: PeerCertificate) -> Caller | None:
+    def holder(self, certificate: PeerCertificate) -> CertificateHolder | None:
         """Gives whose certificate this is; None where it is revoked, or where no name of it is known, or several are."""
         if certificate.fingerprint in self.revoked:
             return None
         known = [self.holders[name] for name in certificate.names if name in self.holders]
-        if len(known) != 1:
+        return known[0] if len(known) == 1 else None
+
+    def caller(self, certificate: PeerCertificate) -> Caller | None:
+        """Gives who calls with this certificate; None where it is nobody's."""
+        holder = self.holder(certificate)
+        if holder is None:
             return None
-        holder = known[0]
         return Caller(
             holder.bank,
             holder.roles,
             province=holder.province,
             certificate=certificate.fingerprint,
             certificate_until=certificate.not_after.timestamp(),
+            standing=Standing(certificate, holder),
         )

@@ -32,7 +32,7 @@ from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.evidence_settings import EvidenceSettings
-from gateway.identity_settings import Banks, BankTable, IdentitySettings, TokenTable, read_banks
+from gateway.identity_settings import BankFiles, Banks, BankTable, IdentitySettings, TokenTable, read_banks
 from gateway.settings import ArchiveSettings, ConsentSettings, load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
 from tests.adapters.simulated import MovedClock
@@ -100,8 +100,13 @@ def banks(one: Issuer) -> Banks:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, *, is_enforcing: bool = False, is_archiving: bool = False) -> AsyncIterator[House]:
-    """Opens a house; an enforcing one wants consents, an archiving one signs and keeps what it answers."""
+async def open_house(
+    folder: Path, *, is_enforcing: bool = False, is_archiving: bool = False, bank_files: BankFiles | None = None
+) -> AsyncIterator[House]:
+    """Opens a house; an enforcing one wants consents, an archiving one signs and keeps what it answers.
+
+    `bank_files` are what it reads banks anew from.
+    """
     authority = Authority(folder / "certs")
     authority.init()
     for bank in (*BANKS, "stranger"):
@@ -118,7 +123,12 @@ async def open_house(folder: Path, *, is_enforcing: bool = False, is_archiving: 
     if is_archiving:
         changed |= {"archive": ArchiveSettings(enabled=True), "evidence": EvidenceSettings(suite="mixed")}
     async with issuer() as one:
-        settings = replace(settings, banks=banks(one), gateway=settings.gateway.model_copy(update=changed))
+        settings = replace(
+            settings,
+            bank_files=bank_files or BankFiles(),
+            banks=banks(one),
+            gateway=settings.gateway.model_copy(update=changed),
+        )
         async with callers_rig(folder, settings, tls=authority.server_files(), shown=shown(authority, "bank-a")) as rig:
             configure_logs("info")
             yield House(rig, authority, one)

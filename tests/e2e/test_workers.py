@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,12 +23,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.identity.authority import Authority
+from gateway.adapters.identity.kinds import DEMO_BANK
 from gateway.bootstrap import Worker, find_sandboxes
 from gateway.cli.supervisor import HeldPort, pause_s
 from gateway.cli.worker import parse_worker
 from gateway.domain.errors import ConfigError
 from tests.adapters.policies import write
 from tests.e2e.conftest import Rig, query
+from tests.e2e.test_identity import shown
 
 COMMAND = str(Path(sys.executable).parent / "xinyidai")
 PATIENCE_S = 30
@@ -42,6 +47,7 @@ class House:
     port: int = 0
     admin_port: int = 0
     pids: dict[int, int] = field(default_factory=dict)
+    authority: Authority | None = None
 
     async def read(self) -> None:
         """Follows the log to its end."""
@@ -57,7 +63,12 @@ class House:
     async def ask(self) -> pb.GetCreditViewResponse:
         """Asks over a connection of its own, which the kernel deals to some worker."""
         options = [("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options=options) as channel:
+        address = f"127.0.0.1:{self.port}"
+        if self.authority is None:
+            opened = grpc.aio.insecure_channel(address, options=options)
+        else:
+            opened = grpc.aio.secure_channel(address, shown(self.authority, DEMO_BANK), options=options)
+        async with opened as channel:
             stub = credit_service_pb2_grpc.CreditServiceStub(channel)
             response: pb.GetCreditViewResponse = await stub.GetCreditView(pb.GetCreditViewRequest(query=query()))
             return response
@@ -102,10 +113,14 @@ def configure(rig: Rig, folder: Path) -> None:
 
 
 @asynccontextmanager
-async def house(rig: Rig, folder: Path, workers: int = 2) -> AsyncIterator[House]:
+async def house(
+    rig: Rig, folder: Path, workers: int = 2, *, authority: Authority | None = None
+) -> AsyncIterator[House]:
+    """Starts them in plain text, or with the certificates of an authority whose folder they find by themselves."""
     configure(rig, folder)
-    process = await start(folder, "--workers", str(workers), "--listen", "127.0.0.1:0")
-    built = House(process, folder)
+    development = ("--development",) if authority is None else ()
+    process = await start(folder, *development, "--workers", str(workers), "--listen", "127.0.0.1:0")
+    built = House(process, folder, authority=authority)
     reading = asyncio.create_task(built.read())
     try:
 
@@ -126,7 +141,6 @@ async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         COMMAND,
         "serve",
-        "--development",
         "--config",
         str(folder),
         "--admin",
@@ -241,7 +255,7 @@ async def test_a_fault_that_every_worker_has_ends_them_all_with_2(tmp_path: Path
         '[shanghai]\nbase_url = "http://127.0.0.1:1"\nsecrets = { app_key = "env:NO_SUCH_VARIABLE_HERE" }\n'
     )
 
-    process = await start(tmp_path, "--workers", "2", "--listen", "127.0.0.1:0")
+    process = await start(tmp_path, "--development", "--workers", "2", "--listen", "127.0.0.1:0")
     _, said = await asyncio.wait_for(process.communicate(), PATIENCE_S)
 
     assert process.returncode == 2
@@ -296,15 +310,20 @@ def test_a_worker_s_part_of_the_port_is_shared_and_a_lone_gateway_s_is_not() -> 
     assert [each["grpc.so_reuseport"] for each in options] == [0, 1]
 
 
-async def test_a_hangup_has_every_worker_read_its_policies_anew_and_ends_none(rig: Rig, tmp_path: Path) -> None:
+async def test_a_hangup_has_every_worker_read_policies_and_banks_anew_and_ends_none(rig: Rig, tmp_path: Path) -> None:
     write(tmp_path, own="")
-    async with house(rig, tmp_path) as built:
+    authority = Authority(tmp_path / "var" / "certs")
+    authority.init()
+    banks = tmp_path / "banks.toml"
+    shutil.copy(Path(__file__).parents[2] / "config" / "banks.toml", banks)
+    async with house(rig, tmp_path, authority=authority) as built:
         before = dict(built.pids)
 
         async def told(times: int) -> None:
             async def all_have() -> bool:
-                lines = [said for said in built.lines if said["event"] == "policies.reloaded"]
-                return all(sum(said["worker"] == one for said in lines) >= times for one in (1, 2))
+                said = Counter((line["event"], line.get("worker")) for line in built.lines)
+                events = ("policies.reloaded", "banks.reloaded")
+                return all(said[event, worker] >= times for event in events for worker in (1, 2))
 
             built.process.send_signal(signal.SIGHUP)
             await until(all_have)
@@ -314,7 +333,16 @@ async def test_a_hangup_has_every_worker_read_its_policies_anew_and_ends_none(ri
         await told(2)
         with pytest.raises(grpc.aio.AioRpcError) as denied:
             await built.ask()
+        revoked = f'\nrevoked = ["{authority.read(DEMO_BANK).fingerprint}"]\n[operators.'
+        banks.write_text(banks.read_text(encoding="utf-8").replace("\n[operators.", revoked, 1), encoding="utf-8")
+        await told(3)
+        unknown = []
+        for _ in range(8):  # the kernel deals the connections to both workers, or nearly always does
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await built.ask()
+            unknown.append(refused.value.code())
         after = dict(built.pids)
 
     assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert set(unknown) == {grpc.StatusCode.UNAUTHENTICATED}
     assert after == before

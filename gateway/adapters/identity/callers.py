@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
+from weakref import WeakSet
 
 from gateway.adapters.identity.kinds import BANK_KEY
 from gateway.adapters.identity.tokens import BankTokens
-from gateway.domain.caller import ANONYMOUS, NOT_KNOWN, Caller, PeerCertificate, Register, development_caller
+from gateway.domain.caller import ANONYMOUS, NOT_KNOWN, Caller, PeerCertificate, Register, Standing, development_caller
 from gateway.domain.errors import CallerMismatchError, InvalidRequestError, Reason, UnauthenticatedError
 from gateway.domain.token import NOT_ITS_TOKEN
 from gateway.ports import Clock
@@ -27,6 +28,27 @@ class KnownCallers:
         self._tokens = tokens
         self._clock = clock
         self._known: dict[str, Caller] = {}
+        self._standings: WeakSet[Standing] = WeakSet()
+
+    def use(self, register: Register, tokens: Mapping[str, BankTokens]) -> int:
+        """Knows by these from now on; gives of how many certificates the calls under way end by it.
+
+        Those are certificates that are nobody's now, or another's, or in other roles, and those of banks whose tokens are
+        verified otherwise: what was proven then is proven no more.
+        """
+        changed = {
+            bank for bank in self._tokens.keys() | tokens.keys() if self._tokens.get(bank) is not tokens.get(bank)
+        }
+        self._register, self._tokens = register, tokens
+        self._known.clear()
+        ended: set[str] = set()
+        for standing in tuple(self._standings):
+            if standing.is_withdrawn:
+                continue
+            if register.holder(standing.certificate) != standing.holder or standing.holder.bank in changed:
+                standing.is_withdrawn = True
+                ended.add(standing.certificate.fingerprint)
+        return len(ended)
 
     async def identify(
         self, certificate: PeerCertificate | None, metadata: Iterable[tuple[str, str | bytes]]
@@ -59,6 +81,8 @@ class KnownCallers:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[certificate.fingerprint] = caller
+        if caller.standing is not None:
+            self._standings.add(caller.standing)
         return caller
 
 

@@ -7,17 +7,14 @@ faults are logged once, not at every look.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import Final
 
 import structlog
 
+from gateway.adapters.looking import LOOK_EVERY_S, Looking
 from gateway.adapters.rights.cedar import CedarRights
 from gateway.adapters.rights.policies import Policies, compile_policies
 from gateway.adapters.rights.sources import PolicyFolders
 from gateway.domain.errors import ConfigError
-
-LOOK_EVERY_S: Final = 2.0
 
 
 class PolicyWatch:
@@ -26,15 +23,13 @@ class PolicyWatch:
     def __init__(self, rights: CedarRights, folders: PolicyFolders, *, every_s: float = LOOK_EVERY_S) -> None:
         self._rights = rights
         self._folders = folders
-        self._every_s = every_s
         self._log = structlog.get_logger("gateway.rights")
         self._seen = folders.fingerprint()
-        self._told = asyncio.Event()
-        self._watching = asyncio.create_task(self._watch())
+        self._looking = Looking(self._look, every_s=every_s)
 
     def tell(self) -> None:
         """Has the policies reloaded now, changed or not."""
-        self._told.set()
+        self._looking.tell()
 
     async def look(self, *, anyway: bool = False) -> None:
         """Reloads the policies if a file has changed since the last look, or in any case."""
@@ -54,19 +49,13 @@ class PolicyWatch:
 
     async def aclose(self) -> None:
         """Stops watching."""
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        await self._looking.aclose()
 
     def _compiled(self) -> Policies:
         return compile_policies(self._folders.read())
 
-    async def _watch(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), self._every_s)
-            told = self._told.is_set()
-            self._told.clear()
-            try:
-                await self.look(anyway=told)
-            except OSError as error:  # the folder itself is gone, or no thread to be had: what is in force stays
-                self._log.error("policies.not_read", why=str(error), in_force=self._rights.policies.version)
+    async def _look(self, told: bool) -> None:
+        try:
+            await self.look(anyway=told)
+        except OSError as error:  # the folder itself is gone, or no thread to be had: what is in force stays
+            self._log.error("policies.not_read", why=str(error), in_force=self._rights.policies.version)

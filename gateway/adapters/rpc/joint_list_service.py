@@ -261,6 +261,9 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
                     raise InvalidRequestError("content", f"a list file has at most {_MOST_FILE_BYTES:,} bytes")
             if by is None or len(digest) != 32:  # SM3
                 raise InvalidRequestError("digest", "state the file's SM3 digest, 32 bytes, in the first message")
+            lapsed = by.caller.lapse(self._clock.now())
+            if lapsed is not None:  # a large file takes its time
+                raise lapsed
             loaded = await self._lists.load(bytes(content), digest, by)
             plan = loaded.plan
             return pb.LoadListFileResponse(

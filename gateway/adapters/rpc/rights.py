@@ -4,6 +4,8 @@ It stands where handlers are registered, not in the services: every method of ou
 to, so that none can be added around it, and a call that is turned away has cost nothing but its bytes. Which categories of a
 credit query the caller may ask for is the second question, for the permit: the question itself must be read for it.
 
+A stream is looked at again before each of its messages: one whose caller's certificate was revoked meanwhile ends.
+
 The standard services (health, reflection) are no methods of ours and say nothing of banks or enterprises.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 
@@ -19,8 +21,8 @@ from gateway.adapters.rpc.callers import Context
 from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import denied_entry
-from gateway.domain.caller import Caller
-from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason
+from gateway.domain.caller import NOT_KNOWN, Caller
+from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason, UnauthenticatedError
 from gateway.domain.rights import METHOD
 from gateway.ports import AuditLog, Clock, Rights
 
@@ -79,6 +81,17 @@ class Door:
         self._told[key] = now
         self._log.warning("security.denied", bank=caller.bank, operator=caller.operator, method=action, policy=policy)
 
+    async def _end(self, context: Context, caller: Caller, action: str) -> NoReturn:
+        """Ends a stream whose caller's certificate was revoked, or became another's, since it began."""
+        error: GatewayError = UnauthenticatedError(Reason.CALLER_UNKNOWN, NOT_KNOWN)
+        try:
+            await self._audit.append(denied_entry(caller, action, "", error.reason, self._clock.now()))
+        except GatewayError as failure:
+            error = failure
+        self._tell(caller, action, "")
+        self._error_sent(error.reason)
+        await abort(context, error)
+
     def guarding(self, service: str, handlers: Mapping[str, Any]) -> Mapping[str, Any]:
         """Gives a service's handlers behind the door; `service` is its full name."""
         return {
@@ -96,8 +109,11 @@ class Door:
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             await self.admit(context, action)
+            caller = await self._caller_of(context)
             async with aclosing(behaviour(request, context)) as responses:
                 async for response in responses:
+                    if caller.is_withdrawn:
+                        await self._end(context, caller, action)
                     yield response
 
         return handler._replace(**{kind: stream if handler.response_streaming else answer})
