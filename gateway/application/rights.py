@@ -22,9 +22,9 @@ _CATEGORIES: Final[Mapping[int, str]] = {value: name.removeprefix("CATEGORY_") f
 
 
 class PermittedCategories(NamedTuple):
-    """What of the asked categories policies permit, in the order asked; `policy` are the ids that decided, by comma.
+    """What of the asked categories policies permit, in the order asked.
 
-    Those that permitted where anything is permitted, those that denied where nothing is; `denied_by` those that denied.
+    `policy` are the ids of all policies that decided, by comma, for the trail; `denied_by` are those that denied.
     """
 
     permitted: tuple[int, ...]
@@ -59,7 +59,7 @@ def _parted(categories: tuple[int, ...], decisions: tuple[Decision, ...]) -> Per
         else:
             refused.append(category)
             denied_by.add(policy)
-    return PermittedCategories(tuple(permitted), tuple(refused), _joined(permitted_by or denied_by), _joined(denied_by))
+    return PermittedCategories(tuple(permitted), tuple(refused), _joined(permitted_by | denied_by), _joined(denied_by))
 
 
 @lru_cache(maxsize=4_096)

@@ -6,7 +6,7 @@ EXHAUSTED and EXPIRED follow from the uses and the moment that is asked about: n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,10 @@ DEVELOPMENT = "development"
 CONSENTED = "consent"
 POLICY = "policy"
 """Why a category is withheld that no policy lets the caller ask for: a right is missing, and no consent would help."""
+PLATFORM = "platform"
+"""Why a category is withheld at a platform that the consent does not name."""
+
+_NONE_REFUSED: Mapping[int, str] = {}
 
 
 class ConsentState(StrEnum):
@@ -120,6 +124,12 @@ class Permit:
         if not self.withheld:
             return view_pb2.PermitScope(kind=self.kind, categories=self.categories)  # type: ignore[arg-type]
         return _scope(self.kind, self.categories, self.withheld)
+
+    def why_refused(self) -> Mapping[int, str]:
+        """Gives why each category that was asked and is not permitted is not, in the codes of `Withheld`."""
+        if not self.refused:
+            return _NONE_REFUSED
+        return {left.category: left.why for left in self.withheld if left.category in self.refused}
 
     def under(self, consent: str) -> Permit:
         """Gives the same permit resting on one consent, stated with its version."""

@@ -43,14 +43,17 @@ def category_standing(
     answer: view_pb2.CategoryAnswer | None,
     is_permitted: bool,
     shown_count: int,
+    refused: Mapping[int, str],
 ) -> CategoryStanding:
     """Gives how a platform stands on a category, `answer` being what it said on it and `shown_count` its shown records.
+
+    `refused` says why what is not permitted is not, by category, in the codes of the view's `Withheld`.
 
     An answer whose records are all hidden (repaired, revoked, expired) reads as NO_RECORDS: a hidden record leaves no hint.
     """
     is_covered = platform.covers(category)
     if not is_permitted:
-        return CategoryStanding(OUTCOME_NOT_CONSENTED, "", is_covered)
+        return CategoryStanding(OUTCOME_NOT_CONSENTED, refused.get(category, ""), is_covered)
     if said is None:
         outcome = OUTCOME_SKIPPED if is_covered else OUTCOME_NOT_COVERED
         return CategoryStanding(outcome, "no_answer_yet" if is_covered else "", is_covered)

@@ -111,7 +111,7 @@ class Merger:
         fields.append(_RECORDS(b"".join(shown.entries)))
         if shown.conflicts:
             fields.append(_CONFLICTS(shown.conflicts))
-        fields.append(self._standing(readings, query, permitted, shown, as_of))
+        fields.append(self._standing(readings, query, permitted, permit.why_refused(), shown, as_of))
         view = view_pb2.CreditView.FromString(b"".join(fields))
         if mask is not None:
             mask(view)
@@ -149,6 +149,7 @@ class Merger:
         readings: Sequence[Reading],
         query: CreditQuery,
         permitted: frozenset[int],
+        refused: Mapping[int, str],
         shown: Shown,
         as_of: date,
     ) -> bytes:
@@ -167,7 +168,13 @@ class Merger:
             standings: dict[int, cover.CategoryStanding] = {}
             for category in query.categories:
                 standing = cover.category_standing(
-                    platform, category, answer, stated.get(category), category in permitted, counts.get(category, 0)
+                    platform,
+                    category,
+                    answer,
+                    stated.get(category),
+                    category in permitted,
+                    counts.get(category, 0),
+                    refused,
                 )
                 by_category[category][platform_id] = standings[category] = standing
             entry = platform_entry(platform, answer, standings, counts, shown.agreement.get(platform_id), as_of)

@@ -18,14 +18,13 @@ from operator import attrgetter
 from typing import Final
 
 from gateway.domain.catalogue import Catalogue
-from gateway.domain.consent import CONSENTED, POLICY, Consent, Permit, Withheld
+from gateway.domain.consent import CONSENTED, PLATFORM, POLICY, Consent, Permit, Withheld
 from gateway.domain.errors import ConsentError, PermissionRefusedError, PolicyDeniedError, Reason
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import NEAREST, cover, left_out, why_not
 
 PURPOSE: Final = "purpose"
-PLATFORM: Final = "platform"
 MASKED: Final = "masked"
 _PLACE: Final = attrgetter("category", "field", "why")
 _KEPT: Final = 4_096

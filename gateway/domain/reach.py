@@ -10,7 +10,7 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NOT_CONSENTED
 from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE
-from gateway.domain.consent import Consent, ConsentState, Permit
+from gateway.domain.consent import PLATFORM, Consent, ConsentState, Permit
 from gateway.domain.errors import Reason
 from gateway.domain.query import CreditQuery
 
@@ -51,7 +51,7 @@ def within(answer: Answer, permit: Permit) -> Answer:
     del said.categories[:]
     said.categories.extend([entry for entry in answer.said.categories if entry.category not in left_out])
     for category in left_out:
-        said.categories.add(category=category, outcome=OUTCOME_NOT_CONSENTED)
+        said.categories.add(category=category, outcome=OUTCOME_NOT_CONSENTED, reason=PLATFORM)
         del getattr(said.records, CATALOGUE.by_category[category].records_field)[:]
     return answer._replace(said=said)
 

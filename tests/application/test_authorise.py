@@ -117,6 +117,9 @@ async def test_A6_what_is_permitted_in_part_is_answered_in_part_and_the_rest_is_
         view = answered.view
         assert set(outcomes(view, TAX).values()) == {OUTCOME_NOT_CONSENTED}
         assert set(outcomes(view, PENALTY).values()) == {OUTCOME_OK}
+        assert {said.reason for answer in view.answers for said in answer.categories if said.category == TAX} == {
+            "consent_paused"
+        }
         assert (TAX, "", "consent_paused") in withheld(view)
         assert not view.records.tax_payments
         assert {asked for platform in built.platforms.values() for asked in platform.asked} == {(PENALTY,)}
@@ -328,7 +331,7 @@ async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -
         assert (TAX, "", "policy") in withheld(view)
         assert refused.value.reason is Reason.POLICY_DENIED
         assert "policy-7" not in str(refused.value)
-        assert [entry.policy for entry in built.trail.entries] == ["policy-1", "policy-7"]
+        assert [entry.policy for entry in built.trail.entries] == ["policy-1,policy-7", "policy-7"]
 
 
 @in_simulated_time

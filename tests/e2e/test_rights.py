@@ -123,10 +123,13 @@ async def test_a_category_that_a_bank_may_not_ask_drops_out_and_no_platform_is_a
     said = {entry.category: entry.outcome for entry in part.view.answers[0].categories}
     assert said[CATEGORY_TAX_PAYMENT] == OUTCOME_NOT_CONSENTED
     assert [(entry.category, entry.reason) for entry in part.view.permit.withheld] == [(CATEGORY_TAX_PAYMENT, "policy")]
+    told = {(said.category, said.reason) for answer in part.view.answers for said in answer.categories}
+    assert (CATEGORY_TAX_PAYMENT, "policy") in told
+    assert b"no-tax" not in part.SerializeToString()  # which policy it was stands in the trail alone
     assert not part.view.records.tax_payments
     assert part.view.records.penalties == whole.view.records.penalties
     assert whole.view.records.tax_payments
-    assert [entry["policy"] for entry in written] == ["query-ask", "query-ask"]
+    assert [entry["policy"] for entry in written] == ["no-tax,query-ask", "query-ask"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ async def test_the_green_review_asks_what_it_needs_and_no_more(tmp_path: Path) -
         written = entries(rig.trail)
 
     assert list(response.view.permit.categories) == [CATEGORY_PENALTY]
-    assert [entry["policy"] for entry in written] == ["green-ask"]
+    assert [entry["policy"] for entry in written] == ["deny-by-default,green-ask"]
 
 
 async def test_policies_that_change_decide_the_next_call_and_items_of_a_batch_under_way(tmp_path: Path) -> None:
