@@ -172,8 +172,9 @@ class Supervisor:
             slot.ends_in_a_row = 1 if time.monotonic() - began >= _SETTLED_S else slot.ends_in_a_row + 1
             pause = pause_s(slot.ends_in_a_row)
             self._log.error("worker.ended", worker=slot.number, code=code, again_in_s=pause)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            try:  # not wait_for, which swallows a cancellation that comes as the event is set (Python 3.11)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
             except TimeoutError:
                 continue
 

@@ -11,7 +11,6 @@ and of the other they do not fit each other, hence the second look.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -79,8 +78,7 @@ class ServerTls:
         """Stops looking."""
         if self._watch is not None:
             self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.gather(self._watch, return_exceptions=True)  # its end, and no cancellation of whoever closes it
 
     def look(self) -> None:
         """Reads the files again if they changed; broken ones leave all as it is."""

@@ -67,7 +67,8 @@ class TraceExport:
         # A daemon of our own, not the loop's executor: the loop waits for that one's threads before it lets the process go.
         threading.Thread(target=end, name="trace-flush", daemon=True).start()
         try:
-            await asyncio.wait_for(asyncio.wrap_future(ended), flush_s)
+            async with asyncio.timeout(flush_s):
+                await asyncio.wrap_future(ended)
         except TimeoutError:
             self._exporter.shutdown()  # ends its waits between attempts
 
