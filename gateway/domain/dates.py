@@ -74,11 +74,12 @@ def plus_months(day: Day, months: int) -> Day:
 
 def iso(value: Date) -> str:
     """Gives "2026-04-01", or "2026-04" and "2026" where parts are unknown; empty for an unset date."""
-    if not value.year:
-        return ""
-    text = f"{value.year:04d}"
-    if value.month:
-        text += f"-{value.month:02d}"
-        if value.day:
-            text += f"-{value.day:02d}"
-    return text
+    year = value.year
+    return _iso(year, value.month, value.day) if year else ""
+
+
+@lru_cache(maxsize=4096)
+def _iso(year: int, month: int, day: int) -> str:
+    if not month:
+        return f"{year:04d}"
+    return f"{year:04d}-{month:02d}-{day:02d}" if day else f"{year:04d}-{month:02d}"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, options_pb2, view_pb2
-from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, Domain, Grade, Rating, worst_current
+from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, Domain, Grade, Nature, Rating, worst_current
 from gateway.domain.dates import CHINA, day_of, first_day, iso, plus_months
 from gateway.domain.green_policy import GreenPolicy
 from gateway.domain.platform import Platform
@@ -36,7 +36,16 @@ _GRADE: Final = {
     for name, value in evaluation_pb2.CanonicalGrade.items()
     if name.removeprefix("CANONICAL_GRADE_") in Grade.__members__
 }
-_STOP: Final = frozenset({conduct_pb2.PENALTY_KIND_BUSINESS_SUSPENDED, conduct_pb2.PENALTY_KIND_CLOSURE})
+_BASIS: Final[Mapping[int, str]] = {
+    value: name.removeprefix("LIST_BASIS_") for name, value in conduct_pb2.ListBasis.items()
+}
+_STOP: Final = frozenset(
+    {
+        conduct_pb2.PENALTY_KIND_BUSINESS_SUSPENDED,
+        conduct_pb2.PENALTY_KIND_CLOSURE,
+        conduct_pb2.PENALTY_KIND_LICENCE_REVOKED,
+    }
+)
 _PARTIAL: Final = view_pb2.OUTCOME_PARTIAL
 _MEMO: Final = conduct_pb2.LIST_BASIS_REGIONAL_MEMO
 _DISPUTED: Final = envelope_pb2.RECORD_STATUS_DISPUTED
@@ -139,23 +148,28 @@ class _Reading:
             for said in answer.categories:
                 if said.outcome == _PARTIAL and said.category in categories:
                     self._lacks("PARTIAL", name, said.category, said.reason)
-            if categories and answer.HasField("age_days") and answer.age_days > limit:
-                self._missing.append(Missing("STALE", name, "", str(answer.age_days)))
+            age = answer.age_days
+            if age > limit and categories:
+                self._missing.append(Missing("STALE", name, "", str(age)))
         by_category: dict[int, view_pb2.Coverage] = {coverage.category: coverage for coverage in self._view.coverage}
         home = self._view.home_province
         at_home = [name for name, province in expected.province.items() if province == home] if home else []
         for category in expected.required:
             coverage = by_category.get(category)
-            if coverage is None or not (coverage.heard or coverage.missing):
-                self._lacks("CATEGORY", "", category, "not_asked" if coverage is None else "nobody_covers_it")
+            if coverage is None:
+                self._lacks("CATEGORY", "", category, "not_asked")
                 continue
-            for name in coverage.missing:
+            silent = coverage.missing
+            if not (silent or coverage.heard):
+                self._lacks("CATEGORY", "", category, "nobody_covers_it")
+                continue
+            for name in silent:
                 self._lacks("PLATFORM", name, category, _why(answers[name], category))
-            if coverage.not_covered:
+            if at_home and (strangers := coverage.not_covered):
                 for name in at_home:
-                    if name in coverage.not_covered:
+                    if name in strangers:
                         self._lacks("NOT_COVERED", name, category, "home_province")
-            if category == _LIST and coverage.missing_years:
+            if category == _LIST:
                 self._years(coverage.missing_years)
         self._values["sources"] = "MISSING" if self._incomplete else "COMPLETE"
         kinds = {missing.kind for missing in self._missing}
@@ -204,8 +218,9 @@ class _Reading:
                 if worst != "LISTED":
                     worst = "REFERENCE" if is_reference else "LISTED"
                 year = f" {entry.list_year}" if entry.HasField("list_year") else ""
-                basis = conduct_pb2.ListBasis.Name(entry.basis).removeprefix("LIST_BASIS_")
-                self._note("env_list", _LIST, entry, f"{entry.list_code}{year} {basis}", entry.listed_on)
+                basis = entry.basis
+                text = f"{entry.list_code}{year} {_BASIS.get(basis, basis)}"
+                self._note("env_list", _LIST, entry, text, entry.listed_on)
         self._values["env_list"] = worst if worst == "LISTED" or _LIST not in self._incomplete else None
         if self._values["env_list"] is None and worst == "REFERENCE":
             self._values["env_list"] = worst  # at least that; what is missing is named beside it
@@ -235,20 +250,20 @@ class _Reading:
             if not is_environmental:
                 continue
             count += 1
-            what = penalty.violation_type or penalty.kinds_raw
-            text = f"{penalty.document_number} {what}".strip()
-            self._note("env_penalties", _PENALTY, penalty, text, penalty.decided_on)
-            if not penalty.kinds or conduct_pb2.PENALTY_KIND_UNMAPPED in penalty.kinds:
-                self._unclear(_PENALTY, f"{penalty.document_number}: a kind of penalty nobody here can read")
-            lost_permit = conduct_pb2.PENALTY_KIND_LICENCE_REVOKED in penalty.kinds
-            if lost_permit or _STOP.intersection(penalty.kinds):
+            violation, number, decided_on = penalty.violation_type, penalty.document_number, penalty.decided_on
+            text = f"{number} {violation or penalty.kinds_raw}".strip()
+            self._note("env_penalties", _PENALTY, penalty, text, decided_on)
+            kinds = frozenset(penalty.kinds)
+            if not kinds or conduct_pb2.PENALTY_KIND_UNMAPPED in kinds:
+                self._unclear(_PENALTY, f"{number}: a kind of penalty nobody here can read")
+            if not _STOP.isdisjoint(kinds):
                 stopped = True
-                self._note("env_stop_order", _PENALTY, penalty, text, penalty.decided_on)
-            if self._names_crime(penalty.violation_type):
-                self._crime = True
-                self._note("env_crime", _PENALTY, penalty, text, penalty.decided_on)
-            if penalty.violation_type:
-                violations.append((penalty.violation_type, first_day(penalty.decided_on)))
+                self._note("env_stop_order", _PENALTY, penalty, text, decided_on)
+            if violation:
+                violations.append((violation, first_day(decided_on)))
+                if self._names_crime(violation):
+                    self._crime = True
+                    self._note("env_crime", _PENALTY, penalty, text, decided_on)
         repeats = self._repeats(violations)
         self._values["env_penalties"] = (
             min(count, 2) if count >= 2 or _PENALTY not in self._incomplete else (count or None)
@@ -279,31 +294,30 @@ class _Reading:
         """Reads the environmental grades; the worst current one decides."""
         ratings: list[Rating] = []
         for evaluation in self._records.evaluations:
-            scheme = self._crosswalk.schemes.get(evaluation.scheme_id)
+            scheme_id, rated_on = evaluation.scheme_id, evaluation.rated_on
+            scheme = self._crosswalk.schemes.get(scheme_id)
             if scheme is not None and scheme.domain is not Domain.ENV:
                 continue
             grade = _GRADE.get(evaluation.canonical_grade, Grade.UNMAPPED)
-            if scheme is None:
-                canonical = CanonicalGrade(Grade.UNMAPPED)
-            else:
-                canonical = CanonicalGrade(grade, domain=scheme.domain, nature=scheme.nature)
-            rated = _day(evaluation.rated_on)
-            # One dated ahead is current: a clock that goes wrong must not hide a grade.
-            rated_on = min(rated, self._as_of) if rated is not None else None
-            rater = evaluation.authority.code or evaluation.authority.name
-            valid_to = None
+            canonical = _UNMAPPED if scheme is None else _canonical(grade, scheme.domain, scheme.nature)
+            rated = _day(rated_on)
+            current_from = valid_to = None
             if rated is not None:
-                valid_to = date(*plus_months(day_of(rated), self._policy.grade_valid_months))
-            ratings.append(Rating(evaluation.scheme_id, rater, canonical, rated_on, valid_to))
-            name = evaluation.scheme_id or evaluation.scheme_raw
-            text = f"{name} {evaluation.period} {evaluation.raw_grade} = {grade.name}".replace("  ", " ")
+                # One dated ahead is current: a clock that goes wrong must not hide a grade.
+                current_from = min(rated, self._as_of)
+                valid_to = date(*plus_months(day_of(current_from), self._policy.grade_valid_months))
+            authority = evaluation.authority
+            rater = authority.code or authority.name
+            ratings.append(Rating(scheme_id, rater, canonical, current_from, valid_to))
+            name = scheme_id or evaluation.scheme_raw
+            text = f"{name} {evaluation.period} {evaluation.raw_grade} = {_GRADE_NAME[grade]}".replace("  ", " ")
             self._grades.append(text)
-            self._note("env_grade", _EVALUATION, evaluation, text, evaluation.rated_on)
+            self._note("env_grade", _EVALUATION, evaluation, text, rated_on)
         worst = worst_current(ratings, Domain.ENV, self._as_of)
         if not worst.is_certain:
             self._unclear(_EVALUATION, "a grade nobody here can read, or without its day")
         if worst.grade is not None:
-            self._values["env_grade"] = worst.grade.name
+            self._values["env_grade"] = _GRADE_NAME[worst.grade]
         elif not worst.is_certain:
             self._values["env_grade"] = "UNMAPPED"
         else:
@@ -330,12 +344,12 @@ class _Reading:
             self._values["permit"] = "INVALID"
         else:
             self._values["permit"] = None if _LICENCE in self._incomplete else "NONE"
-        code = next((r.industry_code for r in self._records.registrations if r.industry_code), "")
-        self._values["permit_required"] = code.upper().startswith(self._policy.permit_industries) if code else None
+        code = ""
         for registration in self._records.registrations:
-            if registration.industry_code:
-                text = registration.industry_code
-                self._note("permit_required", options_pb2.CATEGORY_REGISTRATION, registration, text, None)
+            if industry := registration.industry_code:
+                code = code or industry
+                self._note("permit_required", options_pb2.CATEGORY_REGISTRATION, registration, industry, None)
+        self._values["permit_required"] = code.upper().startswith(self._policy.permit_industries) if code else None
 
     def facts(self) -> GreenFacts:
         """Gives what was found."""
@@ -383,8 +397,8 @@ class _Reading:
         sources = []
         province = ""
         for said in envelope.provenances:
-            platform = said.platform
-            as_of = _moment(said.as_of.seconds) if said.HasField("as_of") else ""
+            platform, seconds = said.platform, said.as_of.seconds
+            as_of = _moment(seconds) if seconds else ""
             sources.append(Source(platform, said.platform_record_key, as_of, said.digest.hex()))
             province = province or provinces.get(platform, "")
         authority = getattr(record, "authority", None)
@@ -399,6 +413,15 @@ def _why(answer: view_pb2.PlatformAnswer, category: int) -> str:
         if said.category == category:
             return f"{_OUTCOME[said.outcome]} {said.reason}".strip()
     return f"{_OUTCOME[answer.outcome]} {answer.reason}".strip()
+
+
+_UNMAPPED: Final = CanonicalGrade(Grade.UNMAPPED)
+_GRADE_NAME: Final = {grade: grade.name for grade in Grade}
+
+
+@lru_cache(maxsize=256)
+def _canonical(grade: Grade, domain: Domain, nature: Nature) -> CanonicalGrade:
+    return CanonicalGrade(grade, domain=domain, nature=nature)
 
 
 @lru_cache(maxsize=16_384)

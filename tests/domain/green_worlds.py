@@ -16,6 +16,7 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
     CATEGORY_REGISTRATION,
     CATEGORY_SUBJECT,
 )
+from gateway.adapters.rules.book import TablesOfDay
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Permit
@@ -57,8 +58,8 @@ _SCHEMES: Final = {
 
 
 def assessor(policy: Any = SETTINGS.green.default, platforms: Any = PLATFORMS) -> Assessor:
-    """Gives an assessor by the shipped rules."""
-    return Assessor(policy, TABLES.evaluate, SETTINGS.rules.facts, platforms, SETTINGS.crosswalk)
+    """Gives an assessor by the shipped rules that has judged nothing yet, nor have its tables."""
+    return Assessor(policy, TablesOfDay(TABLES.tables).evaluate, SETTINGS.rules.facts, platforms, SETTINGS.crosswalk)
 
 
 def day(year: int, month: int = 1, number: int = 1) -> Any:

@@ -17,6 +17,7 @@ from gateway.domain.decision_table import DecisionTable, FactKind, read_facts, r
 from gateway.domain.errors import ConfigError
 
 FOLDER: Final = "rules"
+_MOST_KEPT: Final = 8_000
 
 
 class TablesOfDay:
@@ -24,10 +25,22 @@ class TablesOfDay:
 
     def __init__(self, tables: Mapping[str, DecisionTable]) -> None:
         self.tables = tables
+        self._kept: dict[tuple[Any, ...], TableResult] = {}
 
     def evaluate(self, table: str, facts: Mapping[str, Any]) -> TableResult:
-        """Gives what a table says of facts; raises KeyError for an unknown table."""
-        return self.tables[table].evaluate(facts)
+        """Gives what a table says of facts; raises KeyError for an unknown table.
+
+        Results are kept by the facts that the table reads: few combinations occur, and each is asked again and again while
+        the smallest change is looked for.
+        """
+        asked = self.tables[table]
+        key = (table, *map(facts.get, asked.facts))
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            found = self._kept[key] = asked.evaluate(facts)
+        return found
 
 
 class RuleBook:
