@@ -53,8 +53,9 @@ def green_credit_service(
     if faults := rule_faults(settings.rules, china_date(clock.now())):
         raise ConfigError(faults)
     assessments = Assessments(
-        queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms, audit, clock
-    )
+        queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms, audit, clock,
+        settings.joint_lists,
+    )  # fmt: skip
     return GreenCreditService(
         assessments,
         settings.rules,

@@ -28,6 +28,7 @@ from gateway.domain.joint_list_tables import joint_lists_of, stay_rules
 from gateway.domain.joint_lists import JointList
 from gateway.domain.publication import PublicationRule, PublicationTable
 from gateway.domain.purposes import PurposeMatrix
+from gateway.domain.recognition import criteria_faults
 from gateway.domain.supervision import SupervisionScheme, supervision_schemes_of
 from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import NOBODY, BankFiles, Banks, IdentitySettings, TlsSettings, read_banks, strange_banks
@@ -326,8 +327,9 @@ def load_settings(folder: Path | None = None) -> Settings:
     if read.table("lists.toml"):
         faults.append("lists.toml: is read no more; put its tables into a file of the folder lists/")
     lists: Mapping[str, JointList] = {}
+    list_files = read.folder("lists")
     try:
-        lists = joint_lists_of(read.folder("lists"))
+        lists = joint_lists_of(list_files)
     except ConfigError as error:
         faults += [f"lists/{fault}" for fault in error.faults]
     publication = _publication(read.table("publication.toml"), lists, faults)
@@ -358,6 +360,9 @@ def load_settings(folder: Path | None = None) -> Settings:
         green = GreenPolicies.from_tables(read.folder("green"), {row.group for t in rules.tables for row in t.rows})
     except ConfigError as error:
         faults += error.faults
+    if rules is not None:
+        stated_in = {code: f"lists/{name}" for name, file in list_files.items() for code in file.get("list", {})}
+        faults += criteria_faults(lists, stated_in, rules.tables)
     if green is not None:
         faults += strange_banks(green.by_bank.keys(), banks)
     if (

@@ -6,7 +6,7 @@ trail too, with the digests of everything it rests on, before it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -17,13 +17,15 @@ from gateway.domain.audit import AssessmentEntry, assessment_audit_entry
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import china_date
 from gateway.domain.decision_table import FactKind
+from gateway.domain.errors import InvalidRequestError
 from gateway.domain.green import Assessment, Assessor, facts_digest
 from gateway.domain.green_policy import GreenPolicies
 from gateway.domain.identifiers import Uscc
+from gateway.domain.joint_lists import JointList
 from gateway.domain.platform import Platform
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
-from gateway.domain.recognition import ENVIRONMENT_CRITERIA, Recognition, recognise
+from gateway.domain.recognition import Recognition, recognise
 from gateway.ports import AuditLog, Clock, DecisionTables
 
 
@@ -68,6 +70,7 @@ class Recognised:
     """What the criteria say, with what the reader needs beside it."""
 
     recognition: Recognition
+    of: JointList
     name: str
     answer_id: str
     view_id: str
@@ -86,6 +89,7 @@ class Assessments:
         platforms: Mapping[str, Platform],
         audit: AuditLog,
         clock: Clock,
+        lists: Mapping[str, JointList],
     ) -> None:
         self._queries = queries
         self._tables = tables
@@ -95,6 +99,7 @@ class Assessments:
         self._platforms = platforms
         self._audit = audit
         self._clock = clock
+        self._lists = {code: one for code, one in lists.items() if one.criteria}
         self._assessors: dict[tuple[str, int], Assessor] = {}
 
     async def assess(self, uscc: Uscc, by: AssessedBy, admission: Admission) -> Assessed:
@@ -132,14 +137,21 @@ class Assessments:
         uscc: Uscc,
         by: AssessedBy,
         admission: Admission,
-        criteria: Sequence[tuple[str, str]] = ENVIRONMENT_CRITERIA,
+        list_code: str,
     ) -> Recognised:
-        """Gives what each province's criterion says of an enterprise; raises as `CreditQueries.answer` does."""
+        """Gives what each criterion of a list says of an enterprise; raises as `CreditQueries.answer` does.
+
+        Raises InvalidRequestError for a list that is unknown or states no criteria.
+        """
+        of = self._lists.get(list_code)
+        if of is None:
+            known = ", ".join(self._lists) or "none"
+            raise InvalidRequestError("list_code", f"{list_code!r} is no list with criteria; those are: {known}")
         answered = await self._queries.answer(self._query(uscc, by), admission)
         day = china_date(admission.at)
-        found = self._assessor(by.bank, day).facts(answered.view)
-        recognition = recognise(found, criteria, self._tables.at(day).evaluate, self._tables.facts)
-        return Recognised(recognition, _name(answered.view), answered.answer_id, answered.view.view_id)
+        found = self._assessor(by.bank, day).field_facts(answered.view, of.field)
+        recognition = recognise(found, of.criteria, self._tables.at(day).evaluate, self._tables.facts)
+        return Recognised(recognition, of, _name(answered.view), answered.answer_id, answered.view.view_id)
 
     def _query(self, uscc: Uscc, by: AssessedBy) -> CreditQuery:
         return CreditQuery(

@@ -86,6 +86,10 @@ def assess(
 @connecting(Kind.REVIEWER)
 def recognise(
     uscc: Uscc,
+    list_code: Annotated[
+        str,
+        typer.Option("--list", help=say("Whose criteria: the code of a joint list.", "按哪个名单的标准：名单代码。")),
+    ] = "YRD_ENV",
     timeout: Timeout = 10.0,
     *,
     at: Reach,
@@ -93,7 +97,7 @@ def recognise(
 ) -> None:
     """Prints what each criterion says; exits 1 when the gateway refuses or cannot answer."""
     try:
-        found = run(recognise_at(at, pb.RecogniseEnterpriseRequest(uscc=uscc), timeout))
+        found = run(recognise_at(at, pb.RecogniseEnterpriseRequest(uscc=uscc, list_code=list_code), timeout))
     except grpc.aio.AioRpcError as error:
         raise fail(explain(error, at), 1) from error
     if as_json:

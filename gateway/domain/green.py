@@ -16,13 +16,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import iso
 from gateway.domain.decision import TableResult
 from gateway.domain.decision_table import DecisionTable, FactKind
-from gateway.domain.green_facts import Evidence, Expected, GreenFacts, Missing, green_facts
+from gateway.domain.field_facts import field_facts
+from gateway.domain.green_facts import green_facts
 from gateway.domain.green_policy import ADMISSIONS, MEASURES, Admission, GreenPolicy, Measure
+from gateway.domain.green_reading import Evidence, Expected, GreenFacts, Missing
 from gateway.domain.platform import Platform
 from gateway.domain.statement import sm3
 
@@ -148,6 +150,12 @@ class Assessor:
     def facts(self, view: view_pb2.CreditView) -> GreenFacts:
         """Gives the facts of a view."""
         return green_facts(view, self._policy, self._expected, self._crosswalk)
+
+    def field_facts(self, view: view_pb2.CreditView, field: int) -> GreenFacts:
+        """Gives the facts of a view on a joint field; those of environment are the green review's own."""
+        if field == conduct_pb2.JOINT_FIELD_ENVIRONMENT:
+            return self.facts(view)
+        return field_facts(view, field, self._policy, self._expected, self._crosswalk)
 
     def assess(self, view: view_pb2.CreditView) -> Assessment:
         """Gives the assessment of a view."""

@@ -13,6 +13,8 @@ from gateway.domain.errors import ConfigError
 
 DEFAULT: Final = "default.toml"
 _FIXED: Final = "V7"
+FIELDS: Final = ("TOURISM", "FOOD_AND_DRUG", "QUALITY")
+"""The joint fields beside environment, whose words and facts are the green review's own."""
 
 
 class Measure(StrEnum):
@@ -56,6 +58,7 @@ class GreenPolicy:
     permit_industries: tuple[str, ...]
     environment_words: tuple[str, ...]
     crime_words: tuple[str, ...]
+    field_words: Mapping[str, tuple[str, ...]]
     waived: Mapping[tuple[str, int], str]
     measures: Mapping[str, Measure]
     admissions: Mapping[str, Admission]
@@ -92,8 +95,8 @@ class GreenPolicies:
 
 _KEYS: Final = frozenset(
     {"version", "required_categories", "stale_after_days", "grade_valid_months", "regional_memo",
-     "environmental_lists", "repeat_within_months", "permit_industries", "environment_words", "crime_words", "waived_years",
-     "measures", "admissions"}
+     "environmental_lists", "repeat_within_months", "permit_industries", "environment_words", "crime_words", "field_words",
+     "waived_years", "measures", "admissions"}
 )  # fmt: skip
 
 
@@ -126,6 +129,7 @@ class _Reader:
             permit_industries=self._texts("permit_industries"),
             environment_words=self._texts("environment_words"),
             crime_words=self._texts("crime_words"),
+            field_words=self._field_words(),
             waived=self._waived(),
             measures=self._by_rule("measures", Measure, {Measure.INCOMPLETE}),
             admissions=self._by_rule("admissions", Admission, {Admission.GREEN_CHANNEL}),
@@ -150,6 +154,16 @@ class _Reader:
             self._fault(key, "must be a list of texts that are not empty")
             return ()
         return tuple(stated)
+
+    def _field_words(self) -> dict[str, tuple[str, ...]]:
+        stated = self._table.get("field_words")
+        if not isinstance(stated, Mapping) or stated.keys() != set(FIELDS):
+            self._fault("field_words", f"must have a list of texts for each of {', '.join(FIELDS)}")
+            return {}
+        for name, words in stated.items():
+            if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
+                self._fault(f"field_words.{name}", "must be a list of texts that are not empty")
+        return {name: tuple(words) for name, words in stated.items() if isinstance(words, list)}
 
     def _categories(self) -> tuple[int, ...]:
         known = {name.removeprefix("CATEGORY_"): value for name, value in Category.items() if value}

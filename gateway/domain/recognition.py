@@ -1,24 +1,24 @@
 """Recognition (认定): would an enterprise be recognised as severely dishonest, by which province's criterion, on which facts.
 
 The provinces' criteria differ (制度协同不够); here the difference is shown instead of hidden. Each criterion is a decision
-table, named by province in `JointList.criteria`; the facts are those of the green review, read once from the merged view.
+table, named by province or city in `JointList.criteria`; its facts are those of the list's field, read once from the view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import product
 from typing import Any, Final
 
 import msgspec
 
+from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import JOINT_FIELD_ENVIRONMENT
 from gateway.domain.decision import TableResult
-from gateway.domain.decision_table import FactKind
-from gateway.domain.green_facts import Evidence, GreenFacts, Missing
-
-ENVIRONMENT_CRITERIA: Final = tuple((province, f"recognise_env_{province}") for province in ("31", "32", "33", "34"))
-"""Whose criteria are compared where a list names none of its own: the three provinces and Shanghai (三省一市)."""
+from gateway.domain.decision_table import DecisionTable, FactKind
+from gateway.domain.green_reading import Evidence, GreenFacts, Missing
+from gateway.domain.joint_list_tables import FIELD_NAMES
+from gateway.domain.joint_lists import JointList
 
 
 class Recognised(StrEnum):
@@ -60,9 +60,10 @@ def recognise(
     evaluate: Callable[[str, Mapping[str, Any]], TableResult],
     kinds: Mapping[str, FactKind],
 ) -> Recognition:
-    """Gives what each criterion, as (province, table), says of the facts; raises KeyError for an unknown table.
+    """Gives what each criterion, as (province, table), says of the facts.
 
-    NO is said only where nothing is missing: an adverse record that was not heard might meet the criterion.
+    A table that is not in force on the day leaves its criterion undecided. NO is said only where nothing is missing: an
+    adverse record that was not heard might meet the criterion.
     """
     found = tuple([_by(province, table, facts, evaluate, kinds) for province, table in criteria])
     decided = {each.recognised for each in found if each.recognised is not Recognised.UNDECIDED}
@@ -76,7 +77,13 @@ def _by(
     evaluate: Callable[[str, Mapping[str, Any]], TableResult],
     kinds: Mapping[str, FactKind],
 ) -> ByCriterion:
-    result = evaluate(table, facts.values)
+    try:
+        result = evaluate(table, facts.values)
+    except KeyError:
+        return ByCriterion(
+            province, table, "", "", Recognised.UNDECIDED, "", "该标准当日无有效版本",
+            "no version of it is in force on that day", (), (),
+        )  # fmt: skip
     lacking = tuple([name for name in _COMPLETE if facts.values.get(name) in _LACKING])
     unknown = result.missing
     if not result.fired:
@@ -114,3 +121,42 @@ def _by(
 _COMPLETE: Final = ("sources", "freshness", "clarity")
 """What must be in order before NO is said. List years are not: these criteria recognise by conduct, not by earlier lists."""
 _LACKING: Final = ("MISSING", "STALE", "UNCLEAR")
+
+
+def criteria_faults(
+    lists: Mapping[str, JointList], files: Mapping[str, str], tables: Iterable[DecisionTable]
+) -> list[str]:
+    """Gives which criteria of lists cannot be run, as "file: key: what is wrong"; `files` are by code."""
+    by_id: dict[str, list[DecisionTable]] = {}
+    for table in tables:
+        by_id.setdefault(table.table_id, []).append(table)
+    return [
+        f"{files[code]}: list.{code}.criteria.{place}: {fault}"
+        for code, one in lists.items()
+        for place, name in one.criteria
+        for fault in _criterion_faults(name, one.field, by_id.get(name, ()))
+    ]
+
+
+def _criterion_faults(name: str, field: int, versions: Sequence[DecisionTable]) -> list[str]:
+    if not field:
+        return ["the list has no joint_field, so that nobody knows which facts it is about"]
+    if not versions:
+        return [f"{name} is no decision table of rules/"]
+    is_environmental = field == JOINT_FIELD_ENVIRONMENT
+    faults: dict[str, None] = {}
+    for table in versions:
+        for row in table.rows:
+            if row.outputs.get("recognised") not in _DECIDED or not row.outputs.get("en"):
+                faults[f"{name}: row {row.row_id}: needs recognised, YES or NO, and en"] = None
+        for fact in table.facts:
+            if fact not in _OF_ALL and fact.startswith("field_") == is_environmental:
+                faults[f"{name}: reads {fact}, which is no fact of {FIELD_NAMES[field]}"] = None
+        if not table.is_first_hit:
+            faults[f"{name}: hitPolicy: a criterion gives one answer: first"] = None
+    return list(faults)
+
+
+_DECIDED: Final = (Recognised.YES, Recognised.NO)
+_OF_ALL: Final = frozenset({"sources", "freshness", "clarity", "list_years", "disputed"})
+"""Facts that are read in every field."""

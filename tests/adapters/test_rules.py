@@ -72,7 +72,7 @@ def test_every_fault_of_every_file_is_named_at_once() -> None:
 def test_a_banks_file_with_faults_stops_the_settings_with_each_named(tmp_path: Path) -> None:
     (tmp_path / "green").mkdir()
     (tmp_path / "green" / "demo-bank.toml").write_text(
-        'regional_memo = "MAYBE"\ncolour = 1\n[measures]\nV7 = "NONE"\nV99 = "EXIT"\nV2 = "INCOMPLETE"\n'
+        'regional_memo = "MAYBE"\ncolour = 1\nfield_words = { TOURISM = [] }\n[measures]\nV7 = "NONE"\nV99 = "EXIT"\nV2 = "INCOMPLETE"\n'
         '[[waived_years]]\nplatform = "jiangsu"\nyears = [2017]\n',
         encoding="utf-8",
     )
@@ -81,7 +81,8 @@ def test_a_banks_file_with_faults_stops_the_settings_with_each_named(tmp_path: P
         load_settings(tmp_path)
 
     said = "\n".join(refused.value.faults)
-    for complaint in ("regional_memo: must be", "colour: is not known", "measures.V7: incomplete data never pass",
+    for complaint in ("regional_memo: must be", "colour: is not known",
+                      "field_words: must have a list of texts for each of TOURISM, FOOD_AND_DRUG, QUALITY", "measures.V7: incomplete data never pass",
                       "measures.V99: is no rule", "measures.V2: must be one of", "waived_years[0]: needs"):  # fmt: skip
         assert f"green/demo-bank.toml: {complaint}" in said
 
@@ -144,3 +145,19 @@ def test_tables_that_cannot_serve_today_are_named() -> None:
         "rules: green_positive: no version is in force on 2025-11-24",
         "rules: green_veto 2026-11: row V1.listed: needs measure, admission and en",
     ]
+
+
+def test_a_list_whose_criterion_is_no_table_stops_the_settings_by_file_and_key(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "own.toml").write_text(
+        '[list.OWN_1]\ntitle_zh = "名单"\nlister = "某局"\nbasis = "REGIONAL_MEMO"\njoint_field = "QUALITY"\n'
+        '[list.OWN_1.criteria]\n340100 = "recognise_chaohu"\n',
+        encoding="utf-8",
+    )
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(tmp_path)
+
+    assert refused.value.faults == (
+        "lists/own.toml: list.OWN_1.criteria.340100: recognise_chaohu is no decision table of rules/",
+    )

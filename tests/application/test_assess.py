@@ -15,7 +15,7 @@ from gateway.application.assess import AssessedBy, Assessments
 from gateway.application.query_credit import Admission, CreditAnswer
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
-from gateway.domain.errors import StoreError
+from gateway.domain.errors import InvalidRequestError, StoreError
 from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.figures import figures_of
 from gateway.domain.green import canonical, facts_digest
@@ -57,8 +57,9 @@ class Trail:
 
 def assessments(queries: Any, trail: Any, policies: GreenPolicies = SETTINGS.green) -> Assessments:
     return Assessments(
-        queries, SETTINGS.rules, policies, SETTINGS.purposes, SETTINGS.crosswalk, PLATFORMS, trail, SystemClock()
-    )
+        queries, SETTINGS.rules, policies, SETTINGS.purposes, SETTINGS.crosswalk, PLATFORMS, trail, SystemClock(),
+        SETTINGS.joint_lists,
+    )  # fmt: skip
 
 
 async def test_all_platforms_are_asked_for_the_green_review_only() -> None:
@@ -107,7 +108,16 @@ async def test_each_bank_is_assessed_by_its_own_policy() -> None:
 
 
 async def test_recognition_reads_the_same_view() -> None:
-    found = await assessments(Queries(RED), Trail()).recognise(USCC, AssessedBy("bank-a"), ADMISSION)
+    found = await assessments(Queries(RED), Trail()).recognise(USCC, AssessedBy("bank-a"), ADMISSION, "YRD_ENV")
 
     assert [each.row for each in found.recognition.by_criterion] == ["R31.none", "R32.red_once", "R33.none", "R34.none"]
     assert found.view_id == view_of(RED).view_id
+
+
+async def test_a_list_without_criteria_is_refused_before_anybody_is_asked() -> None:
+    queries = Queries(RED)
+
+    with pytest.raises(InvalidRequestError, match="those are: YRD_ENV, YRD_TOUR, YRD_FOOD, YRD_PROD"):
+        await assessments(queries, Trail()).recognise(USCC, AssessedBy("bank-a"), ADMISSION, "SDL_COURT")
+
+    assert queries.asked == []

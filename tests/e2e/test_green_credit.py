@@ -123,6 +123,19 @@ async def test_the_provinces_criteria_are_compared(rig: Rig) -> None:
     assert not found.differs
 
 
+async def test_the_criteria_of_another_list_are_compared_by_its_code(rig: Rig) -> None:
+    at = ("--address", rig.address, "--plaintext", "--json")
+
+    code, out, _ = await run("green", "recognise", LISTED_2018, "--list", "YRD_FOOD", *at)
+    refused = await run("green", "recognise", LISTED_2018, "--list", "SDL_COURT", *at)
+
+    found = json.loads(out)
+    assert (code, found["list_code"]) == (0, "YRD_FOOD")
+    assert {each["rules"]["name"] for each in found["provinces"]} == {"recognise_food"}
+    assert refused[0] == 1
+    assert "no list with criteria; those are: YRD_ENV" in refused[2]
+
+
 async def test_a_code_that_is_none_is_refused_by_name(rig: Rig) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await assess(rig, "91310115MA0TERT16X")

@@ -20,6 +20,8 @@ from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
 from gateway.ports import Clock
 
+_USUAL_LIST = "YRD_ENV"
+
 
 class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceServicer):
     """Serves assessments and recognitions."""
@@ -116,7 +118,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
             admission = self._admit(context.time_remaining(), caller)
             await self._enter(caller.bank, admission)
             try:
-                recognised = await self._assessments.recognise(uscc, by, admission)
+                recognised = await self._assessments.recognise(uscc, by, admission, request.list_code or _USUAL_LIST)
             finally:
                 self._admissions.leave(caller.bank)
             return recognition_message(uscc.value, recognised, self._kinds, self._certainties)

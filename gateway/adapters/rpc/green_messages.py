@@ -11,7 +11,7 @@ from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway.application.assess import Assessed, Recognised
 from gateway.domain.decision_table import FactKind
 from gateway.domain.green import RulesUsed, canonical
-from gateway.domain.green_facts import Evidence, Missing
+from gateway.domain.green_reading import Evidence, Missing
 
 Kinds = Mapping[str, FactKind]
 
@@ -80,6 +80,8 @@ def recognition_message(
     return pb.RecogniseEnterpriseResponse(
         uscc=uscc,
         name=recognised.name,
+        list_code=recognised.of.code,
+        list_title_zh=recognised.of.title_zh,
         provinces=[
             pb.ProvinceRecognition(
                 province=each.province,
