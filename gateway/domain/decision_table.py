@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import new
 from itertools import pairwise, product
@@ -85,38 +85,47 @@ class DecisionTable:
     rows: tuple[Row, ...]
     model: str
     """The decision model itself, for an engine."""
+    _tests: tuple[tuple[str, int, Mapping[Value, int]], ...] = field(init=False, repr=False, compare=False)
+    """Of each fact that rows read: the bits of these rows, and by value the bits of those it fails."""
+    _loud: tuple[tuple[int, Row], ...] = field(init=False, repr=False, compare=False)
+    """The rows that say something, each with its bit."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tests", _tests(self.rows))
+        loud = tuple([(1 << number, row) for number, row in enumerate(self.rows) if not row.is_quiet])
+        object.__setattr__(self, "_loud", loud)
 
     def evaluate(self, facts: Mapping[str, Any]) -> TableResult:
         """Gives what the table says of facts; one that is absent or None is not known."""
+        # A bit for each row: which fail on some fact, which on more than one, which read one that is not known.
+        failing = more = unknown = 0
+        for name, has, fails in self._tests:
+            value = facts.get(name)
+            if value is None:
+                unknown |= has
+            else:
+                fail = fails.get(value, has)
+                more |= failing & fail
+                failing |= fail
         outputs: list[Mapping[str, Any]] = []
         fired: list[FiredRule] = []
         nearly: list[NearRule] = []
         missing: dict[str, None] = {}
-        for row in self.rows:
-            if row.is_quiet:
-                continue
-            failing: tuple[str, frozenset[Value], str] | None = None
-            failed = 0
-            unknown: list[str] = []
-            for condition in row.conditions:
-                value = facts.get(condition[0])
-                if value is None:
-                    unknown.append(condition[0])
-                elif value not in condition[1]:
-                    failing = condition
-                    failed += 1
-                    if failed > 1:
+        far = more | unknown
+        for bit, row in self._loud:
+            if failing & bit:
+                if far & bit:
+                    continue
+                for name, allowed, cell in row.conditions:
+                    if facts[name] not in allowed:
+                        nearly.append(NearRule(row.row_id, row.title_zh, name, facts[name], cell))
                         break
-            if failing is None:
-                if unknown:
-                    missing.update(dict.fromkeys(unknown))
-                else:
-                    outputs.append(row.outputs)
-                    because = tuple([(name, facts[name]) for name, _, _ in row.conditions])
-                    fired.append(FiredRule(row.row_id, row.title_zh, because))
-            elif failed == 1 and not unknown:
-                name = failing[0]
-                nearly.append(NearRule(row.row_id, row.title_zh, name, facts[name], failing[2]))
+            elif unknown & bit:
+                missing.update(dict.fromkeys([name for name, _, _ in row.conditions if facts.get(name) is None]))
+            else:
+                outputs.append(row.outputs)
+                because = tuple([(name, facts[name]) for name, _, _ in row.conditions])
+                fired.append(FiredRule(row.row_id, row.title_zh, because))
         return TableResult(
             self.table_id, self.version, self.digest, tuple(outputs), tuple(fired), tuple(nearly), tuple(missing)
         )
@@ -364,6 +373,22 @@ class _Reading:
                 self._fault(f"{where}: cell {name}: {text} is none of {', '.join(known)}")
             given[name] = text
         return given
+
+
+def _tests(rows: Sequence[Row]) -> tuple[tuple[str, int, Mapping[Value, int]], ...]:
+    has: dict[str, int] = {}
+    values: dict[str, set[Value]] = {}
+    for number, row in enumerate(rows):
+        for name, allowed, _ in row.conditions:
+            has[name] = has.get(name, 0) | 1 << number
+            values.setdefault(name, set()).update(allowed)
+    # A value that no condition allows fails them all: it needs no entry.
+    fails: dict[str, dict[Value, int]] = {name: dict.fromkeys(found, 0) for name, found in values.items()}
+    for number, row in enumerate(rows):
+        for name, allowed, _ in row.conditions:
+            for value in values[name] - allowed:
+                fails[name][value] |= 1 << number
+    return tuple([(name, bits, fails[name]) for name, bits in has.items()])
 
 
 def _allowed(cell: str, values: Iterable[Value]) -> frozenset[Value]:

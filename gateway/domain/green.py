@@ -145,6 +145,7 @@ class Assessor:
         self._expected = Expected(platforms, policy)
         self._crosswalk = crosswalk
         self._kept: dict[tuple[Any, ...], Verdict] = {}
+        self._proposals: dict[tuple[str, str, str], _Proposed] = {}
         self._policy_used = RulesUsed(policy.name, policy.version, policy.digest)
 
     def facts(self, view: view_pb2.CreditView) -> GreenFacts:
@@ -202,7 +203,7 @@ class Assessor:
         reasons, nearly = [], []
         for result in results:
             for rule, output in zip(result.fired, result.outputs, strict=True):
-                measure, admission = self._proposed(output)
+                measure, admission = self._proposed(output)[:2]
                 if result.table == POSITIVE and outcome.admission is not Admission.GREEN_CHANNEL:
                     continue
                 reasons.append(
@@ -231,24 +232,33 @@ class Assessor:
             tuple([RulesUsed(result.table, result.version, result.digest) for result in results]),
         )
 
-    def _proposed(self, output: Mapping[str, Any]) -> tuple[Measure, Admission]:
-        rule = output["rule"]
-        measure = self._policy.measures.get(rule) or _MEASURE[output["measure"]]
-        admission = self._policy.admissions.get(rule) or _ADMISSION[output["admission"]]
-        return measure, admission
+    def _proposed(self, output: Mapping[str, Any]) -> _Proposed:
+        stated = (output["rule"], output["measure"], output["admission"])
+        found = self._proposals.get(stated)
+        if found is None:
+            rule, *named = stated
+            measure = self._policy.measures.get(rule) or _MEASURE[named[0]]
+            admission = self._policy.admissions.get(rule) or _ADMISSION[named[1]]
+            severity = 0 if measure is Measure.INCOMPLETE else MEASURES.index(measure)
+            found = _Proposed(
+                measure, admission, severity, _ADMITTED[admission], 1 + _ORDER[measure] + _ADMITTED[admission]
+            )
+            self._proposals[stated] = found
+        return found
 
     def _outcome(self, facts: Facts, veto: TableResult, positive: TableResult) -> _Outcome:
         measure, admission, weight = 0, _ADMITTED[Admission.OPEN], 0
         # Whatever the tables say: no table of a deployment can let incomplete data pass.
-        is_incomplete = bool(veto.missing) or any(facts.get(name) not in (None, whole) for name, whole in _WHOLE)
-        for output in veto.outputs:
-            proposed, admitted = self._proposed(output)
-            if proposed is Measure.INCOMPLETE:
+        is_incomplete = bool(veto.missing)
+        for name, whole in _WHOLE:
+            if facts.get(name) not in (None, whole):
                 is_incomplete = True
-            else:
-                measure = max(measure, MEASURES.index(proposed))
-            admission = max(admission, _ADMITTED[admitted])
-            weight += 1 + _ORDER[proposed] + _ADMITTED[admitted]
+        for output in veto.outputs:
+            proposed = self._proposed(output)
+            is_incomplete = is_incomplete or proposed.measure is Measure.INCOMPLETE
+            measure = max(measure, proposed.severity)
+            admission = max(admission, proposed.admitted)
+            weight += proposed.weight
         known = MEASURES[measure]
         if is_incomplete and not (known is Measure.EXIT and ADMISSIONS[admission] is Admission.CLOSED):
             held = max(admission, _ADMITTED[Admission.HOLD])
@@ -298,6 +308,16 @@ class Assessor:
     def _with(self, facts: Facts, other: Facts) -> _Outcome:
         changed = {**facts, **other}
         return self._outcome(changed, self._evaluate(VETO, changed), self._evaluate(POSITIVE, changed))
+
+
+class _Proposed(NamedTuple):
+    """What a row proposes at this bank, and how much that is: the places of both, and both together."""
+
+    measure: Measure
+    admission: Admission
+    severity: int
+    admitted: int
+    weight: int
 
 
 class _Outcome(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ class Size:
     of how soon one is effective elsewhere.
 
     The tail's warm-up is longer: it fills the window of the hedge's budget, which is small while few calls were made.
+    `listed` and `screened` are entries of joint lists and enterprises that are looked up in them.
     """
 
     calls: int
@@ -38,12 +41,15 @@ class Size:
     pairs: int = 24
     pair_calls: int = 80
     revocations: int = 24
+    listed: int = 700_000
+    screened: int = 1_000_000
 
 
-FULL: Final = Size(calls=1_600, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
+FULL: Final = Size(calls=1_200, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=6, pair_calls=40, revocations=3
-)
+    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=6, pair_calls=40, revocations=3,
+    listed=35_000, screened=50_000,
+)  # fmt: skip
 RATE_PER_S: Final = 100.0
 
 
@@ -78,13 +84,18 @@ class Upstream:
 
 
 class Stage:
-    """Starts processes into a folder of their own."""
+    """Starts processes into a folder of their own; `ends` is when its room should be done, by the monotonic clock."""
 
-    def __init__(self, stack: AsyncExitStack, folder: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(self, stack: AsyncExitStack, folder: Path, session: aiohttp.ClientSession, ends: float = inf) -> None:
         self.stack = stack
+        self._ends = ends
         self._folder = folder
         self._session = session
         self._trails = 0
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether the room may begin something that takes so long: what is left belongs to the rooms after it."""
+        return time.monotonic() + seconds <= self._ends
 
     async def upstream(self, mode: str, count: int = len(FOUR), *, first: int = 0) -> Upstream:
         """Starts so many platforms in one process."""

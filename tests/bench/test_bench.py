@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from tests.bench import assess, cost, flight, latency, lookup, paired, proven, tail
-from tests.bench.__main__ import bench, make_stage
+from tests.bench import assess, flight, latency, list_lookup, lookup, paired
+from tests.bench.__main__ import ROOMS, bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
 from tests.bench.load import line, open_loop, percentile
@@ -24,10 +24,11 @@ from tests.bench.report import Claim, Row, Verdict, cells, document, page, show,
 from tests.bench.stage import Size, Stage
 from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
-ALL_TITLES = [title for room in (cost, paired, proven, lookup, latency, tail, flight, assess) for title in room.TITLES]
+ALL_TITLES = [title for room in ROOMS.values() for title in room.titles]
 TINY = Size(
-    calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1
-)
+    calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1,
+    listed=70, screened=100,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -89,6 +90,29 @@ def test_green_assessments_are_measured_over_drawn_views() -> None:
 
     assert measured.claims[0].owed == pytest.approx(333.3, abs=0.1)
     assert 0 < measured.claims[0].measured == pytest.approx(1e6 / measured.figures["assessments/s per core"])
+
+
+def test_what_is_less_than_the_budget_is_for_is_said_and_set_against_nothing() -> None:
+    found = {"built_s": 11.0, "screened_s": 10.0, "look_up_us": 4.0, "hits": 7, "peak_mib": 400.0}
+
+    small, full = list_lookup.rows(70, 100, found), list_lookup.rows(700_000, 1_000_000, found)
+
+    assert [claim.owed for row in small for claim in row.claims] == [None, None, 30.0]
+    assert small[0].has == "100 enterprises, 70 entries: less than the budget is for"
+    assert [claim.verdict(claim.owed) for claim in full[0].claims] == [Verdict.NO, Verdict.YES]
+
+
+def test_the_lists_are_built_and_every_enterprise_is_looked_up() -> None:
+    found = list_lookup.measured(70, 100)
+
+    assert found["hits"] == 70
+    assert min(found.values()) > 0
+
+
+async def test_a_room_that_repeats_itself_leaves_the_rooms_after_it_their_time() -> None:
+    async with make_stage(time.monotonic() + 5) as made:
+        assert made.has_time_for(4)
+        assert not made.has_time_for(6)
 
 
 @pytest.mark.long
