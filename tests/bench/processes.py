@@ -16,7 +16,7 @@ from uuid import uuid4
 
 _ROOT: Final = Path(__file__).parents[2]
 _SCHEDULED: Final = 2  # CPUCLOCK_SCHED of the kernel
-_START_S: Final = 20.0
+_START_S: Final = 40.0
 _STOP_S: Final = 10.0
 
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from tests.bench import assess, flight, latency, list_lookup, lookup, paired
-from tests.bench.__main__ import ROOMS, bench, make_stage
+from tests.bench.__main__ import ROOMS, Room, bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
 from tests.bench.load import line, open_loop, percentile
@@ -130,7 +130,26 @@ async def test_a_room_that_has_no_time_left_is_told_by_the_names_of_its_rows() -
 
     assert [row.title for row in rows] == ALL_TITLES
     assert {row.missing for row in rows} == {"its time was up"}
-    assert summary(rows)[-1].startswith("not measured: grpc.aio floor; naive;")
+    assert summary(rows)[-1].startswith("not measured: consents at hand; revoked elsewhere;")
+
+
+async def test_what_was_measured_is_told_though_its_processes_are_slow_to_end_and_the_next_room_has_no_time() -> None:
+    async def slow_to_end(stage: Stage, _size: Size) -> list[Row]:
+        stage.stack.push_async_callback(asyncio.sleep, 60)
+        return [Row("first", figures={"µs": 1.0})]
+
+    async def never(_stage: Stage, _size: Size) -> list[Row]:
+        await asyncio.sleep(60)
+        return []
+
+    rooms = {"one": Room(["first"], slow_to_end), "two": Room(["second", "third"], never)}
+    rows = await bench(Console(file=io.StringIO()), TINY, 0.1, rooms)
+
+    assert [(row.title, row.missing) for row in rows] == [
+        ("first", ""),
+        ("second", "its time was up"),
+        ("third", "its time was up"),
+    ]
 
 
 async def test_processes_end_with_their_stage_whatever_happens() -> None:
