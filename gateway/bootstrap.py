@@ -417,7 +417,9 @@ async def build_gateway(
             credentials,
             is_store_red=lambda: store.is_red,
             is_trail_red=lambda: bool(answers_ail()),
-            green=green_credit_service(settings, queries, plugins.platforms, audit, clock, callers, admissions),
+            green=green_credit_service(
+                settings, queries, plugins.platforms, audit, clock, callers, admissions, tracing, metrics.error_sent
+            ),
         )
         is_built = True
         metrics.trail_ails(bool(audit.ails))

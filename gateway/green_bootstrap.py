@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rules.book import RuleBook
+from gateway.adapters.telemetry.trace_steps import TracedAudit
+from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.assess import Assessments
 from gateway.application.query_credit import CreditQueries
 from gateway.domain.dates import china_date
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, Reason
 from gateway.domain.green import table_faults
 from gateway.domain.platform import Platform
 from gateway.ports import AuditLog, Clock
@@ -48,13 +50,15 @@ def green_credit_service(
     clock: Clock,
     callers: RpcCallers,
     admissions: Admissions,
+    tracing: Tracing,
+    error_sent: Callable[[Reason], None],
 ) -> GreenCreditService:
     """Builds the service; raises ConfigError where the engine reads a table otherwise."""
     if faults := rule_faults(settings.rules, china_date(clock.now())):
         raise ConfigError(faults)
     assessments = Assessments(
-        queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms, audit, clock,
-        settings.joint_lists,
+        queries, settings.rules, settings.green, settings.purposes, settings.crosswalk, platforms,
+        TracedAudit(audit, tracing) if tracing.is_recording else audit, clock, settings.joint_lists,
     )  # fmt: skip
     return GreenCreditService(
         assessments,
@@ -62,6 +66,8 @@ def green_credit_service(
         callers,
         clock,
         admissions,
+        tracing,
+        error_sent,
         default_deadline_s=settings.gateway.deadline.default_s,
         longest_deadline_s=settings.gateway.deadline.longest_s,
         concurrency=settings.gateway.server.batch_concurrency,

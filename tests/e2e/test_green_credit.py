@@ -32,6 +32,10 @@ async def assess(rig: Rig, uscc: str = LISTED_2018, *, is_fresh: bool = True) ->
     return (await stub(rig).AssessEnterprise(request)).assessment
 
 
+async def recognise(rig: Rig, list_code: str) -> pb.RecogniseEnterpriseResponse:
+    return await stub(rig).RecogniseEnterprise(pb.RecogniseEnterpriseRequest(uscc=LISTED_2018, list_code=list_code))
+
+
 async def test_a_repair_changes_the_assessment_and_the_trail_has_both(rig: Rig) -> None:
     before = await assess(rig)
     async with aiohttp.ClientSession() as session:
@@ -141,3 +145,20 @@ async def test_a_code_that_is_none_is_refused_by_name(rig: Rig) -> None:
         await assess(rig, "91310115MA0TERT16X")
 
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_what_ends_with_an_error_is_counted_by_its_reason_the_items_of_a_stream_too(rig: Rig) -> None:
+    async def items() -> AsyncIterator[pb.AssessEnterprisesRequest]:
+        for number in range(2):
+            request = pb.AssessEnterpriseRequest(uscc="91310115MA0TERT16X")
+            yield pb.AssessEnterprisesRequest(correlation_id=str(number), request=request)
+
+    for call in (assess(rig, "91310115MA0TERT16X"), recognise(rig, "NO_SUCH_LIST")):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+    answers = [answer async for answer in stub(rig).AssessEnterprises(items())]
+
+    page = (await rig.gateway.metrics.page()).decode()
+    assert [answer.HasField("error") for answer in answers] == [True, True]
+    assert 'xinyidai_errors_total{reason="INVALID_IDENTIFIER"} 3.0' in page
+    assert 'xinyidai_errors_total{reason="INVALID_REQUEST"} 1.0' in page

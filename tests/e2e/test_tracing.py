@@ -20,7 +20,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
-from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway._pb.xinyidai.gateway.v1 import (
+    credit_service_pb2_grpc,
+    green_credit_service_pb2,
+    green_credit_service_pb2_grpc,
+)
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.settings import TracingSettings, load_settings
@@ -63,15 +67,16 @@ async def collector() -> AsyncIterator[Collector]:
     await runner.cleanup()
 
 
+Served: TypeAlias = "Callable[..., AbstractAsyncContextManager[grpc.aio.Channel]]"
 Asked: TypeAlias = "Callable[..., AbstractAsyncContextManager[credit_service_pb2_grpc.CreditServiceAsyncStub]]"
 
 
 @pytest.fixture
-def traced(tmp_path: Path, collector: Collector) -> Asked:
+def served(tmp_path: Path, collector: Collector) -> Served:
     """Gives what serves a gateway that sends its spans to the collector; they are all there when it has ended."""
 
     @asynccontextmanager
-    async def serve(**tracing: Any) -> AsyncIterator[credit_service_pb2_grpc.CreditServiceAsyncStub]:
+    async def serve(**tracing: Any) -> AsyncIterator[grpc.aio.Channel]:
         settings = load_settings()
         wanted = TracingSettings(endpoint=collector.endpoint, **tracing)
         settings = replace(settings, gateway=settings.gateway.model_copy(update={"tracing": wanted}))
@@ -83,6 +88,18 @@ def traced(tmp_path: Path, collector: Collector) -> Asked:
             ),
             grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
         ):
+            yield channel
+
+    return serve
+
+
+@pytest.fixture
+def traced(served: Served) -> Asked:
+    """Gives the same, with what asks for views."""
+
+    @asynccontextmanager
+    async def serve(**tracing: Any) -> AsyncIterator[credit_service_pb2_grpc.CreditServiceAsyncStub]:
+        async with served(**tracing) as channel:
             yield credit_service_pb2_grpc.CreditServiceStub(channel)
 
     return serve
@@ -200,3 +217,24 @@ def trace_id_of(error: grpc.aio.AioRpcError) -> str:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return str(info.metadata["trace_id"])
+
+
+async def test_an_assessment_is_one_tree_too_with_both_its_entries_in_the_trail(
+    served: Served, collector: Collector
+) -> None:
+    configure_logs("error")
+
+    async with served(share=0.0) as channel:
+        green = green_credit_service_pb2_grpc.GreenCreditServiceStub(channel)
+        request = green_credit_service_pb2.AssessEnterpriseRequest(uscc=DEMO)
+        assessed: green_credit_service_pb2.AssessEnterpriseResponse = await green.AssessEnterprise(
+            request, metadata=SAMPLED
+        )
+
+    root = "GreenCreditService/AssessEnterprise"
+    assert collector.tree() >= {(root, SPAN), ("platform.fetch", root), ("merge", root), ("audit", root)}
+    told = [a.value.string_value for span in collector.spans if span.name == "audit" for a in span.attributes]
+    assert told == ["answered", "assessed"]
+    (server,) = (span for span in collector.spans if span.name == root)
+    assert {a.key: a.value.string_value for a in server.attributes} == {"answer_id": assessed.assessment.answer_id}
+    assert all(DEMO not in str(span) for span in collector.spans)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import NoReturn
+
+import grpc
 
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2_grpc
@@ -13,10 +16,12 @@ from gateway.adapters.rpc.credit_service import abort, status_for
 from gateway.adapters.rpc.green_messages import assessment_message, recognition_message
 from gateway.adapters.rpc.requests import check_annotations, deadline_s, proven
 from gateway.adapters.rules.book import RuleBook
+from gateway.adapters.telemetry.trace_context import Metadata
+from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.assess import AssessedBy, Assessments
 from gateway.application.query_credit import Admission
 from gateway.domain.caller import Caller
-from gateway.domain.errors import InvalidRequestError, Reason
+from gateway.domain.errors import GatewayError, InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
 from gateway.ports import Clock
 
@@ -33,6 +38,8 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         callers: RpcCallers,
         clock: Clock,
         admissions: Admissions,
+        tracing: Tracing,
+        error_sent: Callable[[Reason], None],
         *,
         default_deadline_s: float,
         longest_deadline_s: float,
@@ -44,6 +51,8 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         self._callers = callers
         self._clock = clock
         self._admissions = admissions
+        self._tracing = tracing
+        self._error_sent = error_sent
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
         self._concurrency = concurrency
@@ -52,13 +61,16 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         self, request: pb.AssessEnterpriseRequest, context: Context
     ) -> pb.AssessEnterpriseResponse:
         """Assesses one enterprise."""
+        trace = self._tracing.begin("GreenCreditService/AssessEnterprise", context.invocation_metadata())
         try:
-            caller = await self._callers.bank_of(context)
-            check_annotations(request)
-            found = await self._assessed(request, caller, self._admit(context.time_remaining(), caller))
-            return pb.AssessEnterpriseResponse(assessment=found)
+            with trace:
+                caller = await self._callers.bank_of(context)
+                check_annotations(request)
+                found = await self._assessed(request, caller, self._admit(context.time_remaining(), caller))
+                trace.span.note(answer_id=found.answer_id)
+                return pb.AssessEnterpriseResponse(assessment=found)
         except Exception as error:
-            await abort(context, error)
+            await self._abort(context, error, trace.trace_id)
 
     async def AssessEnterprises(  # noqa: N802  # named by the proto
         self, request_iterator: AsyncIterator[pb.AssessEnterprisesRequest], context: Context
@@ -67,14 +79,15 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         try:
             caller = await self._callers.bank_of(context)
         except Exception as error:
-            await abort(context, error)
+            await self._abort(context, error)
+        metadata = context.invocation_metadata()
         room = asyncio.Semaphore(self._concurrency)
         # Bounded: a client that sends without reading is held back, not buffered without end.
         ready: asyncio.Queue[pb.AssessEnterprisesResponse | Exception | None] = asyncio.Queue(self._concurrency)
 
         async def work(item: pb.AssessEnterprisesRequest, is_repeated_id: bool) -> None:
             try:
-                await ready.put(await self._item(item, caller, is_repeated_id=is_repeated_id))
+                await ready.put(await self._item(item, caller, metadata, is_repeated_id=is_repeated_id))
             finally:
                 room.release()
 
@@ -95,7 +108,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         try:
             while (response := await ready.get()) is not None:
                 if isinstance(response, Exception):
-                    await abort(context, response)
+                    await self._abort(context, response)
                 yield response
         finally:
             reader.cancel()
@@ -105,39 +118,55 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         self, request: pb.RecogniseEnterpriseRequest, context: Context
     ) -> pb.RecogniseEnterpriseResponse:
         """Says by which criteria an enterprise would be recognised."""
+        trace = self._tracing.begin("GreenCreditService/RecogniseEnterprise", context.invocation_metadata())
         try:
-            caller = await self._callers.bank_of(context)
-            check_annotations(request)
-            uscc = Uscc.parse(request.uscc)
-            by = AssessedBy(
-                caller.bank,
-                proven("operator", request.operator, caller.operator),
-                proven("branch", request.branch, caller.branch),
-                sent=request.SerializeToString(deterministic=True),
-            )
-            admission = self._admit(context.time_remaining(), caller)
-            await self._enter(caller.bank, admission)
-            try:
-                recognised = await self._assessments.recognise(uscc, by, admission, request.list_code or _USUAL_LIST)
-            finally:
-                self._admissions.leave(caller.bank)
-            return recognition_message(uscc.value, recognised, self._kinds, self._certainties)
+            with trace:
+                caller = await self._callers.bank_of(context)
+                check_annotations(request)
+                uscc = Uscc.parse(request.uscc)
+                by = AssessedBy(
+                    caller.bank,
+                    proven("operator", request.operator, caller.operator),
+                    proven("branch", request.branch, caller.branch),
+                    sent=request.SerializeToString(deterministic=True),
+                )
+                admission = self._admit(context.time_remaining(), caller)
+                await self._enter(caller.bank, admission)
+                try:
+                    found = await self._assessments.recognise(uscc, by, admission, request.list_code or _USUAL_LIST)
+                finally:
+                    self._admissions.leave(caller.bank)
+                trace.span.note(answer_id=found.answer_id)
+                return recognition_message(uscc.value, found, self._kinds, self._certainties)
         except Exception as error:
-            await abort(context, error)
+            await self._abort(context, error, trace.trace_id)
 
     async def _item(
-        self, item: pb.AssessEnterprisesRequest, caller: Caller, *, is_repeated_id: bool
+        self, item: pb.AssessEnterprisesRequest, caller: Caller, metadata: Metadata | None, *, is_repeated_id: bool
     ) -> pb.AssessEnterprisesResponse:
         response = pb.AssessEnterprisesResponse(correlation_id=item.correlation_id)
+        # A trace of its own for each item: one of the whole stream would grow without end.
+        trace = self._tracing.begin("GreenCreditService/AssessEnterprises", metadata)
         try:
-            check_annotations(item)
-            if is_repeated_id:
-                raise InvalidRequestError("correlation_id", "stands in this stream already", Reason.INVALID_REQUEST)
-            found = await self._assessed(item.request, caller, self._admit(None, caller), is_batch=True)
-            response.assessment.CopyFrom(found)
+            with trace:
+                check_annotations(item)
+                if is_repeated_id:
+                    raise InvalidRequestError("correlation_id", "stands in this stream already")
+                found = await self._assessed(item.request, caller, self._admit(None, caller), is_batch=True)
+                trace.span.note(answer_id=found.answer_id)
+                response.assessment.CopyFrom(found)
         except Exception as error:  # one bad item never ends the stream
-            response.error.CopyFrom(status_for(error))
+            self._count(error)
+            response.error.CopyFrom(status_for(error, trace.trace_id))
         return response
+
+    def _count(self, error: Exception) -> None:
+        self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
+
+    async def _abort(self, context: Context, error: Exception, trace_id: str = "") -> NoReturn:
+        if not isinstance(error, grpc.aio.AbortError):
+            self._count(error)
+        await abort(context, error, trace_id)
 
     async def _assessed(
         self, request: pb.AssessEnterpriseRequest, caller: Caller, admission: Admission, *, is_batch: bool = False
