@@ -42,6 +42,22 @@ _RECOGNISED: Final = {
     pb.RECOGNISED_NO: ("不认定", "not recognised", "green"),
     pb.RECOGNISED_UNDECIDED: ("无法判定", "undecided", "magenta"),
 }
+_CATEGORIES: Final = {
+    "REGISTRATION": "登记 registration",
+    "LICENCE": "许可 licence",
+    "PENALTY": "处罚 penalty",
+    "LIST_ENTRY": "名单 list entry",
+    "EVALUATION": "评价 evaluation",
+}
+_SEVERITY: Final = {
+    pb.GREEN_MEASURE_NONE: 0,
+    pb.GREEN_MEASURE_RECTIFY: 1,
+    pb.GREEN_MEASURE_REDUCE: 2,
+    pb.GREEN_MEASURE_INCOMPLETE: 3,
+    pb.GREEN_MEASURE_EXIT: 4,
+}
+_GAP: Final = "V7"
+"""The rule of incomplete data: what it is short of stands in the coverage panel."""
 _PROVINCES: Final = {"31": "上海 SH", "32": "江苏 JS", "33": "浙江 ZJ", "34": "安徽 AH"}
 
 
@@ -54,8 +70,11 @@ def show_assessment(console: Console, found: pb.GreenAssessment) -> None:
     console.print(_coverage(found))
     if found.changes:
         console.print(_changes(found))
-    used = " · ".join(f"{rules.name} {rules.version} {rules.digest[:12]}" for rules in (found.policy, *found.rules))
-    console.print(Text(f"规则 rules {used}\n决定 decision {found.decision_digest}", style="dim"))
+    if nearly := _nearly(found):
+        console.print(nearly)
+    used = [f"{rules.name} {rules.version} {rules.digest[:12]}" for rules in (found.policy, *found.rules)]
+    said = f"规则 rules {' · '.join(used)}\n视图 view {found.view_id}\n决定 decision {found.decision_digest}"
+    console.print(Text(said, style="dim"))
 
 
 def show_recognition(console: Console, found: pb.RecogniseEnterpriseResponse) -> None:
@@ -95,23 +114,24 @@ def _header(found: pb.GreenAssessment) -> Panel:
         lines.append(Text(f"已知事实至少要求 what is known demands at least: {zh} {en}", style=style))
     if found.measure == pb.GREEN_MEASURE_EXIT and found.missing:
         lines.append(Text("缺失信息不影响本结论 what is missing could not soften this", style="dim"))
-    lines.append(
-        Text(
-            f"日期 as of {iso(found.as_of)} · 回执 answer {found.answer_id} · 建议，须由人员决定 a proposal",
-            style="dim",
-        )
-    )
+    lines.append(Text("以上为建议，由人员决定 a proposal: people decide", style="dim"))
+    lines.append(Text(f"日期 as of {iso(found.as_of)} · 回执 answer {found.answer_id}", style="dim"))
     return Panel(Text("\n").join(lines), title="绿色信贷评估 Green credit assessment", border_style=style, expand=True)
 
 
 def _reasons(found: pb.GreenAssessment) -> Panel:
     lines = []
     for reason in found.reasons:
+        zh, en, style = _MEASURES[reason.measure]
+        admitted_zh, admitted_en = _ADMISSIONS[reason.admission]
         facts = "；".join(f"{fact.title_zh}：{fact.said_zh} {fact.said_en}" for fact in reason.because)
-        lines.append(f"▸ {reason.rule:3} {reason.title_zh} — {reason.title_en}\n      {facts}")
+        lines.append(Text(f"▸ {reason.rule:3} {reason.title_zh} — {reason.title_en}", style=style))
+        if reason.rule != _GAP:
+            lines.append(Text(f"      → {zh} {en} · {admitted_zh} {admitted_en}"))
+        lines.append(Text(f"      {facts}", style="dim"))
     if not lines:
-        lines.append("无规则触发 no rule fired")
-    return Panel(Text("\n".join(lines)), title="理由 Reasons", expand=True)
+        lines.append(Text("无规则触发 no rule fired"))
+    return Panel(Text("\n").join(lines), title="理由 Reasons", expand=True)
 
 
 def _evidence(evidence: Iterable[pb.GreenEvidence]) -> Table:
@@ -128,7 +148,9 @@ def _evidence(evidence: Iterable[pb.GreenEvidence]) -> Table:
         mark = "  异议中 disputed" if each.is_disputed else ""
         sources = "\n".join(f"{source.platform} {source.as_of[:10]}".strip() for source in each.sources)
         province = _PROVINCES.get(each.province, each.province)
-        table.add_row(each.category, each.text + mark, each.on or "—", province, sources)
+        text = f"行业 industry {each.text}" if each.fact == "permit_required" else each.text
+        category = _CATEGORIES.get(each.category, each.category)
+        table.add_row(category, text + mark, each.on or "—", province, sources)
     return table
 
 
@@ -143,21 +165,61 @@ def _gaps(missing: Sequence[pb.GreenMissing], waived: Sequence[str]) -> Panel:
     said = []
     for (kind, platform, detail), categories in lines.items():
         zh, en = _MISSING.get(kind, ("缺失", "missing"))  # type: ignore[call-overload]  # enums are ints at run time
-        named = ", ".join(category for category in categories if category)
-        said.append(f"✗ {platform or '—'} {named}: {zh} {en}{f' ({detail})' if detail else ''}")
+        named = ", ".join(_CATEGORIES.get(category, category) for category in categories if category)
+        where = " ".join(part for part in (platform, named) if part)
+        said.append(f"✗ {where}: {zh} {en}{f' ({detail})' if detail else ''}")
     said += [f"○ 本行已决定不予要求 waived by the bank: {each}" for each in waived]
     text = "\n".join(said) or "✓ 必需来源、类目与名单年度齐全 every required source, category and list year is there"
     return Panel(Text(text), title="覆盖 Coverage", border_style="magenta" if missing else "green", expand=True)
 
 
+def _nearly(found: pb.GreenAssessment) -> Panel | None:
+    """Gives which rules are one fact short of firing, by fact.
+
+    Left out is what other panels say: gaps, rules that fired, and what else a fact would do that fired one.
+    """
+    fired = {reason.rule for reason in found.reasons}
+    read = {fact.name for reason in found.reasons for fact in reason.because}
+    by_fact: dict[str, list[pb.GreenNearRule]] = {}
+    for near in found.nearly:
+        rule = near.row.partition(".")[0]
+        if rule != _GAP and rule not in fired and near.actual.name not in read:
+            by_fact.setdefault(near.actual.name, []).append(near)
+    lines: list[Text] = []
+    for rules in by_fact.values():
+        actual = rules[0].actual
+        zh = "；".join(f"若 {near.wanted_zh} 则 {near.row.partition('.')[0]}" for near in rules)
+        en = "; ".join(f"{near.row.partition('.')[0]} if {near.wanted_en}" for near in rules)
+        lines.append(Text(f"▹ {actual.title_zh}：{actual.said_zh}；{zh}"))
+        lines.append(Text(f"  {actual.title_en}: {actual.said_en}; {en}", style="dim"))
+    if not lines:
+        return None
+    return Panel(Text("\n").join(lines), title="差一项事实即触发的规则 Rules one fact short of firing", expand=True)
+
+
 def _changes(found: pb.GreenAssessment) -> Panel:
+    is_better = _rank(found.changes[0].measure, found.changes[0].admission) < _rank(found.measure, found.admission)
     lines = []
+    if not is_better:
+        lines.append(Text("结论不会因少数事实变化而转好，只会如下变化 nothing small would better it; it would become:"))
+        if found.missing:
+            lines.append(Text("缺失信息补齐后重新评估 supply what is missing, then assess again", style="magenta"))
     for change in found.changes:
-        facts = " 且 and ".join(
-            f"{each.actual.title_zh}：{each.actual.said_zh} → {each.other.said_zh}"
-            f" ({each.actual.title_en}: {each.other.said_en})"
-            for each in change.facts
+        zh = " 且 ".join(
+            f"{each.actual.title_zh}：{each.actual.said_zh} → {each.other.said_zh}" for each in change.facts
+        )
+        en = " and ".join(
+            f"{each.actual.title_en}: {each.actual.said_en} → {each.other.said_en}" for each in change.facts
         )
         measure, admission = _MEASURES[change.measure], _ADMISSIONS[change.admission]
-        lines.append(f"若 if {facts}\n   则 then {measure[0]} {measure[1]}，{admission[0]} {admission[1]}")
-    return Panel(Text("\n".join(lines)), title="最小变化 The smallest change that would alter it", expand=True)
+        lines.append(Text(f"▸ 若 {zh}"))
+        lines.append(Text(f"  if {en}", style="dim"))
+        lines.append(Text(f"  则 then {measure[0]} {measure[1]} · {admission[0]} {admission[1]}", style=measure[2]))
+    title = (
+        "使结论转好的最小变化 The smallest change that would better it" if is_better else "最小变化 Smallest changes"
+    )
+    return Panel(Text("\n").join(lines), title=title, expand=True)
+
+
+def _rank(measure: int, admission: int) -> tuple[int, int]:
+    return _SEVERITY.get(measure, 0), admission  # type: ignore[call-overload]  # enums are ints at run time

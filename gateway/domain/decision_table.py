@@ -52,6 +52,11 @@ class FactKind:
             return ("unknown", "未知")
         return self.words.get(_key(value), (str(value), str(value)))
 
+    def satisfying(self, cell: str) -> tuple[Value, ...]:
+        """Gives the values that satisfy a cell, in their order; none where it is no condition on this fact."""
+        allowed = _allowed(cell, self.values)
+        return tuple([value for value in self.values if value in allowed])
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -48,6 +48,9 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         self._assessments = assessments
         self._kinds = rules.facts
         self._certainties = {table.digest: table.certainty for table in rules.tables}
+        self._titles = {
+            (table.digest, row.row_id): row.outputs.get("en", "") for table in rules.tables for row in table.rows
+        }
         self._callers = callers
         self._clock = clock
         self._admissions = admissions
@@ -183,7 +186,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         )
         await self._enter(caller.bank, admission, is_batch=is_batch)
         try:
-            return assessment_message(await self._assessments.assess(uscc, by, admission), self._kinds)
+            return assessment_message(await self._assessments.assess(uscc, by, admission), self._kinds, self._titles)
         finally:
             self._admissions.leave(caller.bank)
 

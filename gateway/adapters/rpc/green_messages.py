@@ -10,13 +10,17 @@ from google.type.date_pb2 import Date
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway.application.assess import Assessed, Recognised
 from gateway.domain.decision_table import FactKind
-from gateway.domain.green import RulesUsed, canonical
+from gateway.domain.green import NearlyFired, RulesUsed, canonical
 from gateway.domain.green_reading import Evidence, Missing
 
 Kinds = Mapping[str, FactKind]
 
 
-def assessment_message(assessed: Assessed, kinds: Kinds) -> pb.GreenAssessment:
+Titles = Mapping[tuple[str, str], str]
+"""The English title of each row, by its table's digest and its id."""
+
+
+def assessment_message(assessed: Assessed, kinds: Kinds, titles: Titles) -> pb.GreenAssessment:
     """Gives the whole assessment."""
     found = assessed.assessment
     message = pb.GreenAssessment(
@@ -38,12 +42,7 @@ def assessment_message(assessed: Assessed, kinds: Kinds) -> pb.GreenAssessment:
             )
             for reason in found.reasons
         ],
-        nearly=[
-            pb.GreenNearRule(
-                row=near.row, title_zh=near.title_zh, actual=_fact(near.fact, near.actual, kinds), wanted=near.wanted
-            )
-            for near in found.nearly
-        ],
+        nearly=[_near(near, found.rules, kinds, titles) for near in found.nearly],
         facts=facts_messages(found.facts.items(), kinds),
         evidence=evidence_messages(found.evidence),
         missing=missing_messages(found.missing),
@@ -139,6 +138,20 @@ def missing_messages(missing: Iterable[Missing]) -> list[pb.GreenMissing]:
         )
         for each in missing
     ]
+
+
+def _near(near: NearlyFired, rules: Iterable[RulesUsed], kinds: Kinds, titles: Titles) -> pb.GreenNearRule:
+    kind = kinds[near.fact]
+    wanted = [kind.said(value) for value in kind.satisfying(near.wanted)]
+    return pb.GreenNearRule(
+        row=near.row,
+        title_zh=near.title_zh,
+        title_en=next((title for used in rules if (title := titles.get((used.digest, near.row)))), ""),
+        actual=_fact(near.fact, near.actual, kinds),
+        wanted=near.wanted,
+        wanted_en=" / ".join([en for en, _ in wanted]),
+        wanted_zh="／".join([zh for _, zh in wanted]),
+    )
 
 
 def _fact(name: str, value: Any, kinds: Kinds) -> pb.GreenFact:

@@ -1,0 +1,89 @@
+"""The card of an assessment as a reviewer sees it, in a terminal of 100 columns."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
+from gateway.adapters.rpc.green_messages import assessment_message
+from gateway.application.assess import Assessed
+from gateway.cli.green_card import show_assessment
+from gateway.domain.green import Assessment
+from tests.domain.green_worlds import (
+    SETTINGS,
+    answer,
+    assessor,
+    failed,
+    graded,
+    listed,
+    penalised,
+    registration,
+    view_of,
+)
+
+TITLES = {(t.digest, row.row_id): row.outputs["en"] for t in SETTINGS.rules.tables for row in t.rows}
+ASSESSOR = assessor()
+OTHERS = ("jiangsu", "zhejiang", "anhui")
+
+
+def assessed(*records: object) -> Assessment:
+    return ASSESSOR.assess(view_of([answer("shanghai", registration(), *records), *map(answer, OTHERS)]))
+
+
+def message(found: Assessment) -> pb.GreenAssessment:
+    beside = Assessed(found, "某某化工有限公司", "answer-1", datetime(2026, 11, 24, tzinfo=UTC))
+    return assessment_message(beside, SETTINGS.rules.facts, TITLES)
+
+
+def card(found: Assessment) -> str:
+    said = io.StringIO()
+    show_assessment(Console(file=said, width=100), message(found))
+    return said.getvalue()
+
+
+def test_a_rule_that_nearly_fired_says_what_it_wants_in_both_languages() -> None:
+    nearly = {near.row: near for near in message(assessed(penalised())).nearly}
+
+    worst, positive = nearly["V2.worst"], nearly["V6.warning"]
+    assert (worst.wanted, worst.wanted_en, worst.wanted_zh) == ('"SEVERE"', "worst (black)", "最差（黑／不良）")
+    assert worst.title_en == "has the worst environmental grade"
+    assert positive.actual.said_zh == "未参评"
+
+
+def test_the_card_of_a_listed_enterprise_says_measure_reason_change_and_what_nearly_fired() -> None:
+    said = card(assessed(listed(), graded("jiangsu", "黄")))
+
+    assert (
+        said.index("次年退出不再续贷 leave next year") < said.index("→ 次年退出不再续贷") < said.index("依据 Evidence")
+    )
+    assert "使结论转好的最小变化 The smallest change that would better it" in said
+    assert "生态环境领域失信名单：已列入 → 未列入" in said
+    assert "environmental list of severe dishonesty: listed → not listed" in said
+    nearly = said[said.index("差一项事实即触发的规则 Rules one fact short of firing") :]
+    assert "责令停产停业、关闭或吊销排污许可证：无；若 公示期内 则 V4" in nearly
+    assert "V4 if in publication" in nearly
+    assert "V1" not in nearly.replace("V1C", "")  # it fired
+    assert "V7" not in nearly  # its gaps are the coverage panel's
+
+
+def test_an_incomplete_card_never_promises_that_a_small_change_betters_it() -> None:
+    found = ASSESSOR.assess(
+        view_of([answer("shanghai", registration(), penalised()), failed("jiangsu"), *map(answer, OTHERS[1:])])
+    )
+
+    said = card(found)
+
+    assert "数据不完整，须人工判定 data incomplete: a person decides" in said
+    assert "已知事实至少要求 what is known demands at least: 督促整改 urge rectification" in said
+    assert "缺失信息补齐后重新评估 supply what is missing, then assess again" in said
+    assert "✗ jiangsu 登记 registration, 许可 licence, 处罚 penalty" in said
+
+
+@pytest.mark.parametrize("records", [[], [graded("jiangsu", "黑")], [listed(), penalised()]])
+def test_no_line_is_wider_than_the_terminal(records: list[object]) -> None:
+    assert max(cell_len(line) for line in card(assessed(*records)).splitlines()) <= 100
