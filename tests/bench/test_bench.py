@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from tests.bench import assess, flight, latency, list_lookup, lookup, paired
+from tests.bench import assess, flight, latency, list_lookup, lookup, paired, proven
 from tests.bench.__main__ import ROOMS, Room, bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of

@@ -78,7 +78,9 @@ class ServerTls:
         """Stops looking."""
         if self._watch is not None:
             self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)  # its end, and no cancellation of whoever closes it
+            await asyncio.gather(
+                self._watch, return_exceptions=True
+            )  # its end, and no cancellation of whoever closes it
 
     def look(self) -> None:
         """Reads the files again if they changed; broken ones leave all as it is."""
