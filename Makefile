@@ -4,8 +4,10 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+SOURCES := gateway connectors proto tests
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null) proto/generate.py
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled code is kept, whatever the machine's habit: pytest else rewrites every assert anew in each worker, at each run.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export GRPC_VERBOSITY := ERROR
 
@@ -65,3 +67,4 @@ lock: ## pin and hash the requirements anew; what runs is what was tested
 
 clean: ## remove what make made
 	@rm -rf $(VENV) gateway/_pb var dist
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
