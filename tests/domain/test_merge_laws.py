@@ -1,11 +1,15 @@
-"""The laws of the merge, over worlds drawn from the descriptors."""
+"""The laws of the merge, over worlds drawn from the descriptors: every world is read and merged once, then held to every law."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
+from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
@@ -13,72 +17,104 @@ from gateway.domain.answer import HEARD, Answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.dates import day_of, first_day, last_day
 from gateway.domain.standing import HIDDEN
-from gateway.domain.statement import Statement
+from gateway.domain.statement import Reading, Statement
 from gateway.domain.visible import visible
 from tests.conftest import PROFILE
 from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, view_of, world
 
-# Four files' worth of cases spread over tests, so that both workers share them: 5 laws × 4 parts × CASES and more.
-CASES = 1_000 if PROFILE == "quick" else 10_000
-PARTS = range(4)
-seeds = st.integers(0, 2**48)
-many = settings(max_examples=CASES)
+# Spread over parts, so that all workers share them: 6 laws × 4 parts × WORLDS cases.
+PARTS: Final = range(4)
+WORLDS: Final = 1_250 if PROFILE == "quick" else 12_500
+AT_ONCE: Final = 10  # worlds of each drawn seed
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A world, what is read in it, and its view."""
+
+    name: str
+    answers: list[Answer]
+    readings: list[Reading]
+    view: view_pb2.CreditView
+
+    @classmethod
+    def of(cls, name: str) -> Drawn:
+        """Draws it."""
+        answers = world(name)
+        return cls(name, answers, [READER.read(answer, USCC.value) for answer in answers], view_of(answers))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_laws_hold_in_every_world(part: int) -> None:
+    worlds: set[str] = set()
+    cases: Counter[str] = Counter()
+    withdrawals = 0
+
+    @settings(max_examples=WORLDS // AT_ONCE)
+    @given(seed=st.integers(0, 2**48))
+    def over_worlds(seed: int) -> None:
+        nonlocal withdrawals
+        for number in range(AT_ONCE):
+            name = f"{part} {seed} {number}"
+            note(f"world({name!r})")
+            drawn = Drawn.of(name)
+            for law in LAWS:
+                law(drawn)
+                cases[law.__name__] += 1
+            worlds.add(name)
+            withdrawals += bool(_withdrawn_for_sure(drawn.readings))
+
+    over_worlds()
+
+    print(dict(cases), len(worlds), withdrawals)
+    assert len(worlds) >= WORLDS
+    assert withdrawals >= WORLDS * 0.2
+    assert {name for name, count in cases.items() if count >= WORLDS} == {law.__name__ for law in LAWS}
 
 
 def canonical(view: view_pb2.CreditView) -> bytes:
     return view.SerializeToString(deterministic=True)
 
 
-def state_of(answers: list[Answer]) -> set[tuple[str, bytes]]:
-    return {
-        (s.platform.id, s.digest)
-        for a in answers
-        for statements in READER.read(a, USCC.value).statements.values()
-        for s in statements
-    }
+def state_of(readings: list[Reading]) -> set[tuple[str, bytes]]:
+    return {(s.platform.id, s.digest) for r in readings for said in r.statements.values() for s in said}
 
 
 def keys_of(view: view_pb2.CreditView) -> set[bytes]:
     return {r.envelope.record_key for _, records in view.records.ListFields() for r in records}
 
 
-@pytest.mark.parametrize("part", PARTS)
-@many
-@given(seed=seeds)
-def test_neither_order_nor_repetition_changes_a_view(part: int, seed: int) -> None:
-    answers = world(seed)
-    rng = Random(seed)
-    shuffled = answers + [rng.choice(answers) for _ in range(2)]
+def neither_order_nor_repetition_changes_a_view(drawn: Drawn) -> None:
+    rng = Random(drawn.name)
+    shuffled = drawn.answers + [rng.choice(drawn.answers) for _ in range(2)]
     rng.shuffle(shuffled)
 
-    first, second = view_of(answers), view_of(shuffled)
+    second = view_of(shuffled)
 
-    assert canonical(first) == canonical(second)
-    assert first.view_id == second.view_id
-
-
-@pytest.mark.parametrize("part", PARTS)
-@many
-@given(seed=seeds)
-def test_another_answer_removes_no_statement_and_no_record_without_cause(part: int, seed: int) -> None:
-    answers = world(seed)
-    fewer = answers[:-1]
-
-    before, after = view_of(fewer), view_of(answers)
-
-    assert state_of(fewer) <= state_of(answers)
-    for lost in keys_of(before) - keys_of(after):
-        assert _is_withdrawn(lost, before, answers), "a record left the view though nothing in the state withdrew it"
+    assert canonical(drawn.view) == canonical(second)
+    assert drawn.view.view_id == second.view_id
 
 
-def _is_withdrawn(lost: bytes, before: view_pb2.CreditView, answers: list[Answer]) -> bool:
+def another_answer_removes_no_statement_and_no_record_without_cause(drawn: Drawn) -> None:
+    fewer = drawn.answers[:-1]
+
+    before = view_of(fewer)
+
+    assert state_of([READER.read(answer, USCC.value) for answer in fewer]) <= state_of(drawn.readings)
+    for lost in keys_of(before) - keys_of(drawn.view):
+        assert _is_withdrawn(lost, before, drawn.readings), (
+            "a record left the view and nothing in the state withdrew it"
+        )
+
+
+def _is_withdrawn(lost: bytes, before: view_pb2.CreditView, readings: list[Reading]) -> bool:
     """Whether some statement of the lost record's key is repaired or revoked, or ends it, by any date it states."""
     name, record = next(
         (d.name, r) for d, records in before.records.ListFields() for r in records if r.envelope.record_key == lost
     )
     plan = CATALOGUE.by_records_field[name]
     digests = {p.digest for p in record.envelope.provenances}
-    statements: list[Statement] = [s for a in answers for s in READER.read(a, USCC.value).statements.get(name, ())]
+    statements: list[Statement] = [s for r in readings for s in r.statements.get(name, ())]
     key = next(s.key for s in statements if s.digest in digests)
     for s in statements:
         if s.key != key:
@@ -95,15 +131,9 @@ def _is_withdrawn(lost: bytes, before: view_pb2.CreditView, answers: list[Answer
     return False
 
 
-@pytest.mark.parametrize("part", PARTS)
-@many
-@given(seed=seeds)
-def test_a_failed_platform_never_reads_as_no_records(part: int, seed: int) -> None:
-    answers = world(seed)
-
-    view = view_of(answers)
-
-    failed = {a.platform for a in answers if a.outcome not in HEARD}
+def a_failed_platform_never_reads_as_no_records(drawn: Drawn) -> None:
+    view = drawn.view
+    failed = {a.platform for a in drawn.answers if a.outcome not in HEARD}
     for answer in view.answers:
         if answer.platform in failed:
             assert answer.outcome not in HEARD
@@ -115,36 +145,29 @@ def test_a_failed_platform_never_reads_as_no_records(part: int, seed: int) -> No
         assert all(set(c.missing) == failed for c in view.coverage)
 
 
-@pytest.mark.parametrize("part", PARTS)
-@many
-@given(seed=seeds)
-def test_what_its_recogniser_withdrew_last_never_shows_not_even_in_a_stream(part: int, seed: int) -> None:
-    answers = world(seed, all_heard=True)
-    readings = [READER.read(a, USCC.value) for a in answers]
-
-    view = view_of(answers)
-
+def what_was_withdrawn_never_shows_not_even_in_a_stream(drawn: Drawn) -> None:
     shown = {
         (p.platform, p.digest)
-        for _, records in view.records.ListFields()
+        for _, records in drawn.view.records.ListFields()
         for r in records
         for p in r.envelope.provenances
     }
-    for reading in readings:
-        for name, statements in reading.statements.items():
-            for s in statements:
-                if _withdrawn_for_sure(name, s, readings):
-                    assert (s.platform.id, s.digest) not in shown
-        streamed = visible(reading, view).said.records
+    assert not shown & {(s.platform.id, s.digest) for s in _withdrawn_for_sure(drawn.readings)}
+    for reading in drawn.readings:
+        streamed = visible(reading, drawn.view).said.records
         for d, records in streamed.ListFields():
             for record in records:
                 assert record.envelope.status not in HIDDEN or _has_other_voice(d.name)
 
 
-def _withdrawn_for_sure(name: str, s: Statement, readings: list) -> bool:  # type: ignore[type-arg]
-    """Whether every voice on the statement's record says repaired or revoked: then no reading of the rule can show it."""
-    same = [o for r in readings for o in r.statements.get(name, ()) if o.key == s.key]
-    return all(o.record.envelope.status in HIDDEN for o in same)
+def _withdrawn_for_sure(readings: list[Reading]) -> list[Statement]:
+    """Gives the statements on whose record every voice says repaired or revoked: no reading of the rule can show them."""
+    voices: dict[tuple[str, object], list[Statement]] = {}
+    for reading in readings:
+        for name, statements in reading.statements.items():
+            for s in statements:
+                voices.setdefault((name, s.key), []).append(s)
+    return [s for same in voices.values() if all(o.record.envelope.status in HIDDEN for o in same) for s in same]
 
 
 def _has_other_voice(name: str) -> bool:
@@ -152,39 +175,44 @@ def _has_other_voice(name: str) -> bool:
     return CATALOGUE.by_records_field[name].is_adverse
 
 
-@pytest.mark.parametrize("part", PARTS)
-@many
-@given(seed=seeds)
-def test_how_answers_were_fetched_leaves_no_trace_and_weak_never_joins_strong(part: int, seed: int) -> None:
-    from datetime import UTC, datetime
-
-    answers = world(seed)
-    fetched = [
-        a._replace(latency_s=9.9, attempts=3, fetched_at=datetime(2026, 11, 24, tzinfo=UTC), cache_age_s=5)
-        for a in answers
-    ]
-
-    view, again = view_of(answers), view_of(fetched)
-
-    assert view.view_id == again.view_id
+def weak_never_joins_strong(drawn: Drawn) -> None:
     strong_digests: set[tuple[str, bytes]] = set()
     weak_digests: set[tuple[str, bytes]] = set()
-    for reading in (READER.read(a, USCC.value) for a in answers):
+    for reading in drawn.readings:
         for statements in reading.statements.values():
             for s in statements:
                 (weak_digests if s.is_weak else strong_digests).add((s.platform.id, s.digest))
-    for _, records in view.records.ListFields():
+    for _, records in drawn.view.records.ListFields():
         for record in records:
             said = {(p.platform, p.digest) for p in record.envelope.provenances}
             is_weak = record.envelope.key_strength == envelope_pb2.KEY_STRENGTH_WEAK
             assert said <= (weak_digests if is_weak else strong_digests)
 
 
+def how_answers_were_fetched_leaves_no_trace(drawn: Drawn) -> None:
+    fetched = [
+        a._replace(latency_s=9.9, attempts=3, fetched_at=datetime(2026, 11, 24, tzinfo=UTC), cache_age_s=5)
+        for a in drawn.answers
+    ]
+
+    assert drawn.view.view_id == view_of(fetched).view_id
+
+
+LAWS: Final = (
+    neither_order_nor_repetition_changes_a_view,
+    another_answer_removes_no_statement_and_no_record_without_cause,
+    a_failed_platform_never_reads_as_no_records,
+    what_was_withdrawn_never_shows_not_even_in_a_stream,
+    weak_never_joins_strong,
+    how_answers_were_fetched_leaves_no_trace,
+)
+
+
 def test_the_worlds_hold_what_the_laws_are_about() -> None:
     drawn = 1_000
     several = conflicts = weak = tombstones = 0
     for seed in range(drawn):
-        answers = world(seed)
+        answers = world(str(seed))
         view = view_of(answers)
         records = [r for _, found in view.records.ListFields() for r in found]
         several += any(len({p.platform for p in r.envelope.provenances}) >= 2 for r in records)
@@ -199,7 +227,7 @@ def test_the_worlds_hold_what_the_laws_are_about() -> None:
 
 
 def test_every_record_type_is_drawn() -> None:
-    drawn = {d.name for seed in range(300) for a in world(seed) for d, _ in a.said.records.ListFields()}
+    drawn = {d.name for seed in range(300) for a in world(str(seed)) for d, _ in a.said.records.ListFields()}
 
     assert drawn == {plan.records_field for plan in CATALOGUE.plans}
 

@@ -63,14 +63,14 @@ def view_of(answers: list[Answer]) -> view_pb2.CreditView:
     return MERGER.merge(readings, asked, development_permit(asked), AS_OF).view
 
 
-def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
+def world(seed: int | str) -> list[Answer]:
     """Draws one answer per platform: heard ones with records of one to three types, failed ones without.
 
     Two worlds in three are small, two or three platforms heard, mostly one type, and few categories asked: much of what can
     go wrong needs no more.
     """
     rng = Random(seed)
-    is_small = not all_heard and rng.random() < 2 / 3
+    is_small = rng.random() < 2 / 3
     plans = [CATALOGUE.plans[rng.randrange(len(CATALOGUE.plans))] for _ in range(1 if is_small else 2)]
     if not is_small or rng.random() < 0.3:
         plans.append(CATALOGUE.by_records_field["penalties"])
@@ -83,7 +83,7 @@ def world(seed: int, *, all_heard: bool = False) -> list[Answer]:
     templates = {plan.records_field: [_record(plan, rng) for _ in range(2 if is_small else 3)] for plan in plans}
     answers = []
     for platform in PLATFORMS:
-        if platform not in heard or (not all_heard and rng.random() < 0.15):
+        if platform not in heard or rng.random() < 0.15:
             answers.append(failed_answer(platform, rng.choice(_FAILURES), "drawn", asked))
             continue
         said = view_pb2.Answer(platform=platform, outcome=view_pb2.OUTCOME_OK)
