@@ -1,4 +1,8 @@
-"""The laws of the merge, over worlds drawn from the descriptors: every world is read and merged once, then held to every law."""
+"""The laws of the merge, over 20,000 worlds drawn from the descriptors.
+
+Every world is read and merged once and held to every law that this view suffices for, and by turns to one of those that need
+another view to compare with.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,9 @@ from gateway.domain.visible import visible
 from tests.conftest import PROFILE
 from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, view_of, world
 
-# Spread over parts, so that all workers share them: 6 laws × 4 parts × WORLDS cases.
-PARTS: Final = range(4)
-WORLDS: Final = 1_250 if PROFILE == "quick" else 12_500
-AT_ONCE: Final = 10  # worlds of each drawn seed
+PARTS: Final = range(4)  # so that all workers share them
+WORLDS: Final = 5_000 if PROFILE == "quick" else 50_000  # of each part
+AT_ONCE: Final = 12  # worlds of each drawn seed
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class Drawn:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_laws_hold_in_every_world(part: int) -> None:
+def test_the_laws_hold_in_drawn_worlds(part: int) -> None:
     worlds: set[str] = set()
     cases: Counter[str] = Counter()
     withdrawals = 0
 
-    @settings(max_examples=WORLDS // AT_ONCE)
+    @settings(max_examples=-(-WORLDS // AT_ONCE))
     @given(seed=st.integers(0, 2**48))
     def over_worlds(seed: int) -> None:
         nonlocal withdrawals
@@ -59,7 +62,7 @@ def test_the_laws_hold_in_every_world(part: int) -> None:
             name = f"{part} {seed} {number}"
             note(f"world({name!r})")
             drawn = Drawn.of(name)
-            for law in LAWS:
+            for law in (*LAWS, COMPARING[number % len(COMPARING)]):
                 law(drawn)
                 cases[law.__name__] += 1
             worlds.add(name)
@@ -70,7 +73,8 @@ def test_the_laws_hold_in_every_world(part: int) -> None:
     print(dict(cases), len(worlds), withdrawals)
     assert len(worlds) >= WORLDS
     assert withdrawals >= WORLDS * 0.2
-    assert {name for name, count in cases.items() if count >= WORLDS} == {law.__name__ for law in LAWS}
+    assert all(cases[law.__name__] >= WORLDS for law in LAWS)
+    assert all(cases[law.__name__] >= WORLDS // len(COMPARING) for law in COMPARING)
 
 
 def canonical(message: Message) -> bytes:
@@ -195,11 +199,13 @@ def how_answers_were_fetched_leaves_no_trace(drawn: Drawn) -> None:
 
 
 LAWS: Final = (
-    neither_order_nor_repetition_changes_a_view,
-    another_answer_removes_no_statement_and_no_record_without_cause,
     a_failed_platform_never_reads_as_no_records,
     what_was_withdrawn_never_shows_not_even_in_a_stream,
     weak_never_joins_strong,
+)
+COMPARING: Final = (
+    neither_order_nor_repetition_changes_a_view,
+    another_answer_removes_no_statement_and_no_record_without_cause,
     how_answers_were_fetched_leaves_no_trace,
 )
 
