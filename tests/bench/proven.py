@@ -32,7 +32,7 @@ _HAS: Final = (
     "mTLS, the bank by its certificate, rights, a consent stated, masking; chained trail, signed evidence, archive"
 )
 _OWED, _STRETCH = 2.4, 1.9
-_FEWER: Final = 2
+_FEWER: Final = 3
 """Pairs are fewer than those of the trusted rows by so much: nothing is owed of the difference, and time is short."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -216,6 +217,25 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
     with contextlib.closing(sqlite3.connect(folder / "store.db")) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert plain.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+async def assert_answers_are_kept(left: Left, url: str) -> None:
+    """Starts on the trail that a crash left and the server it archived in; holds both against what was acknowledged."""
+    folder, door = left.folder, open_store(left.folder, url)
+    try:
+        views = await door.views(KeyCipher())
+        trail = open_trail(folder, 0, views)
+        archive = archive_of(folder, trail, views)
+        await assert_copies_are_kept(left, archive, views)
+        await archive.settle(trail.id, trail.head.sequence)
+        await trail.append(entry("next"), copy_of("next"))
+        await trail.aclose()
+        assert_chain_holds(trail_in(folder, 0))
+        checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), pause_s=0)
+        assert (checked.corrupt, checked.orphans) == ((), ())
+        await asyncio.to_thread(views.withdraw, [copy async for _, copy in views.every() if copy is not None])
+    finally:
+        await door.aclose()
 
 
 def archive_of(folder: Path, trail: FileAuditLog, views: ViewArchive) -> Archive:

@@ -178,6 +178,15 @@ async def answers_alone(job: Job) -> None:
     await trail.aclose()
 
 
+async def answers_archived(job: Job) -> None:
+    """Signs and archives answers, two at a time."""
+    trail, door = await open_both(job)
+    for number in range(ROUNDS):
+        await asyncio.gather(*(_answer(trail, job, f"{number}-{n}") for n in range(2)))
+    await trail.aclose()
+    await door.aclose()
+
+
 async def many_changes(job: Job) -> None:
     """So many consents one after another, in whatever company."""
     door = open_store(job.folder, job.url)
@@ -254,6 +263,7 @@ STORIES: Final[Mapping[str, Callable[[Job], Awaitable[None]]]] = {
         downgrading,
         hasty,
         answers_alone,
+        answers_archived,
         many_changes,
         with_a_failing_disk,
         archiving_on_a_failing_disk,

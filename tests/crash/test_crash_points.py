@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.stores.door import StoreDoor
-from tests.crash.harness import Crashes, How, assert_all_is_kept, assert_consents_are_kept
+from tests.crash.harness import Crashes, How, assert_all_is_kept, assert_answers_are_kept, assert_consents_are_kept
 from tests.crash.story import AT_ONCE, ROUNDS
 from tests.databases import empty
 
@@ -110,3 +110,24 @@ async def test_D2_killed_between_any_two_words_to_a_server_nothing_acknowledged_
             assert left.ends == (-signal.SIGKILL,)
             await assert_consents_are_kept(left, StoreDoor(url))
     assert whole.points >= 20
+
+
+@pytest.mark.long
+async def test_D2_killed_between_any_two_words_to_a_server_that_archives_no_copy_is_given_that_was_not_answered(
+    killed: Crashes, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    socket = Path(request.getfixturevalue("postgres_socket"))
+
+    async with empty("postgresql", request, tmp_path) as address:
+        url = address.render_as_string()
+        assert killed.run("upgrading", url=url).ends == (0,)
+        whole = killed.run("answers_archived", url=url, armed=socket)
+        assert (whole.ends, len(whole.receipts)) == ((0,), 2 * ROUNDS)
+        await assert_answers_are_kept(whole, url)
+
+        for at in range(1, whole.points + 1):
+            left = killed.run("answers_archived", url=url, armed=socket, at=at, how=How.KILL)
+
+            assert left.ends == (-signal.SIGKILL,)
+            await assert_answers_are_kept(left, url)
+    assert whole.points >= 10

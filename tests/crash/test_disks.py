@@ -65,7 +65,8 @@ async def test_D3_a_sync_that_fails_ends_all_changes_until_a_restart_and_loses_n
     whole = killed.run("with_a_failing_disk", how=How.FAIL_SYNCS)
     refused_after = 0
 
-    for at in range(1, whole.points + 1) if apart == ALL else (2, 9, 12):
+    # The first sync is that of a new trail's id: where it fails, nothing starts.
+    for at in range(2, whole.points + 1) if apart == ALL else (2, 9, 12):
         left = killed.run("with_a_failing_disk", at=at, how=How.FAIL_SYNCS)
 
         consents = [line for line in left.failed if line.startswith("consent ")]

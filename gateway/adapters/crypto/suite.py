@@ -71,7 +71,10 @@ def suite_of(name: str, keys: KeyReferences) -> Suite:
     if is_module and signature != ED25519:
         raise ValueError("PKCS#11 has no common mechanism for SM2; name the signing key by file: or env:")
     if any(reference.startswith(MODULE_SCHEME) for reference in keys.archive):
-        raise ValueError("keys of the archive are named by file: or env:, not pkcs11:")
+        raise ValueError(
+            "archive_keys: a key of the archive cannot stay in a module (pkcs11:): this process encrypts the copies; "
+            "name it by file: or env:, and let the module sign 归档密钥请用 file: 或 env: 引用，pkcs11: 仅用于签名"
+        )
     signer = ModuleSigner(keys.signing) if is_module else ReferredSigner(signature, keys.signing)
     return Suite(name, digest, _DIGESTS[digest], signer, KeyringCipher(cipher, keys.archive))
 
