@@ -166,11 +166,13 @@ class FileAuditLog:
         failure: StoreError | None = None
         archive = self._evidence.archive if self._evidence is not None else None
         made: Batch | None = None
+        is_kept = False
         try:
             entries = [(entry, proved) for entry, proved, _ in batch]
             made = batch_of(self._disk.link, entries, self._evidence, self._disk.id)
             if archive is not None and made.copies:
                 archive.keep(made.copies)
+                is_kept = True
             self._disk.write(made.content, made.link)
             receipts = made.receipts
         except StoreError as error:
@@ -183,8 +185,8 @@ class FileAuditLog:
         if failure is not None and made is not None:
             # Even where it was the archive that failed: what it did not confirm it may have kept.
             self._orphans.extend(copy._replace(view=b"") for copy in made.copies)
-        if archive is not None and self._orphans:
-            self._withdraw(archive)
+        if archive is not None and is_kept and self._orphans:
+            self._withdraw(archive)  # not while it fails: the next commit would wait for that
         if failure is None:
             try:
                 self._disk.set_aside_if_full()
@@ -192,7 +194,7 @@ class FileAuditLog:
                 _log.warning("trail.segment_not_set_aside", why=error.strerror)
 
     def _withdraw(self, archive: ViewArchive) -> None:
-        """Takes back the copies of commits that failed; where that fails too, it is tried again after the next one."""
+        """Takes back the copies of commits that failed; where that fails too, it is tried again after the next answers."""
         try:
             archive.withdraw(tuple(self._orphans))
         except Exception as error:  # whatever it is, the writer goes on: what is left is not given, and is found later
@@ -221,9 +223,15 @@ class FileAuditLog:
         self._tell(failure, shortage)
 
     def _try_signer(self) -> None:
-        """Sees whether the key can be used, by signing what stands for nothing; raises SigningUnavailableError."""
-        if self._evidence is not None:
+        """Sees whether the key can be used, by signing what stands for nothing; raises StoreError."""
+        if self._evidence is None:
+            return
+        try:
             self._evidence.signer.sign(_NOTHING)
+        except StoreError:
+            raise
+        except Exception as error:  # the thread lives on, as in a commit
+            raise StoreError(f"answers cannot be signed: {type(error).__name__}") from error
 
     def _tell(self, failure: str, shortage: str) -> None:
         was_well = not (self._failure or self._shortage)
