@@ -127,7 +127,7 @@ class Chooser:
     """Ranks statements and merges those of one key into one record; compiled once."""
 
     def __init__(self, catalogue: Catalogue, authority_ids: AuthorityIds) -> None:
-        self._authority_ids = authority_ids
+        self.authority_ids = authority_ids
         self._types = {plan.records_field: _TypeChooser(plan, authority_ids) for plan in catalogue.plans}
 
     def ranked(
@@ -160,7 +160,7 @@ class Chooser:
             province = home
         else:
             authority = kind.authority
-            province = self._authority_ids.province(getattr(record, authority)) if authority is not None else None
+            province = self.authority_ids.province(getattr(record, authority)) if authority is not None else None
         if not kind.has_list_code:
             return lambda platform: platform.province == province is not None
         code = record.list_code

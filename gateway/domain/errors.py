@@ -19,6 +19,9 @@
     │   ├── EntryStateError          its state, or the shortest publication, forbids the change
     │   ├── SelfConfirmationError    the second person is the first
     │   ├── EntryChangedError        the list entry was changed in between
+    │   ├── RepairNotFoundError      there is no such repair of a record
+    │   ├── RepairStateError         its state, or the shortest publication, forbids the step
+    │   ├── RepairChangedError       the repair was changed in between
     │   ├── AnswerNotFoundError      the bank has no such archived answer
     │   ├── ListFileError            a list file changes nothing; every fault with its line
     │   └── AdmissionError           the gateway is full or closing
@@ -96,6 +99,9 @@ class Reason(StrEnum):
     SELF_CONFIRMATION = "SELF_CONFIRMATION"
     LIST_FILE_REFUSED = "LIST_FILE_REFUSED"
     RESUME_TOKEN_REFUSED = "RESUME_TOKEN_REFUSED"
+    REPAIR_NOT_FOUND = "REPAIR_NOT_FOUND"
+    REPAIR_STATE_FORBIDS = "REPAIR_STATE_FORBIDS"
+    REPAIR_CHANGED = "REPAIR_CHANGED"
 
 
 class GatewayError(Exception):
@@ -234,7 +240,7 @@ class EntryStateError(RequestError):
 
 
 class SelfConfirmationError(RequestError):
-    """Who proposed a change of a list entry may not confirm it."""
+    """Who proposed a change of a list entry, or a record's repair, may not confirm it."""
 
     reason = Reason.SELF_CONFIRMATION
 
@@ -249,6 +255,30 @@ class EntryChangedError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("the entry was changed in between; get it and decide again")
+
+
+class RepairNotFoundError(RequestError):
+    """There is no such repair of a record."""
+
+    reason = Reason.REPAIR_NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__("no such repair")
+
+
+class RepairStateError(RequestError):
+    """The repair's state, or the law's shortest publication, forbids the step."""
+
+    reason = Reason.REPAIR_STATE_FORBIDS
+
+
+class RepairChangedError(RequestError):
+    """The repair's version is no longer the one that was to be changed."""
+
+    reason = Reason.REPAIR_CHANGED
+
+    def __init__(self) -> None:
+        super().__init__("the repair was changed in between; get it and decide again")
 
 
 class AnswerNotFoundError(RequestError):

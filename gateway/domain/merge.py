@@ -31,12 +31,14 @@ from gateway.domain.hearing import joined, platform_entry
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable
 from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import Heard, Remembered
 from gateway.domain.resolve import Resolver, Shown, StaleCopy
 from gateway.domain.series import totals
 from gateway.domain.statement import AuthorityIds, Reading, Statement, sm3
 from gateway.domain.wire import delimited, encoder
 
 _NONE: Final[Mapping[int, int]] = MappingProxyType({})
+NONE_REPAIRED: Final[Mapping[bytes, Sequence[Remembered]]] = MappingProxyType({})
 _VIEW: Final = {name: encoder(f) for name, f in view_pb2.CreditView.DESCRIPTOR.fields_by_name.items()}
 _HOME: Final = _VIEW["home_province"]
 _PERMIT: Final = _VIEW["permit"]
@@ -53,10 +55,11 @@ _GONE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A view and what the operator should know beside it."""
+    """A view and what the operator should know beside it; `heard` are repairs that answers told of, to be remembered."""
 
     view: view_pb2.CreditView
     stale_copies: tuple[StaleCopy, ...]
+    heard: tuple[Heard, ...] = ()
 
 
 class Merger:
@@ -85,10 +88,12 @@ class Merger:
         permit: Permit,
         as_of: date,
         mask: Callable[[view_pb2.CreditView], object] | None = None,
+        repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard.
 
-        `mask` changes the view in place before its id is made, so that the id is that of what is shown.
+        `mask` changes the view in place before its id is made, so that the id is that of what is shown. `repaired` are the
+        remembered repairs of the enterprise's records, by record key: part of the state, as if their recognisers spoke.
         """
         permitted = frozenset(permit.categories)
         state = self._state(readings, permitted)
@@ -100,7 +105,7 @@ class Merger:
         ]
         if home:
             fields.append(_HOME(home))
-        shown = Shown()
+        shown = Shown(repaired)
         publication = self._publication.on(as_of)
         for plan in self._catalogue.plans:
             statements = state.get(plan.records_field)
@@ -116,7 +121,7 @@ class Merger:
         if mask is not None:
             mask(view)
         view.view_id = view_id(view)
-        return Merged(view, tuple(shown.stale))
+        return Merged(view, tuple(shown.stale), tuple(shown.heard))
 
     def _state(self, readings: Sequence[Reading], permitted: frozenset[int]) -> dict[str, list[Statement]]:
         state: dict[str, list[Statement]] = {}

@@ -29,7 +29,17 @@ from gateway.domain.catalogue import RecordPlan
 from gateway.domain.choose import Agreement, Chooser, United
 from gateway.domain.crosswalk import CanonicalGrade, Crosswalk, proto_grade
 from gateway.domain.publication import Publication, event_day
-from gateway.domain.standing import HIDDEN, has_run_out, shown_status, stated_status
+from gateway.domain.record_repair import Heard, Remembered
+from gateway.domain.standing import (
+    HIDDEN,
+    WITHDRAWN,
+    authority_of,
+    has_run_out,
+    is_remembered_gone,
+    last_word,
+    shown_status,
+    stated_status,
+)
 from gateway.domain.statement import STRONG, WEAK, Key, Statement, group_by_key
 from gateway.domain.wire import delimited, encoder
 
@@ -66,8 +76,11 @@ class Shown:
     """What the resolution of all types counts while it fills the view; `entries` are its records, on the wire.
 
     `by_platform` counts the shown records that each platform stated, and `record_count` the records, both by category.
+    `repaired` are the remembered repairs by record key, `heard` those that answers told of.
     """
 
+    repaired: Mapping[bytes, Sequence[Remembered]] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
     entries: list[bytes] = field(default_factory=list)
     by_platform: dict[str, dict[int, int]] = field(default_factory=dict)
     record_count: dict[int, int] = field(default_factory=dict)
@@ -124,12 +137,17 @@ class Resolver:
         linked: list[_Entry] = []
         counts: dict[str, int] = defaultdict(int)
         category, can_run_out = plan.category, bool(plan.expiry) or plan.is_adverse
+        repaired = shown.repaired
         is_evaluation = plan.records_field == "evaluations"
         entry = _ENTRIES[plan.records_field]
-        groups = [(_record_key(uscc, category, key), key, group) for key, group in group_by_key(statements).items()]
+        groups = [(record_key_of(uscc, category, key), key, group) for key, group in group_by_key(statements).items()]
         groups.sort(key=_BY_RECORD_KEY)
         has_weak = plan.key_document is not None and any(key[0] is WEAK for _, key, _ in groups)
         for record_key, key, group in groups:
+            if repaired and record_key in repaired and self._is_gone(plan, group, home, repaired[record_key]):
+                stale = {s.platform.id for s in group if s.status not in HIDDEN}
+                shown.stale.extend([StaleCopy(platform, category, record_key) for platform in sorted(stale)])
+                continue
             resolved = None
             ranked: Sequence[Statement] = group
             if len(group) == 1:
@@ -142,6 +160,8 @@ class Resolver:
                 if resolved.stale:
                     shown.stale.extend([StaleCopy(p, category, record_key) for p in resolved.stale])
             if status in HIDDEN or (can_run_out and has_run_out(plan, record, publication)):
+                if status in WITHDRAWN and plan.is_adverse:
+                    shown.heard += self._heard(plan, record_key, group, home)
                 continue
             if resolved is not None:  # counted for shown records only: a hidden one leaves no hint
                 shown.conflicts += resolved.conflicts
@@ -193,6 +213,32 @@ class Resolver:
         record = plan.message.FromString(_ENVELOPE(envelope) + content)
         return _Resolved(ranked, record, envelope, content, status, stale, agreement, conflict_count)
 
+    def _is_gone(
+        self, plan: RecordPlan, group: Sequence[Statement], home: str | None, repairs: Sequence[Remembered]
+    ) -> bool:
+        ranked, ranks = self._chooser.ranked(plan, group, home, are_alike=False)
+        first_count = sum([rank[0] == 0 for rank in ranks])
+        return is_remembered_gone(plan, ranked, first_count, repairs, self._chooser.authority_ids)
+
+    def _heard(
+        self, plan: RecordPlan, record_key: bytes, group: Sequence[Statement], home: str | None
+    ) -> Sequence[Heard]:
+        """Gives what is to be remembered of a hidden record: that its recogniser withdrew it; nothing where another did."""
+        ranked, ranks = self._chooser.ranked(plan, group, home, are_alike=False)
+        told = last_word(plan, ranked, sum([rank[0] == 0 for rank in ranks]))
+        if told is None:
+            return ()
+        last, day = told
+        ids = self._chooser.authority_ids
+        authority = authority_of(plan, last.record, ids)
+        platform = last.platform
+        return [
+            Heard(
+                plan.category, record_key, last.status, day, platform.id, authority,
+                ids.province_of(authority) or platform.province or "", last.record,
+            )
+        ]  # fmt: skip
+
     def _grade(self, record: Any) -> bytes:
         """Gives the canonical grade as fields of an evaluation on the wire."""
         rated_on = record.rated_on
@@ -215,7 +261,8 @@ def _grade_fields(grade: CanonicalGrade) -> bytes:
     )
 
 
-def _record_key(uscc: str, category: int, key: Key) -> bytes:
+def record_key_of(uscc: str, category: int, key: Key) -> bytes:
+    """Gives the name of a record in every view, by which it is spoken of: 16 bytes."""
     return sha256(_encode_key((uscc, category, key))).digest()[:16]
 
 

@@ -3,11 +3,13 @@
 The status is a last-event register per key, over statements of the recogniser (认定单位) or 信用中国: the latest event wins,
 then REPAIRED > REVOKED > VALID. Where neither was heard, all statements are the register. A record that is repaired,
 revoked or expired leaves the view without a hint; copies elsewhere that still show it are named to the operator.
+
+A repair that is remembered (`record_repair`) speaks beside them: it is the recogniser's word, though that is silent now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import ListEntry, Penalty
@@ -24,10 +26,13 @@ from gateway.domain.catalogue import RecordPlan
 from gateway.domain.dates import Day, first_day, last_day
 from gateway.domain.platform import Tier
 from gateway.domain.publication import Publication, event_day
-from gateway.domain.statement import Statement
+from gateway.domain.record_repair import Remembered
+from gateway.domain.statement import AuthorityIds, Statement
 
 HIDDEN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED, RECORD_STATUS_EXPIRED})
-_WITHDRAWN: Final = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
+WITHDRAWN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED})
+_WITHDRAWN: Final[Mapping[int, int]] = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
+_NEVER: Final = ((0, 0, 0), 0)
 
 
 def stated_status(
@@ -40,9 +45,7 @@ def stated_status(
     """
     if not any(s.status for s in ranked):
         return RECORD_STATUS_VALID, ()  # most records: nobody speaks of a status
-    voices = [s for i, s in enumerate(ranked) if i < first_count or s.platform.tier == Tier.CREDIT_CHINA] or list(
-        ranked
-    )
+    voices = _recognisers(ranked, first_count) or list(ranked)
     last = max(voices, key=lambda s: _event(plan, s))
     status = last.status or RECORD_STATUS_VALID
     if status in _WITHDRAWN:
@@ -51,6 +54,50 @@ def stated_status(
     if any(s.status == RECORD_STATUS_DISPUTED for s in ranked):
         return RECORD_STATUS_DISPUTED, ()
     return (RECORD_STATUS_VALID if status == RECORD_STATUS_EXPIRED else status), ()
+
+
+def last_word(plan: RecordPlan, ranked: Sequence[Statement], first_count: int) -> tuple[Statement, Day] | None:
+    """Gives the statement by which the recogniser withdrew a record, with its day; None where it did not, or was silent."""
+    voices = _recognisers(ranked, first_count)
+    last = max(voices, key=lambda s: _event(plan, s), default=None)
+    return None if last is None or last.status not in WITHDRAWN else (last, _event(plan, last)[0])
+
+
+def is_remembered_gone(
+    plan: RecordPlan,
+    ranked: Sequence[Statement],
+    first_count: int,
+    repairs: Sequence[Remembered],
+    authority_ids: AuthorityIds,
+) -> bool:
+    """Whether a remembered repair of the record hides it: no later event of its recogniser undoes it.
+
+    What was heard of a platform that speaks of the record now is not asked; what an operator stated counts for records of
+    the authority it was stated for only.
+    """
+    speaking = {s.platform.id for s in ranked}
+    stated = {authority_of(plan, s.record, authority_ids) for s in ranked} - {""}
+    newest = max(
+        (
+            (repair.day, _WITHDRAWN.get(repair.status, 0))
+            for repair in repairs
+            if (repair.platform not in speaking if repair.platform else not stated or repair.authority in stated)
+        ),
+        default=None,
+    )
+    if newest is None:
+        return False
+    return newest >= max((_event(plan, s) for s in _recognisers(ranked, first_count)), default=_NEVER)
+
+
+def authority_of(plan: RecordPlan, record: Any, authority_ids: AuthorityIds) -> str:
+    """Gives the canonical id of who recognised a record, "" where it does not tell."""
+    field = next((field for field in plan.fields if field.is_authority), None)
+    return authority_ids(getattr(record, field.name)) if field is not None else ""
+
+
+def _recognisers(ranked: Sequence[Statement], first_count: int) -> list[Statement]:
+    return [s for i, s in enumerate(ranked) if i < first_count or s.platform.tier == Tier.CREDIT_CHINA]
 
 
 def _event(plan: RecordPlan, statement: Statement) -> tuple[Day, int]:

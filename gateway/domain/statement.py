@@ -82,11 +82,15 @@ class AuthorityIds:
 
     def province(self, authority: authority_pb2.Authority) -> str | None:
         """Gives the two-digit province of the authority from its code, None when only an unknown name is stated."""
-        authority_id = self(authority)
+        return self.province_of(self(authority))
+
+    def province_of(self, authority_id: str) -> str | None:
+        """Gives the two-digit province in a canonical id that is a code, None in one that is a name."""
         return authority_id[2:4] if len(authority_id) == 18 and authority_id[2:4].isdigit() else None
 
 
-def _key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any], Key | None]:
+def key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any], Key | None]:
+    """Gives what makes a record's natural key from the record alone; None where it states no part of it."""
     if not plan.key_always and plan.key_document is None:
         only: Key = (STRONG,)
         return lambda record: only
@@ -147,7 +151,7 @@ class Reader:
     def __init__(self, catalogue: Catalogue, authority_ids: AuthorityIds, platforms: Mapping[str, Platform]) -> None:
         self._plans = catalogue.by_records_field
         self._platforms = platforms
-        self._keys = {plan.records_field: _key_function(plan, authority_ids) for plan in catalogue.plans}
+        self._keys = {plan.records_field: key_function(plan, authority_ids) for plan in catalogue.plans}
 
     def read(self, answer: Answer, uscc: str) -> Reading:
         """Gives the answer's statements; an answer that may not enter the merge becomes BAD_ANSWER.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,8 +12,9 @@ from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
 from gateway.domain.evidence import Receipt, ViewCopy
-from gateway.domain.merge import Merged, Merger
+from gateway.domain.merge import NONE_REPAIRED, Merged, Merger
 from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import Remembered
 from gateway.domain.statement import Reading
 from gateway.ports import AuditLog
 
@@ -32,13 +33,14 @@ class TracedMerger(Merger):
         permit: Permit,
         as_of: date,
         mask: Callable[[view_pb2.CreditView], object] | None = None,
+        repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view, and records how many answers it was made of."""
         place = PLACE.get()
         if place is None or place.span is None:
-            return super().merge(readings, query, permit, as_of, mask)
+            return super().merge(readings, query, permit, as_of, mask, repaired)
         with self._tracing.span("merge", answers=len(readings)):
-            return super().merge(readings, query, permit, as_of, mask)
+            return super().merge(readings, query, permit, as_of, mask, repaired)
 
 
 class TracedAudit:
