@@ -22,6 +22,7 @@ from gateway.domain.keeping import AnswerKey, KeptAnswer, RepairTombstone
 from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import RecordRepair, Remembered, SeenStale
 from gateway.domain.rights import Decision, Resource
 from gateway.domain.trail_query import FoundRecord, TrailPosition, TrailQuery
 
@@ -375,6 +376,57 @@ class JointListStore(Protocol):
 
     async def provisions(self) -> Sequence[Provision]:
         """Gives which province provided which list's year."""
+        ...
+
+
+class RepairStore(Protocol):
+    """Whoever keeps repairs of records (信用修复), and where stale copies of them were seen; raises StoreUnavailableError.
+
+    Every change gets the next mark, in the order in which the changes are visible. A repair is given in its newest form: what
+    came before stands in the trail.
+    """
+
+    async def put(self, repair: RecordRepair) -> RecordRepair:
+        """Keeps a new repair or the next version of an old one, and gives it with its mark.
+
+        Raises RepairChangedError where its version is not the one after the kept one.
+        """
+        ...
+
+    async def remember(self, repairs: Sequence[RecordRepair]) -> None:
+        """Keeps those whose ids are not known yet; the others are as they were."""
+        ...
+
+    async def get(self, repair_id: str) -> RecordRepair | None:
+        """Gives a repair, whatever its state."""
+        ...
+
+    async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
+        """Gives repairs of an enterprise's records, of anybody's where `uscc` is "", whose mark is after one, by mark."""
+        ...
+
+    async def newest_mark(self) -> int:
+        """Gives the mark of the newest change, 0 before the first."""
+        ...
+
+    async def saw(self, copies: Sequence[SeenStale]) -> None:
+        """Keeps where stale copies were seen: the first moment of each stays, the last one moves, with the next mark."""
+        ...
+
+    async def stale_copies(self, platform: str, uscc: str, *, after: int, limit: int) -> Sequence[SeenStale]:
+        """Gives stale copies, of any platform or enterprise where those are "", whose mark is after one, by mark."""
+        ...
+
+
+class KnownRepairs(Protocol):
+    """What a process knows of repairs, and is told of them, while it answers: nothing here waits."""
+
+    def of(self, uscc: str) -> Mapping[bytes, Sequence[Remembered]]:
+        """Gives the repairs in force of an enterprise's records, by record key."""
+        ...
+
+    def note(self, uscc: str, merged: Merged, at: datetime) -> None:
+        """Takes what answers told of repairs, and where stale copies were seen, to be kept soon after."""
         ...
 
 

@@ -197,3 +197,31 @@ class JointProvisionRow(Base):
     list_year: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     provided_at: Mapped[datetime] = mapped_column(Moment)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RecordRepairRow(Base):
+    """One repair of one record, as it stands; marks are given in the order of commits. `body` is the repair, as JSON."""
+
+    __tablename__ = "record_repairs"
+    __table_args__ = (UniqueConstraint("mark"), Index(None, "uscc", "mark"))
+
+    repair_id: Mapped[str] = mapped_column(String(160), primary_key=True)
+    mark: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(Integer)
+    uscc: Mapped[str] = mapped_column(String(18))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class StaleCopyRow(Base):
+    """Where a platform was seen to show what its recogniser had withdrawn; marks as of repairs."""
+
+    __tablename__ = "stale_copies"
+    __table_args__ = (UniqueConstraint("mark"), Index(None, "uscc", "mark"))
+
+    platform: Mapped[str] = mapped_column(String(64), primary_key=True)
+    record_key: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    mark: Mapped[int] = mapped_column(BigInteger)
+    uscc: Mapped[str] = mapped_column(String(18))
+    category: Mapped[int] = mapped_column(Integer)
+    first_seen: Mapped[datetime] = mapped_column(Moment)
+    last_seen: Mapped[datetime] = mapped_column(Moment)
