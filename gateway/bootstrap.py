@@ -57,6 +57,7 @@ from gateway.adapters.web.lifecycle import Stage, ails, unready
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
+from gateway.application.repair_memory import Forgets
 from gateway.application.request_ids import RequestIds
 from gateway.application.trail import TrailExport
 from gateway.domain.catalogue import CATALOGUE
@@ -73,6 +74,7 @@ from gateway.identity_bootstrap import known_callers, server_credentials
 from gateway.identity_reload import BankWatch
 from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
 from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
+from gateway.repair_bootstrap import remembered_repairs
 from gateway.settings import Settings, resolve_secret
 from gateway.trail_bootstrap import anchor, open_trail, response_digests
 
@@ -340,12 +342,20 @@ async def build_gateway(
         )
         merger = TracedMerger(tracing, *rules) if tracing.is_recording else Merger(*rules)
         views = LocalKeptViews(clock, most_bytes=settings.gateway.cache.most_view_bytes)
+        request_ids = RequestIds(clock, capacity=settings.gateway.request_ids.capacity)
+
+        def forget_views(uscc: str) -> None:
+            views.forget(uscc)
+            request_ids.forget(uscc)
 
         async def forget_repaired(tombstones: Sequence[RepairTombstone]) -> None:
             for stone in tombstones:
-                views.forget(stone.uscc)
+                forget_views(stone.uscc)
             await chains.forget_repaired(tombstones)
 
+        repairs, repair_service = await remembered_repairs(
+            settings, store, audit, clock, callers, authority_ids, Forgets(forget_repaired, forget_views), stack
+        )
         joint_lists = joint_list_service(settings, store, audit, clock, callers, forget_repaired, stack)
         queries = CreditQueries(
             connectors,
@@ -358,6 +368,7 @@ async def build_gateway(
             new_answer_id=new_answer_id,
             kept=chains,
             views=views,
+            repairs=repairs,
             masker=masker,
             digest_of=response_digests(settings.gateway),
             digest=evidence.digest if evidence is not None else None,
@@ -372,7 +383,7 @@ async def build_gateway(
         server = RpcServer(
             CreditService(
                 queries,
-                RequestIds(clock, capacity=settings.gateway.request_ids.capacity),
+                request_ids,
                 connectors,
                 clock,
                 lambda platform: HEALTH[health.verdict(platform)],
@@ -420,6 +431,7 @@ async def build_gateway(
             green=green_credit_service(
                 settings, queries, plugins.platforms, audit, clock, callers, admissions, tracing, metrics.error_sent
             ),
+            repairs=repair_service,
         )
         is_built = True
         metrics.trail_ails(bool(audit.ails))

@@ -35,13 +35,14 @@ from gateway.domain.errors import (
 from gateway.domain.evidence import Receipt, ViewCopy, retention_class
 from gateway.domain.figures import ViewFigures, figures_of
 from gateway.domain.masking import Masker
-from gateway.domain.merge import Merger, view_id
+from gateway.domain.merge import NONE_REPAIRED, Merger, view_id
 from gateway.domain.merkle import Digest
 from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import Remembered
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible
-from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptView, KeptViews, QueryObserver
+from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptView, KeptViews, KnownRepairs, QueryObserver
 
 _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)
@@ -112,6 +113,7 @@ class CreditQueries:
         new_answer_id: Callable[[datetime], str],
         kept: KeptAnswers | None = None,
         views: KeptViews | None = None,
+        repairs: KnownRepairs | None = None,
         masker: Masker | None = None,
         digest_of: DigestOf = bytes.hex,
         digest: Digest | None = None,
@@ -130,6 +132,7 @@ class CreditQueries:
         self._new_answer_id = new_answer_id
         self._kept = kept
         self._views = views
+        self._repairs = repairs
         self._under_way = 0
 
     @property
@@ -185,7 +188,8 @@ class CreditQueries:
             while (reading := await queue.get()) is not None:
                 seen.append(reading)
                 await self._recheck(story, [reading.answer])
-                merged = self._merger.merge(seen, query, story.permit, china_date(admission.at))
+                repaired = self._repaired(query)
+                merged = self._merger.merge(seen, query, story.permit, china_date(admission.at), None, repaired)
                 shown = visible(reading, merged.view)
                 if self._masker is not None and story.permit.is_masked:
                     self._masker.mask_answer(shown.said, query.uscc.value, story.permit)
@@ -248,6 +252,9 @@ class CreditQueries:
             self._views.forget(uscc)
         return await self._kept.forget(uscc, platform) if self._kept is not None else 0
 
+    def _repaired(self, query: CreditQuery) -> Mapping[bytes, Sequence[Remembered]]:
+        return self._repairs.of(query.uscc.value) if self._repairs is not None else NONE_REPAIRED
+
     async def _begin(self, query: CreditQuery, admission: Admission) -> _Story:
         story = _Story(query, admission, self._new_answer_id(admission.at), self._reader, self._digest_of)
         try:
@@ -309,7 +316,9 @@ class CreditQueries:
         if kept is None:
             masker = self._masker if permit.is_masked else None
             mask = partial(masker.mask, permit=permit) if masker is not None else None
-            merged = self._merger.merge(readings, query, permit, as_of, mask)
+            merged = self._merger.merge(readings, query, permit, as_of, mask, self._repaired(query))
+            if self._repairs is not None and (merged.heard or merged.stale_copies):
+                self._repairs.note(query.uscc.value, merged, story.admission.at)
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:

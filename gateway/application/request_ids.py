@@ -65,6 +65,14 @@ class RequestIds:
         future.set_result(answer)
         return answer, False
 
+    def forget(self, uscc: str) -> None:
+        """Forgets the answers about an enterprise: what was repaired since must not be told again, as their bytes would."""
+        for key, held in list(self._held.items()):
+            answer = held.answer
+            is_answered = answer.done() and not answer.cancelled() and answer.exception() is None
+            if is_answered and answer.result().view.query.uscc == uscc:
+                del self._held[key]
+
     def _forget_old(self) -> None:
         now = self._clock.monotonic()
         while self._held:

@@ -16,6 +16,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import RecordRepair
 from gateway.domain.trail_query import TrailQuery
 
 _OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
@@ -133,6 +134,24 @@ class ListsEntry(msgspec.Struct, frozen=True):
     seed: str = ""
 
 
+class RepairEntry(msgspec.Struct, frozen=True):
+    """What was decided about one record's repair, as it stands after it; the record by its key, in hexadecimal.
+
+    Why, and the record's document, stay in the store. Of a reading only `repair_count` is told.
+    """
+
+    repair_id: str = ""
+    category: str = ""
+    record_key: str = ""
+    authority: str = ""
+    repaired_on: str = ""
+    state: str = ""
+    version: int = 0
+    proposed_by: str = ""
+    origin: str = ""
+    repair_count: int | None = None
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
@@ -147,7 +166,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     answer are "archive_withdrawing", then "archive_withdrawn". A green assessment is "assessed", after
     the entry of the view it rests on, and `assessment` tells what was proposed. Of joint lists it is "lists_read" or
     "lists_denied", "list_entry_" with what a change was, "list_entry_refused", "list_file_loaded" or "list_file_refused", or
-    "inspection_drawn", and `lists` tells more.
+    "inspection_drawn", and `lists` tells more. Of records' repairs it is "record_repair_" with "proposed", "in_force",
+    "discarded", "lift_proposed", "lift_declined", "lifted" or "refused", or "repairs_read", and `repair` tells more.
     """
 
     time: str
@@ -180,6 +200,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     count: int | None = None
     """How many archived copies it is about, where it is about copies."""
     lists: ListsEntry | None = None
+    repair: RepairEntry | None = None
 
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
@@ -351,6 +372,37 @@ def lists_audit_entry(
         certificate=caller.certificate,
         lists=lists,
     )
+
+
+def repair_audit_entry(
+    event: str,
+    caller: Caller,
+    method: str,
+    *,
+    at: datetime,
+    operator: str = "",
+    uscc: str = "",
+    reason: str = "",
+    repair: RecordRepair | None = None,
+    repair_id: str = "",
+    repair_count: int | None = None,
+) -> AuditEntry:
+    """Gives the entry of one decision about a record's repair, of its refusal, or of a reading of repairs."""
+    told = RepairEntry(repair_id=repair_id, repair_count=repair_count)
+    if repair is not None:
+        told = RepairEntry(
+            repair_id=repair.repair_id,
+            category=_CATEGORIES[repair.category],
+            record_key=repair.record_key.hex(),
+            authority=repair.authority,
+            repaired_on=repair.repaired_on.isoformat(),
+            state=repair.state,
+            version=repair.version,
+            proposed_by=repair.lift_proposed_by or repair.proposed_by,
+            origin=repair.origin,
+        )
+    entry = lists_audit_entry(event, caller, method, at=at, operator=operator, uscc=uscc, reason=reason)
+    return msgspec.structs.replace(entry, repair=told)
 
 
 def consent_audit_entry(

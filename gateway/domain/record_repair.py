@@ -115,7 +115,7 @@ class SeenStale(NamedTuple):
     mark: int = 0
 
 
-def heard_repair(heard: Heard, uscc: str, document_number: str, at: datetime) -> RecordRepair | None:
+def heard_repair(heard: Heard, uscc: str, at: datetime) -> RecordRepair | None:
     """Gives the repair that was heard, in force at once; None where its day is none: no later event could undo it then.
 
     The same event has the same id in every process.
@@ -131,7 +131,7 @@ def heard_repair(heard: Heard, uscc: str, document_number: str, at: datetime) ->
         record_key=heard.record_key,
         authority=heard.authority,
         province=heard.province,
-        document_number=document_number,
+        document_number=getattr(heard.record, "document_number", ""),
         status=heard.status,
         repaired_on=on,
         state=RepairState.IN_FORCE,

@@ -42,6 +42,7 @@ def registered_methods() -> list[str]:
         None,
         is_store_red=lambda: False,
         green=service,
+        repairs=service,
     )
     return sorted(door.methods)
 

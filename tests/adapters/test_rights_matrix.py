@@ -58,6 +58,11 @@ JointListService/WithdrawEntry          platform-operator
 JointListService/RepairEntry            platform-operator
 JointListService/LoadListFile           platform-operator
 JointListService/DrawInspectionSample   platform-operator
+RepairService/ProposeRepair             platform-operator
+RepairService/ConfirmRepair             platform-operator
+RepairService/LiftRepair                platform-operator
+RepairService/ListRepairs               platform-operator
+RepairService/ListStaleCopies           platform-operator
 """
 # role: purposes, categories it may ask by the methods of CreditService
 ASKS: Final = {

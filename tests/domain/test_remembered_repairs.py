@@ -110,7 +110,7 @@ def test_a_withdrawal_is_heard_of_the_recogniser_and_of_nobody_else() -> None:
     assert heard[:7] == (CATEGORY_PENALTY, KEY, REPAIRED, (2026, 8, 20), "anhui", HEFEI["code"], "34")
     assert [one.record_key for one in alone.heard] == [KEY]
     assert another.heard == ()
-    repair = heard_repair(heard, USCC.value, "合环罚〔2026〕12号", AT)
+    repair = heard_repair(heard, USCC.value, AT)
     assert repair is not None
     assert (repair.remembered.day, repair.platform, repair.is_in_force) == ((2026, 8, 20), "anhui", True)
     assert shown(merged(SILENT, stale_copy(), repairs=(repair.remembered,))) == 0
@@ -119,7 +119,7 @@ def test_a_withdrawal_is_heard_of_the_recogniser_and_of_nobody_else() -> None:
 def test_a_withdrawal_on_a_day_that_is_none_is_not_remembered() -> None:
     (heard,) = merged(said("anhui", CATEGORY_PENALTY, repaired(penalty(), 2026, 2, 31))).heard
 
-    assert heard_repair(heard, USCC.value, "", AT) is None
+    assert heard_repair(heard, USCC.value, AT) is None
 
 
 def proposed(**more: Any) -> RecordRepair:

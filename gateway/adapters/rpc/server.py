@@ -30,6 +30,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
     joint_list_service_pb2_grpc,
     platform_service_pb2,
     platform_service_pb2_grpc,
+    repair_service_pb2,
+    repair_service_pb2_grpc,
 )
 from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.rpc.admin_service import AdminService
@@ -42,6 +44,7 @@ from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rpc.joint_list_service import JointListService
 from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.repair_service import RepairService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.unreadable import Registry
 from gateway.adapters.telemetry.health import PlatformHealth
@@ -56,7 +59,8 @@ GREEN: Final = green_credit_service_pb2.DESCRIPTOR.services_by_name["GreenCredit
 AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 ARCHIVE: Final = archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"].full_name
 JOINT_LISTS: Final = joint_list_service_pb2.DESCRIPTOR.services_by_name["JointListService"].full_name
-_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE, GREEN, JOINT_LISTS)
+REPAIRS: Final = repair_service_pb2.DESCRIPTOR.services_by_name["RepairService"].full_name
+_SERVICES: Final = (CREDIT, PLATFORMS, CATALOGUE, ADMIN, CONSENTS, AUDIT, ARCHIVE, GREEN, JOINT_LISTS, REPAIRS)
 
 _LONGEST_UNTAKEN_S: Final = 600
 """Beyond every deadline: gRPC itself cancels, without a word, a call that no handler has taken in 30 seconds."""
@@ -113,6 +117,7 @@ class RpcServer:
         *,
         is_store_red: Callable[[], bool],
         green: GreenCreditService,
+        repairs: RepairService,
         is_trail_red: Callable[[], bool] = lambda: False,
     ) -> None:
         """Takes what handshakes are made with; None speaks plain text, for development and on loopback only."""
@@ -135,6 +140,7 @@ class RpcServer:
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, registry)
         archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(archive, registry)
         joint_list_service_pb2_grpc.add_JointListServiceServicer_to_server(joint_lists, registry)
+        repair_service_pb2_grpc.add_RepairServiceServicer_to_server(repairs, registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
@@ -170,7 +176,7 @@ class RpcServer:
         await self._health.set(CATALOGUE, _SERVING)
         await self._health.set(ADMIN, _SERVING)
         await self._health.set(AUDIT, _NOT_SERVING if is_trail_red else _SERVING)
-        for kept in (CONSENTS, ARCHIVE, JOINT_LISTS):
+        for kept in (CONSENTS, ARCHIVE, JOINT_LISTS, REPAIRS):
             await self._health.set(kept, _NOT_SERVING if is_trail_red or self._is_store_red() else _SERVING)
         await self._health.set("", _NOT_SERVING if is_trail_red else _SERVING)
 

@@ -9,6 +9,7 @@ only by `xinyidai store upgrade`, since other versions of the gateway may be at 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.domain.errors import ConfigError, StoreUnavailableError
-from gateway.ports import Cipher, ConsentStore, JointListStore
+from gateway.ports import Cipher, ConsentStore, JointListStore, RepairStore
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.engine import Database
@@ -53,6 +54,7 @@ class StoreDoor:
         self._database: Database | None = None
         self._consents: ConsentStore | None = None
         self._joint_lists: JointListStore | None = None
+        self._repairs: RepairStore | None = None
         self._watch: asyncio.Task[None] | None = None
         self._has_failed = False
 
@@ -62,9 +64,14 @@ class StoreDoor:
         opened = self._database
         return self._has_failed or (opened is not None and (opened.is_read_only or not opened.is_reachable))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a store already: opened, a server's, or a file that some process has made."""
+        return self._database is not None or self._file is None or os.path.exists(self._file)  # noqa: PTH110  # the cheaper one
+
     async def check(self) -> None:
         """Opens a store that is there already; raises ConfigError for a schema that is not right, StoreUnavailableError."""
-        if self._file is None or os.path.exists(self._file):  # noqa: ASYNC240, PTH110  # once, before anything is served
+        if self.is_there:
             await self._open()
 
     async def consents(self) -> ConsentStore:
@@ -100,6 +107,21 @@ class StoreDoor:
             assert self._database is not None  # opened with the other
             self._joint_lists = SqlJointListStore(self._database)
         return self._joint_lists
+
+    async def repairs(self) -> RepairStore:
+        """Gives the store of records' repairs, opening it the first time; raises StoreUnavailableError when that fails.
+
+        Unlike the others it is first needed in the middle of answering: what reads it is loaded in a thread.
+        """
+        if self._repairs is None:
+            if self._database is None:
+                await asyncio.to_thread(importlib.import_module, "gateway.adapters.stores.schema")
+            await self.consents()
+            from gateway.adapters.stores.repair_store import SqlRepairStore
+
+            assert self._database is not None  # opened with the other
+            self._repairs = SqlRepairStore(self._database)
+        return self._repairs
 
     async def aclose(self) -> None:
         """Closes what was opened."""

@@ -1,7 +1,7 @@
 """Keep repairs of records, and where stale copies of them were seen.
 
-Revision ID: 0007
-Revises: 0006
+Revision ID: 0008
+Revises: 0007
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels: str | None = None
 depends_on: str | None = None
 LOST = ("every remembered repair of a record", "全部已记录的信用修复", "record_repairs")

@@ -1,0 +1,201 @@
+"""Repairs that one process knows of (信用修复): what the merge is told, what answers tell, what other processes decided.
+
+    stated by an operator   in force here before the decision is answered; caches that may still show the record forget it
+    heard in an answer      in force here at once, kept in the store soon after: no query waits for it
+    of another process      the store's logs of changes are read every `poll_s`, repairs as well as what left the joint lists
+
+A query pays a look-up in a dict. While the store cannot be reached everything known stays in force. What was heard and not
+kept yet when the process ends is heard again with the next answer that tells it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import structlog
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
+from gateway.domain.errors import StoreError
+from gateway.domain.joint_lists import SHOWN, VISIBLE
+from gateway.domain.keeping import RepairTombstone
+from gateway.domain.merge import NONE_REPAIRED, Merged
+from gateway.domain.record_repair import RecordRepair, Remembered, RepairState, SeenStale, heard_repair
+from gateway.ports import Clock, JointListStore, RepairStore
+
+_PAGE: Final = 1_000
+_KEPT_AFTER_S: Final = 2.0
+_SEEN_AGAIN_S: Final = 3_600.0
+_MOST_WAITING: Final = 100_000
+_log = structlog.get_logger("gateway.repairs")
+
+
+class RepairStores(NamedTuple):
+    """Gives the stores, opened; `is_there` says whether there is one yet: nothing is made for the sake of looking."""
+
+    repairs: Callable[[], Awaitable[RepairStore]]
+    lists: Callable[[], Awaitable[JointListStore]]
+    is_there: Callable[[], bool]
+
+
+class Forgets(NamedTuple):
+    """What forgets: answers and views that may still show what was repaired, or the views of an enterprise only."""
+
+    repaired: Callable[[Sequence[RepairTombstone]], Awaitable[object]]
+    views: Callable[[str], None]
+
+
+class RepairMemory:
+    """What this process knows; fulfils `KnownRepairs`. Made on the running loop, closed by who made it."""
+
+    def __init__(
+        self,
+        stores: RepairStores,
+        forgets: Forgets,
+        clock: Clock,
+        *,
+        poll_s: float = 1.0,
+        kept_after_s: float = _KEPT_AFTER_S,
+    ) -> None:
+        self._stores = stores
+        self._forgets = forgets
+        self._clock = clock
+        self._poll_s = poll_s
+        self._kept_after_s = kept_after_s
+        self._by_uscc: dict[str, dict[bytes, tuple[Remembered, ...]]] = {}
+        self._lifted: set[str] = set()
+        self._mark = self._list_mark = -1
+        self._heard: list[RecordRepair] = []
+        self._seen: list[SeenStale] = []
+        self._seen_at: dict[tuple[str, bytes], float] = {}
+        self._keep_at = float("inf")
+        self._following: asyncio.Task[None] | None = None
+        self._is_lost = False
+
+    def of(self, uscc: str) -> Mapping[bytes, Sequence[Remembered]]:
+        """Gives the repairs in force of an enterprise's records, by record key."""
+        return self._by_uscc.get(uscc, NONE_REPAIRED)
+
+    def note(self, uscc: str, merged: Merged, at: datetime) -> None:
+        """Takes what answers told; what is news voids the enterprise's kept views, which may not know of it."""
+        is_news = False
+        for heard in merged.heard:
+            repair = heard_repair(heard, uscc, at)
+            if repair is None or repair.repair_id in self._lifted or not self._apply(repair):
+                continue
+            is_news = True
+            if len(self._heard) < _MOST_WAITING:
+                self._heard.append(repair)
+        now = self._clock.monotonic()
+        for copy in merged.stale_copies:
+            key = (copy.platform, copy.record_key)
+            last = self._seen_at.get(key)
+            if len(self._seen) < _MOST_WAITING and (last is None or now - last >= _SEEN_AGAIN_S):
+                if len(self._seen_at) >= _MOST_WAITING:
+                    self._seen_at.clear()
+                self._seen_at[key] = now
+                self._seen.append(SeenStale(copy.platform, copy.record_key, uscc, copy.category, at, at))
+        if self._heard or self._seen:
+            self._keep_at = min(self._keep_at, now + self._kept_after_s)
+        if is_news:
+            self._forgets.views(uscc)
+
+    async def take(self, repairs: Sequence[RecordRepair]) -> None:
+        """Puts repairs in force, or out of it, as they stand now; what may show otherwise is forgotten."""
+        stated: list[RepairTombstone] = []
+        for repair in repairs:
+            if repair.state is RepairState.LIFTED:
+                self._lifted.add(repair.repair_id)
+            if not self._apply(repair):
+                continue
+            if repair.platform:
+                # Answers need not be forgotten: the merge knows better now than the copies in them.
+                self._forgets.views(repair.uscc)
+            else:
+                stated.append(RepairTombstone(repair.uscc, repair.category))
+        if stated:
+            await self._forgets.repaired(stated)
+
+    async def start(self) -> None:
+        """Learns what is in force and begins to follow; raises StoreError where the store is there and cannot be read."""
+        await self.look()
+        self._following = asyncio.create_task(self._follow())
+
+    async def aclose(self) -> None:
+        """Stops following; keeps what was heard where the store is there already."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+        if (self._heard or self._seen) and self._stores.is_there():
+            try:
+                await self.keep()
+            except StoreError as error:
+                _log.warning("repairs.not_kept", reason=error.reason)
+
+    async def look(self) -> None:
+        """Takes what changed since the last look, of repairs and of joint lists; raises StoreError."""
+        if not self._stores.is_there():
+            return
+        store, lists = await self._stores.repairs(), await self._stores.lists()
+        if self._list_mark < 0:
+            self._list_mark = await lists.newest_mark()
+        while part := await store.search("", after=self._mark, limit=_PAGE):
+            await self.take(part)
+            self._mark = part[-1].mark
+        while changed := await lists.changes_since(self._list_mark, limit=_PAGE):
+            gone = {entry.uscc for entry in changed if entry.event in VISIBLE and entry.state not in SHOWN}
+            if gone:
+                await self._forgets.repaired([RepairTombstone(uscc, CATEGORY_LIST_ENTRY) for uscc in sorted(gone)])
+            self._list_mark = changed[-1].mark
+
+    async def keep(self) -> None:
+        """Keeps what was heard and seen in the store; raises StoreError, and then it is kept later."""
+        self._keep_at = float("inf")
+        heard, self._heard = self._heard, []
+        seen, self._seen = self._seen, []
+        try:
+            store = await self._stores.repairs()
+            if heard:
+                await store.remember(heard)
+                heard = []
+            if seen:
+                await store.saw(seen)
+        except StoreError:
+            self._heard, self._seen = heard + self._heard, seen + self._seen
+            self._keep_at = self._clock.monotonic() + self._kept_after_s
+            raise
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                if self._clock.monotonic() >= self._keep_at:
+                    await self.keep()
+                await self.look()
+            except StoreError as error:
+                if not self._is_lost:
+                    _log.error("repairs.unreachable", reason=error.reason, note="what is known stays in force")
+                self._is_lost = True
+            else:
+                if self._is_lost:
+                    _log.info("repairs.reachable")
+                self._is_lost = False
+
+    def _apply(self, repair: RecordRepair) -> bool:
+        """Whether that changed what is in force."""
+        known = self._by_uscc.get(repair.uscc, {})
+        about = known.get(repair.record_key, ())
+        others = tuple([one for one in about if one.repair_id != repair.repair_id])
+        now = (*others, repair.remembered) if repair.is_in_force else others
+        if len(now) == len(about) and set(now) == set(about):
+            return False
+        changed = {**known, repair.record_key: now}
+        if not now:
+            del changed[repair.record_key]
+        if changed:
+            self._by_uscc[repair.uscc] = changed
+        else:
+            del self._by_uscc[repair.uscc]
+        return True
