@@ -1,26 +1,37 @@
 """The press case (domain facts §4.3): a credit line of 150,000 元 frozen by a record that had been cured a month before.
 
-A restaurant is listed; its bank sees it and freezes the line. The lister repairs the entry by two persons. What the bank sees
-before, in between and after is all there is to it: nothing of it is left then, nowhere, and the bank is told that it is over.
+A restaurant is penalised in another province, or listed; its bank sees it and freezes the line. The recogniser repairs it by
+two persons. What the bank sees before, in between and after is all there is to it: nothing of it is left then, nowhere, though
+platforms still hold copies and the recogniser's own is silent; and whoever watches the lists is told that it is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from google.type.date_pb2 import Date
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
-from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2
+from connectors.kit.enterprises import authority, make_world
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
+from gateway._pb.xinyidai.gateway.v1 import (
+    credit_service_pb2,
+    green_credit_service_pb2,
+    green_credit_service_pb2_grpc,
+    repair_service_pb2,
+    repair_service_pb2_grpc,
+)
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway.adapters.hub_lists import HUB
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.domain.dates import china_date, proto_date
 from gateway.settings import ListsSettings, load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_joint_lists import REMOVED, SHOWN, A, confirmed, entries_of, published, stub, trail, watched
@@ -96,3 +107,96 @@ async def test_a_line_frozen_by_a_record_cured_a_month_before_is_free_again_once
         "repaired",
     ]
     assert SHOWN not in {one.change for one in await watched(rig)}
+
+
+TODAY = china_date(datetime.now(UTC))
+CURED = TODAY - timedelta(days=30)
+RESTAURANT = make_world(40).examples["clean"]
+DOCUMENT = "合环罚〔2026〕301号"
+BODY = authority("anhui", "生态环境局")
+HOLDERS = ("anhui", "jiangsu", "zhejiang")
+
+
+def penalise(rig: Rig) -> None:
+    """Has Anhui stop the restaurant's business; two other platforms hold copies."""
+    decided = TODAY - timedelta(days=150)
+    held: dict[str, Any] = {
+        "doc_no": DOCUMENT, "authority_code": BODY[0], "authority_name": BODY[1], "violation": "超标排放油烟", "facts": "经查属实。",
+        "basis": "《大气污染防治法》第九十九条", "kinds": ["罚款", "责令停产停业"], "content": "罚款20000元", "fine_fen": 2_000_000,
+        "confiscated_fen": 0, "licence_action": "", "decided": decided, "valid_to": None, "domain": "生态环境",
+        "severity": "一般", "publish_start": decided, "publish_end": decided + timedelta(days=365), "status": "正常",
+        "status_on": None,
+    }  # fmt: skip
+    for running in rig.platforms.values():
+        running.simulated.world.enterprises[RESTAURANT].add("penalty", held, **{name: {} for name in HOLDERS})
+
+
+async def viewed(rig: Rig, **more: Any) -> view_pb2.CreditView:
+    asked = query(RESTAURANT, categories=[CATEGORY_PENALTY], **more)
+    response = await rig.credit.GetCreditView(credit_service_pb2.GetCreditViewRequest(query=asked), metadata=A)
+    return response.view
+
+
+async def assessed(rig: Rig) -> green_credit_service_pb2.GreenAssessment:
+    request = green_credit_service_pb2.AssessEnterpriseRequest(uscc=RESTAURANT, operator="reviewer")
+    green = green_credit_service_pb2_grpc.GreenCreditServiceStub(rig.channel)
+    return (await green.AssessEnterprise(request)).assessment
+
+
+def closing(found: green_credit_service_pb2.GreenAssessment) -> set[str]:
+    """Gives the rules by which no new credit is given."""
+    closed = green_credit_service_pb2.GREEN_ADMISSION_CLOSED
+    return {reason.rule for reason in found.reasons if reason.admission == closed}
+
+
+async def test_a_line_frozen_by_a_penalty_cured_a_month_before_is_free_again_though_the_recogniser_is_silent(
+    rig: Rig,
+) -> None:
+    never, clean = await viewed(rig), await assessed(rig)
+    await rig.gateway.queries.forget(RESTAURANT)
+    penalise(rig)
+    repairs = repair_service_pb2_grpc.RepairServiceStub(rig.channel)
+    record = conduct_pb2.Penalty(document_number="合环罚[2026]301号", severity=conduct_pb2.SEVERITY_GENERAL)
+    record.authority.name = BODY[1]
+    record.decided_on.CopyFrom(proto_date(TODAY - timedelta(days=150)))
+
+    before, frozen, named = await viewed(rig), await assessed(rig), await viewed(rig, request_id="of-that-day")
+    proposal = repair_service_pb2.ProposeRepairRequest(
+        uscc=RESTAURANT, record=view_pb2.Records(penalties=[record]), repaired_on=proto_date(CURED),
+        because="信用修复决定〔2026〕7号", operator="bureau-1",
+    )  # fmt: skip
+    waiting = (await repairs.ProposeRepair(proposal)).repair
+    between, still_frozen = await viewed(rig), await assessed(rig)
+    await rig.platforms["anhui"].set_fault("refuse")
+    confirmation = repair_service_pb2.ConfirmRepairRequest(repair_id=waiting.repair_id, operator="bureau-2")
+    await repairs.ConfirmRepair(confirmation)
+    silent, waits_for_anhui = await viewed(rig), await assessed(rig)
+    await rig.platforms["anhui"].clear_faults()
+    await rig.gateway.queries.forget(RESTAURANT)
+    after, free, again = await viewed(rig), await assessed(rig), await viewed(rig, request_id="of-that-day")
+
+    seen = [len(view.records.penalties) for view in (never, before, named, between, silent, after, again)]
+    assert seen == [0, 1, 1, 1, 0, 0, 0]
+    (shown,) = before.records.penalties
+    assert {one.platform for one in shown.envelope.provenances} == set(HOLDERS)
+    assert waiting.record_key == shown.envelope.record_key
+    for view in (silent, after, again):
+        for hint in ("301号", "信用修复", "油烟"):
+            assert hint.encode() not in view.SerializeToString()
+    assert after.view_id == never.view_id == again.view_id
+    assert [closing(one) for one in (clean, frozen, still_frozen, waits_for_anhui, free)] == [
+        set(), {"V4"}, {"V4"}, set(), set(),
+    ]  # fmt: skip
+    assert (frozen.admission, frozen.at_least) == (
+        green_credit_service_pb2.GREEN_ADMISSION_CLOSED,
+        green_credit_service_pb2.GREEN_MEASURE_REDUCE,
+    )
+    assert "anhui" in {one.platform for one in waits_for_anhui.missing if one.category == "PENALTY"}
+    for what in ("measure", "at_least", "admission", "reasons", "facts", "missing", "view_id"):
+        assert getattr(free, what) == getattr(clean, what)
+    told = [one for one in trail(rig) if one["event"].startswith("record_repair")]
+    assert [(one["event"], one["operator"], one["uscc"]) for one in told] == [
+        ("record_repair_proposed", "bureau-1", RESTAURANT),
+        ("record_repair_in_force", "bureau-2", RESTAURANT),
+    ]
+    assert told[1]["repair"]["record_key"] == waiting.record_key.hex()
