@@ -89,6 +89,23 @@ def line_of(told: pb.WatchEntriesResponse) -> str:
     return f"+ {entry.entry_id}  {entry.list_code}  {entry.uscc}  {_state(entry.state)}  {_day(entry.listed_on)}"
 
 
+def decision_lines(entry: pb.JointEntry) -> list[str]:
+    """Gives an entry after a decision: how it stands, what waits, and what to do about that."""
+    lines = [f"{entry.entry_id}  {entry.list_code}  {entry.uscc}  {_state(entry.state)}  v{entry.version}"]
+    waiting = entry.pending.proposed_by
+    if entry.state == pb.ENTRY_STATE_PROPOSED:
+        waiting = entry.proposed_by
+    if waiting:
+        event = entry.pending.event.lower() or say("publication", "公示")
+        lines.append(
+            say(
+                f"{event} waits for somebody else than {waiting}: xinyidai lists confirm {entry.entry_id} --operator …",
+                f"{event} 待 {waiting} 以外的人复核： xinyidai lists confirm {entry.entry_id} --operator …",
+            )
+        )
+    return lines
+
+
 def _count(cell: pb.ListCell) -> str:
     if cell.coverage == pb.LIST_COVERAGE_NOT_COVERED:
         return say("not covered", "未报送")

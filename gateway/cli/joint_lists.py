@@ -1,30 +1,23 @@
-"""`xinyidai lists …`: joint lists at a running gateway."""
+"""`xinyidai lists …`: joint lists at a running gateway; what changes entries one by one stands in `list_keeping`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-import grpc
 import typer
 
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import JointField
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
-from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2_grpc
-from gateway.adapters.identity.kinds import BANK_KEY, Kind
-from gateway.cli.client import explain
+from gateway.adapters.identity.kinds import Kind
 from gateway.cli.joint_list_text import as_json_text, entry_table, line_of, list_table, statistics_table
-from gateway.cli.loop import run
+from gateway.cli.list_asking import Stub, asked
+from gateway.cli.list_keeping import keeping
 from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
-if TYPE_CHECKING:
-    Stub = joint_list_service_pb2_grpc.JointListServiceAsyncStub  # there for types only
-
-T = TypeVar("T")
-_TIMEOUT_S: Final = 10.0
 _LOAD_S: Final = 600.0
 _PIECE: Final = 512 * 1024
 _SM3_HEX: Final = 64
@@ -62,14 +55,14 @@ def show(
 ) -> None:
     """Prints them; that an enterprise has none is no proof of innocence, and it says so."""
     if not uscc:
-        all_lists = _asked(at, bank, lambda stub, more: stub.ListJointLists(pb.ListJointListsRequest(), **more))
+        all_lists = asked(at, bank, lambda stub, more: stub.ListJointLists(pb.ListJointListsRequest(), **more))
         if as_json:
             typer.echo(as_json_text(all_lists))
         else:
             console().print(list_table(all_lists.lists))
         return
     request = pb.GetEntriesRequest(uscc=uscc, person_ref=person_ref, consent_id=consent)
-    found = _asked(at, bank, lambda stub, more: stub.GetEntries(request, **more))
+    found = asked(at, bank, lambda stub, more: stub.GetEntries(request, **more))
     if as_json:
         typer.echo(as_json_text(found))
         return
@@ -111,7 +104,7 @@ def search(
             if len(found) >= most or not page.next_page_token:
                 return found[:most]
 
-    found = _asked(at, bank, pages)
+    found = asked(at, bank, pages)
     if as_json:
         for one in found:
             typer.echo(as_json_text(one, indent=None))
@@ -137,7 +130,7 @@ def stats(
     request = pb.GetListStatisticsRequest(
         joint_field=_field(field), list_codes=only or [], from_year=from_year, to_year=to_year
     )
-    told = _asked(at, bank, lambda stub, more: stub.GetListStatistics(request, **more))
+    told = asked(at, bank, lambda stub, more: stub.GetListStatistics(request, **more))
     if as_json:
         typer.echo(as_json_text(told))
         return
@@ -181,14 +174,14 @@ def load(
                 yield pb.LoadListFileRequest(content=piece)
 
     async def upload(stub: Stub, more: Any) -> pb.LoadListFileResponse:
-        async def asked() -> AsyncIterator[pb.LoadListFileRequest]:
+        async def told() -> AsyncIterator[pb.LoadListFileRequest]:
             for piece in pieces():
                 yield piece
 
-        response: pb.LoadListFileResponse = await stub.LoadListFile(asked(), **{**more, "timeout": _LOAD_S})
+        response: pb.LoadListFileResponse = await stub.LoadListFile(told(), **{**more, "timeout": _LOAD_S})
         return response
 
-    done = _asked(at, "", upload)
+    done = asked(at, "", upload)
     if as_json:
         typer.echo(as_json_text(done))
         return
@@ -243,7 +236,7 @@ def watch(
                 resume.write_text(one.resume_token, "ascii")
 
     try:
-        _asked(at, bank, follow)
+        asked(at, bank, follow)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -258,17 +251,4 @@ def _field(name: str) -> JointField.ValueType:
     return JointField.Value(full)
 
 
-def _asked(at: Reach, bank: str, ask: Callable[[Stub, Any], Awaitable[T]]) -> T:
-    async def call() -> T:
-        async with at.channel() as channel:
-            more = {"timeout": _TIMEOUT_S, "metadata": ((BANK_KEY, bank),) if bank else ()}
-            return await ask(joint_list_service_pb2_grpc.JointListServiceStub(channel), more)
-
-    return _run(call(), at)
-
-
-def _run(call: Coroutine[Any, Any, T], at: Reach) -> T:
-    try:
-        return run(call)
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
+lists.add_typer(keeping)

@@ -67,6 +67,11 @@ _COMMANDS: Final = {
         "lists",
         say("Joint lists at a running gateway.", "运行中网关的联合奖惩名单。"),
     ),
+    "repairs": _Place(
+        "repairs",
+        "repairs",
+        say("Repairs of records, and stale copies of them.", "记录的信用修复，及其过期副本。"),
+    ),
     "store": _Place("store", "store", say("The database of consents: its schema.", "授权数据库及其结构。")),
     "platforms": _Place(
         "operator",
