@@ -61,7 +61,7 @@ def joint_list_service(
 async def hub_lists(settings: Settings, store: StoreDoor, clock: Clock) -> HubLists | None:
     """Gives the hub's lists as a platform; None where entries do not join the merged view. Raises ConfigError, StoreError.
 
-    Which years are missing is known as of now: what is provided later is seen after a restart, on the safe side until then.
+    Which years are missing is known as of now, and anew with the first query a minute or more after the last look.
     """
     if not settings.gateway.lists.in_views:
         return None

@@ -7,7 +7,9 @@ withdrawn or removed here hides other platforms' copies, and they are told to th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, view_pb2
@@ -41,8 +43,10 @@ _PROVISIONS_S: Final = 60.0
 
 
 def hub_platform(lists: Mapping[str, JointList], provisions: Sequence[Provision]) -> Platform:
-    """Gives the facts about the hub: it keeps the joint lists; years that some province did not provide are missing."""
-    covered = CategoryCoverage(CATEGORY_LIST_ENTRY, missing_years=missing_years(provisions))
+    """Gives the facts about the hub: it keeps the joint lists; years that some province did not provide are missing.
+
+    Which they are changes with every file: `HubLists` keeps the coverage as it is now.
+    """
     return Platform(
         HUB,
         "信用长三角",
@@ -50,9 +54,13 @@ def hub_platform(lists: Mapping[str, JointList], provisions: Sequence[Provision]
         Tier.HUB,
         dialect="store",
         is_simulated=False,
-        coverage={CATEGORY_LIST_ENTRY: covered},
+        coverage={CATEGORY_LIST_ENTRY: _covered(provisions)},
         lists_kept=frozenset(code for code, one in lists.items() if one.basis is Basis.REGIONAL_MEMO),
     )
+
+
+def _covered(provisions: Collection[Provision]) -> CategoryCoverage:
+    return CategoryCoverage(CATEGORY_LIST_ENTRY, missing_years=missing_years(provisions))
 
 
 def missing_years(provisions: Collection[Provision]) -> tuple[int, ...]:
@@ -74,7 +82,8 @@ class HubLists:
         store: Callable[[], Awaitable[JointListStore]],
         clock: Clock,
     ) -> None:
-        self.platform = platform
+        self._coverage = dict(platform.coverage)
+        self.platform = replace(platform, coverage=MappingProxyType(self._coverage))
         self._lists = lists
         self._store = store
         self._clock = clock
@@ -91,6 +100,7 @@ class HubLists:
             entries = await store.of_enterprise(query.uscc.value)
             if began - self._provisions_at > _PROVISIONS_S:
                 self._provisions, self._provisions_at = await store.provisions(), began
+                self._coverage[CATEGORY_LIST_ENTRY] = _covered(self._provisions)
         except StoreError:
             error = PlatformError(OUTCOME_UNREACHABLE, "store")
             return answer_of_error(HUB, error, permit.categories)

@@ -50,7 +50,7 @@ def last_day(value: Date) -> Day:
         return (year, value.month, day)
     if not year:
         return (0, 0, 0)
-    month = value.month or 12
+    month = value.month if 1 <= value.month <= 12 else 12
     return (year, month, calendar.monthrange(year, month)[1])
 
 

@@ -56,6 +56,10 @@ def require_record_repairable(
     if not began[0]:
         names = ", ".join(field.name for field in plan.event)
         raise InvalidRequestError("record", f"state its day ({names}): the time until a repair counts from it")
+    try:
+        began_on = date(*began)
+    except ValueError as error:
+        raise InvalidRequestError("record", "states a day that is none") from error
     if on > today:
         raise InvalidRequestError("repaired_on", "must not be after today")
     months, source = 0, "the day of the record itself"
@@ -70,7 +74,7 @@ def require_record_repairable(
         months, source = _shortest(about, on, rules)
     earliest = _after(began, months)
     if on < earliest:
-        raise RepairStateError(f"a record of {date(*began)} may be repaired from {earliest} on, by {source}")
+        raise RepairStateError(f"a record of {began_on} may be repaired from {earliest} on, by {source}")
 
 
 def _shortest_of_penalty(penalty: Penalty, on: date, rules: Sequence[PublicationRule]) -> tuple[int, str]:

@@ -242,8 +242,12 @@ class Resolver:
     def _grade(self, record: Any) -> bytes:
         """Gives the canonical grade as fields of an evaluation on the wire."""
         rated_on = record.rated_on
-        # A partial date may straddle a change of the scheme: it reads as undated.
-        on = date(rated_on.year, rated_on.month, rated_on.day) if rated_on.day else None
+        # A partial date may straddle a change of the scheme: it reads as undated. So does a day that is none, which only a
+        # connector lets through that maps without the kit: there such a value is left out and flagged (`date.impossible`).
+        try:
+            on = date(rated_on.year, rated_on.month, rated_on.day) if rated_on.day else None
+        except ValueError:
+            on = None
         return _grade_fields(self._crosswalk.canonical(record.scheme_id, record.raw_grade, on))
 
 

@@ -166,5 +166,29 @@ def test_years_that_a_province_did_not_provide_are_missing_and_named_in_the_view
     assert hub_platform({}, partly).coverage[CATEGORY_LIST_ENTRY].missing_years == (2019,)
 
 
+async def test_a_year_that_is_provided_later_is_missing_no_more_within_a_minute() -> None:
+    lists = Hub(PROVIDED[:2])
+    clock = MovedClock(NOON)
+
+    async def store() -> MemoryJointLists:
+        return lists.store
+
+    await lists.store.put([], provisions=PROVIDED[:2])
+    hub = HubLists(hub_platform(SETTINGS.joint_lists, PROVIDED[:2]), SETTINGS.joint_lists, store, clock)
+    lists.platforms[HUB] = hub.platform
+    query = asking(HUB)
+    before = await hub.fetch(query, development_permit(query), 1e9)
+    view_before = view_of(lists.merged(before, zhejiang_says()))
+    await lists.store.put([], provisions=PROVIDED)
+    clock.at_s += 61
+    after = await hub.fetch(query, development_permit(query), 1e9)
+    view_after = view_of(lists.merged(after, zhejiang_says()))
+
+    missing = [
+        [(one.platform, one.year) for one in view.coverage[0].missing_years] for view in (view_before, view_after)
+    ]
+    assert missing == [[(HUB, 2018)], []]
+
+
 def replace_year(provision: Provision, year: int) -> Provision:
     return provision._replace(list_year=year)

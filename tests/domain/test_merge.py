@@ -311,3 +311,25 @@ def test_timeliness_and_agreement_are_told_per_platform() -> None:
     figures = {a.platform: (a.age_days, a.agreement_bp) for a in view.answers}
     assert figures["anhui"] == (figures["shanghai"][0], 10_000)
     assert figures["shanghai"][1] < 10_000
+
+
+def test_a_day_that_is_none_reads_as_undated_and_takes_no_view_down() -> None:
+    from gateway._pb.xinyidai.catalogue.v1 import evaluation_pb2
+
+    dated = [day(2026, 2, 31), day(2026, 13, 1), {"year": 2026, "month": 13}]
+    grades = [
+        evaluation_pb2.Evaluation(scheme_id="TAX_CREDIT", period=str(n), raw_grade="A", rated_on=rated)
+        for n, rated in enumerate(dated)
+    ]
+    penalties = [
+        penalty(f"第{n}号", decided_on=decided, valid_to=decided, envelope={"publish_end": decided})
+        for n, decided in enumerate(dated)
+    ]
+
+    view = merged(CATEGORY_EVALUATION, said("shanghai", CATEGORY_EVALUATION, *grades)).view
+    punished = merged(CATEGORY_PENALTY, said("anhui", CATEGORY_PENALTY, *penalties)).view
+
+    undated = evaluation_pb2.Evaluation(scheme_id="TAX_CREDIT", period="9", raw_grade="A")
+    expected = merged(CATEGORY_EVALUATION, said("shanghai", CATEGORY_EVALUATION, undated)).view.records.evaluations[0]
+    assert [one.canonical_grade for one in view.records.evaluations] == [expected.canonical_grade] * 3
+    assert {one.document_number for one in punished.records.penalties} <= {f"第{n}号" for n in range(3)}

@@ -198,3 +198,5 @@ def test_the_day_is_chinas_and_a_day_to_come_or_none_is_refused() -> None:
         require_record_repairable(PENALTIES, record, date(2026, 5, 9), china_date(midnight.replace(hour=15)), rules, {})
     with pytest.raises(InvalidRequestError, match="decided_on"):
         require_record_repairable(PENALTIES, penalty(decided_on={}), TODAY, TODAY, rules, {})
+    with pytest.raises(InvalidRequestError, match="a day that is none"):
+        require_record_repairable(PENALTIES, penalty(decided_on=day(2026, 2, 31)), TODAY, TODAY, rules, {})
