@@ -353,10 +353,10 @@ async def build_gateway(
                 forget_views(stone.uscc)
             await chains.forget_repaired(tombstones)
 
-        repairs, repair_service = await remembered_repairs(
+        repairs = await remembered_repairs(
             settings, store, audit, clock, callers, authority_ids, Forgets(forget_repaired, forget_views), stack
         )
-        joint_lists = joint_list_service(settings, store, audit, clock, callers, forget_repaired, stack)
+        joint_lists = joint_list_service(settings, store, audit, clock, callers, forget_repaired, repairs, stack)
         queries = CreditQueries(
             connectors,
             Reader(CATALOGUE, authority_ids, plugins.platforms),
@@ -368,7 +368,7 @@ async def build_gateway(
             new_answer_id=new_answer_id,
             kept=chains,
             views=views,
-            repairs=repairs,
+            repairs=repairs.memory,
             masker=masker,
             digest_of=response_digests(settings.gateway),
             digest=evidence.digest if evidence is not None else None,
@@ -431,7 +431,7 @@ async def build_gateway(
             green=green_credit_service(
                 settings, queries, plugins.platforms, audit, clock, callers, admissions, tracing, metrics.error_sent
             ),
-            repairs=repair_service,
+            repairs=repairs.service,
         )
         is_built = True
         metrics.trail_ails(bool(audit.ails))

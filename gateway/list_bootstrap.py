@@ -22,6 +22,7 @@ from gateway.domain.joint_lists import JointEntry
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.resume_token import ResumeTokens
 from gateway.ports import AuditLog, Clock
+from gateway.repair_bootstrap import Remembering
 from gateway.settings import Settings, resolve_secret
 
 Forget = Callable[[Sequence[RepairTombstone]], Awaitable[object]]
@@ -35,11 +36,12 @@ def joint_list_service(
     clock: Clock,
     callers: RpcCallers,
     forget: Forget,
+    repairs: Remembering,
     stack: AsyncExitStack,
 ) -> JointListService:
     """Gives the service; raises ConfigError where the key of resume tokens is missing or too short.
 
-    `forget` is called for every entry that is no more: answers that are kept may still show it.
+    `forget` is called for every entry that is no more: answers that are kept may still show it. It is remembered too.
     """
     stated = settings.gateway.lists
     watch = ListWatch(store.joint_lists, clock, ResumeTokens(_key(stated.token_key)), poll_s=stated.poll_s)
@@ -49,12 +51,14 @@ def joint_list_service(
         gone = [RepairTombstone(entry.uscc, CATEGORY_LIST_ENTRY) for entry in entries if is_removal(entry)]
         if gone:
             await forget(gone)
+        await repairs.lists.changed(entries)
 
     lists = JointLists(
         Stores(store.joint_lists, store.consents), settings.joint_lists, audit, clock, new_answer_id, changed,
         settings.supervision,
     )  # fmt: skip
     stack.push_async_callback(lists.aclose)
+    repairs.memory.tell(lists.heard)
     return JointListService(lists, watch, settings.publication, clock, callers)
 
 

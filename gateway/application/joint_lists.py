@@ -12,16 +12,18 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
+from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
 from gateway.domain import joint_list_life as life
 from gateway.domain.audit import ListsEntry, lists_audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import ConsentState
-from gateway.domain.dates import china_date
+from gateway.domain.dates import china_date, day_of
 from gateway.domain.errors import (
     ConsentError,
     EntryChangedError,
     EntryNotFoundError,
+    EntryStateError,
     InvalidRequestError,
     PermissionRefusedError,
     Reason,
@@ -30,6 +32,7 @@ from gateway.domain.errors import (
 from gateway.domain.joint_lists import SHOWN, VISIBLE, JointEntry, JointList
 from gateway.domain.list_file import read_list_file
 from gateway.domain.list_load import LoadPlan, plan_load
+from gateway.domain.record_repair import PLATFORM, Heard
 from gateway.domain.statement import sm3
 from gateway.domain.supervision import ClassSample, SupervisionClass, SupervisionScheme, classed, draw
 from gateway.ports import AuditLog, Clock, ConsentStore, JointListStore
@@ -172,6 +175,24 @@ class JointLists:
             return Loaded(file.list_code, file.list_year, file.provinces, plan)
 
         return await self._to_the_end(work())
+
+    async def heard(self, uscc: str, heard: Heard) -> None:
+        """Ends entries kept here that their recogniser's own platform says to be repaired or revoked; raises StoreError."""
+
+        async def work() -> None:
+            by = By(Caller("", frozenset()), f"{PLATFORM}{heard.platform}")
+            for entry in await (await self._stores.lists()).of_enterprise(uscc):
+                if entry.person_ref or not _is_told(entry, heard):
+                    continue
+                is_repaired = heard.status == RECORD_STATUS_REPAIRED
+                now = self._clock.now()
+                try:
+                    ended = life.heard_ended(entry, date(*heard.day), by.operator, now, is_repaired=is_repaired)
+                    await self._kept(ended, by, "")
+                except (EntryStateError, EntryChangedError):
+                    continue  # it has ended already, or just now by another process that heard the same
+
+        await self._to_the_end(work())
 
     async def sample(
         self,
@@ -345,6 +366,15 @@ class JointLists:
         self._changing.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waits has it
+
+
+def _is_told(entry: JointEntry, heard: Heard) -> bool:
+    """Whether the platform's record is this entry, of its own province."""
+    told = heard.record
+    year = told.list_year if told.HasField("list_year") else None
+    on = (told.listed_on.year, told.listed_on.month, told.listed_on.day)
+    about = (entry.list_code, entry.list_year, day_of(entry.listed_on), entry.province)
+    return about == (told.list_code, year, on, heard.province)
 
 
 def is_removal(entry: JointEntry) -> bool:

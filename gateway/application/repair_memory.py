@@ -22,7 +22,7 @@ from gateway.domain.errors import StoreError
 from gateway.domain.joint_lists import SHOWN, VISIBLE
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import NONE_REPAIRED, Merged
-from gateway.domain.record_repair import RecordRepair, Remembered, RepairState, SeenStale, heard_repair
+from gateway.domain.record_repair import Heard, RecordRepair, Remembered, RepairState, SeenStale, heard_repair
 from gateway.ports import Clock, JointListStore, RepairStore
 
 _PAGE: Final = 1_000
@@ -47,6 +47,10 @@ class Forgets(NamedTuple):
     views: Callable[[str], None]
 
 
+EntryHeard = Callable[[str, Heard], Awaitable[None]]
+"""Takes that the recogniser's platform withdrew a list entry of an enterprise: it may be one that is kept here."""
+
+
 class RepairMemory:
     """What this process knows; fulfils `KnownRepairs`. Made on the running loop, closed by who made it."""
 
@@ -56,9 +60,14 @@ class RepairMemory:
         forgets: Forgets,
         clock: Clock,
         *,
+        hub: str = "",
         poll_s: float = 1.0,
         kept_after_s: float = _KEPT_AFTER_S,
     ) -> None:
+        """Takes which platform is the gateway's own: what it says is in the store already."""
+        self._hub = hub
+        self._entry_heard: EntryHeard | None = None
+        self._entries: list[tuple[str, Heard]] = []
         self._stores = stores
         self._forgets = forgets
         self._clock = clock
@@ -74,6 +83,18 @@ class RepairMemory:
         self._following: asyncio.Task[None] | None = None
         self._is_lost = False
 
+    def tell(self, entry_heard: EntryHeard) -> None:
+        """Has whoever keeps the joint lists told of their entries that were heard to be withdrawn."""
+        self._entry_heard = entry_heard
+
+    def knows(self, repair_id: str, uscc: str) -> bool:
+        """Whether a repair is in force."""
+        return any(one.repair_id == repair_id for about in self.of(uscc).values() for one in about)
+
+    def was_lifted(self, repair_id: str) -> bool:
+        """Whether a repair was lifted."""
+        return repair_id in self._lifted
+
     def of(self, uscc: str) -> Mapping[bytes, Sequence[Remembered]]:
         """Gives the repairs in force of an enterprise's records, by record key."""
         return self._by_uscc.get(uscc, NONE_REPAIRED)
@@ -82,12 +103,16 @@ class RepairMemory:
         """Takes what answers told; what is news voids the enterprise's kept views, which may not know of it."""
         is_news = False
         for heard in merged.heard:
+            if heard.platform == self._hub:
+                continue
             repair = heard_repair(heard, uscc, at)
             if repair is None or repair.repair_id in self._lifted or not self._apply(repair):
                 continue
             is_news = True
             if len(self._heard) < _MOST_WAITING:
                 self._heard.append(repair)
+                if heard.category == CATEGORY_LIST_ENTRY:
+                    self._entries.append((uscc, heard))
         now = self._clock.monotonic()
         for copy in merged.stale_copies:
             key = (copy.platform, copy.record_key)
@@ -108,6 +133,8 @@ class RepairMemory:
         for repair in repairs:
             if repair.state is RepairState.LIFTED:
                 self._lifted.add(repair.repair_id)
+            elif repair.is_in_force:
+                self._lifted.discard(repair.repair_id)
             if not self._apply(repair):
                 continue
             if repair.platform:
@@ -155,15 +182,21 @@ class RepairMemory:
         self._keep_at = float("inf")
         heard, self._heard = self._heard, []
         seen, self._seen = self._seen, []
+        entries, self._entries = self._entries, []
         try:
             store = await self._stores.repairs()
             if heard:
                 await store.remember(heard)
                 heard = []
+            while entries:
+                if self._entry_heard is not None:
+                    await self._entry_heard(*entries[0])
+                del entries[0]
             if seen:
                 await store.saw(seen)
         except StoreError:
             self._heard, self._seen = heard + self._heard, seen + self._seen
+            self._entries = entries + self._entries
             self._keep_at = self._clock.monotonic() + self._kept_after_s
             raise
 

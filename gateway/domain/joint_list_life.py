@@ -6,7 +6,8 @@
                  WITHDRAWN  REPAIRED  REMOVED (by a file)       all three final; a new listing is a new entry
 
 A dispute is marked at once: it hides nothing. A proposal is discarded, and a pending change declined, by one person: nothing
-that was shown changes. A file of the hub may bring back what a file removed.
+that was shown changes. A file of the hub may bring back what a file removed. An entry that its recogniser's own platform says
+to be repaired or revoked ends by that: who recognised, repairs.
 """
 
 from __future__ import annotations
@@ -107,6 +108,19 @@ def repair(entry: JointEntry, on: date, because: str, by: str, at: datetime, tod
     if not entry.listed_on <= on <= today:
         raise InvalidRequestError("repaired_on", "must not be before the listing, nor after today")
     return _waiting(entry, PendingChange(EntryEvent.REPAIRED, by, because, None, on), by, at)
+
+
+def heard_ended(entry: JointEntry, on: date, by: str, at: datetime, *, is_repaired: bool) -> JointEntry:
+    """Gives the entry ended, since its recogniser's own platform says so: what waited for a second person falls away.
+
+    Raises EntryStateError where it has ended already, or the day is before its listing.
+    """
+    if entry.state not in SHOWN or on < entry.listed_on:
+        raise EntryStateError(_WORDS[entry.state])
+    event, state = (
+        (EntryEvent.REPAIRED, EntryState.REPAIRED) if is_repaired else (EntryEvent.WITHDRAWN, EntryState.WITHDRAWN)
+    )
+    return _next(entry, event, by, at, state=state, ended_on=on, pending=None, proposed_by=by, confirmed_by=by)
 
 
 def dispute(entry: JointEntry, by: str, at: datetime, today: date) -> JointEntry:

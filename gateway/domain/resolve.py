@@ -36,6 +36,7 @@ from gateway.domain.standing import (
     authority_of,
     has_run_out,
     is_remembered_gone,
+    is_removed,
     last_word,
     shown_status,
     stated_status,
@@ -160,8 +161,8 @@ class Resolver:
                 if resolved.stale:
                     shown.stale.extend([StaleCopy(p, category, record_key) for p in resolved.stale])
             if status in HIDDEN or (can_run_out and has_run_out(plan, record, publication)):
-                if status in WITHDRAWN and plan.is_adverse:
-                    shown.heard += self._heard(plan, record_key, group, home)
+                if plan.is_adverse and (status in WITHDRAWN or is_removed(plan, record, publication.today)):
+                    self._hear(plan, record_key, group, home, publication, shown)
                 continue
             if resolved is not None:  # counted for shown records only: a hidden one leaves no hint
                 shown.conflicts += resolved.conflicts
@@ -220,24 +221,30 @@ class Resolver:
         first_count = sum([rank[0] == 0 for rank in ranks])
         return is_remembered_gone(plan, ranked, first_count, repairs, self._chooser.authority_ids)
 
-    def _heard(
-        self, plan: RecordPlan, record_key: bytes, group: Sequence[Statement], home: str | None
-    ) -> Sequence[Heard]:
-        """Gives what is to be remembered of a hidden record: that its recogniser withdrew it; nothing where another did."""
+    def _hear(
+        self,
+        plan: RecordPlan,
+        record_key: bytes,
+        group: Sequence[Statement],
+        home: str | None,
+        publication: Publication,
+        shown: Shown,
+    ) -> None:
+        """Takes what is to be remembered of a hidden record: that its recogniser withdrew it; nothing where another did."""
         ranked, ranks = self._chooser.ranked(plan, group, home, are_alike=False)
-        told = last_word(plan, ranked, sum([rank[0] == 0 for rank in ranks]))
+        told = last_word(plan, ranked, sum([rank[0] == 0 for rank in ranks]), publication.today)
         if told is None:
-            return ()
-        last, day = told
+            return
+        last, day, status = told
+        if last.status not in WITHDRAWN:  # removed, which the register of statuses knows nothing of
+            copies = {s.platform.id for s in ranked if not is_removed(plan, s.record, publication.today)}
+            shown.stale.extend([StaleCopy(platform, plan.category, record_key) for platform in sorted(copies)])
         ids = self._chooser.authority_ids
         authority = authority_of(plan, last.record, ids)
-        platform = last.platform
-        return [
-            Heard(
-                plan.category, record_key, last.status, day, platform.id, authority,
-                ids.province_of(authority) or platform.province or "", last.record,
-            )
-        ]  # fmt: skip
+        province = ids.province_of(authority) or last.platform.province or ""
+        shown.heard.append(
+            Heard(plan.category, record_key, status, day, last.platform.id, authority, province, last.record)
+        )
 
     def _grade(self, record: Any) -> bytes:
         """Gives the canonical grade as fields of an evaluation on the wire."""

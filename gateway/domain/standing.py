@@ -10,7 +10,7 @@ A repair that is remembered (`record_repair`) speaks beside them: it is the reco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import ListEntry, Penalty
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
@@ -33,6 +33,8 @@ HIDDEN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED, RECORD
 WITHDRAWN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED})
 _WITHDRAWN: Final[Mapping[int, int]] = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
 _NEVER: Final = ((0, 0, 0), 0)
+_REMOVAL: Final = "removed_on"
+_REPAIR: Final = "修复"
 
 
 def stated_status(
@@ -56,11 +58,47 @@ def stated_status(
     return (RECORD_STATUS_VALID if status == RECORD_STATUS_EXPIRED else status), ()
 
 
-def last_word(plan: RecordPlan, ranked: Sequence[Statement], first_count: int) -> tuple[Statement, Day] | None:
-    """Gives the statement by which the recogniser withdrew a record, with its day; None where it did not, or was silent."""
-    voices = _recognisers(ranked, first_count)
-    last = max(voices, key=lambda s: _event(plan, s), default=None)
-    return None if last is None or last.status not in WITHDRAWN else (last, _event(plan, last)[0])
+class LastWord(NamedTuple):
+    """How the recogniser withdrew a record: by which statement, on which day, and whether REPAIRED or REVOKED."""
+
+    statement: Statement
+    day: Day
+    status: RecordStatus.ValueType
+
+
+def last_word(plan: RecordPlan, ranked: Sequence[Statement], first_count: int, today: Day) -> LastWord | None:
+    """Gives how the recogniser withdrew a record, by its status or by a day of removal that is past.
+
+    None where it did not, or was silent.
+    """
+    last: tuple[tuple[Day, int], Statement, LastWord | None] | None = None
+    for statement in _recognisers(ranked, first_count):
+        word = _withdrawal(plan, statement, today)
+        event = (word.day, _WITHDRAWN[word.status]) if word is not None else _event(plan, statement)
+        if last is None or event > last[0]:
+            last = (event, statement, word)
+    return None if last is None else last[2]
+
+
+def is_removed(plan: RecordPlan, record: Any, today: Day) -> bool:
+    """Whether a record states a day of removal (移出日期) that is past."""
+    return _has_removal(plan) and record.HasField(_REMOVAL) and last_day(record.removed_on) < today
+
+
+def _has_removal(plan: RecordPlan) -> bool:
+    return any(field.name == _REMOVAL for field in plan.expiry)
+
+
+def _withdrawal(plan: RecordPlan, statement: Statement, today: Day) -> LastWord | None:
+    if statement.status in WITHDRAWN:
+        return LastWord(statement, _event(plan, statement)[0], statement.status)
+    record = statement.record
+    if not is_removed(plan, record, today):
+        return None
+    is_repair = _REPAIR in record.removal_reason
+    return LastWord(
+        statement, first_day(record.removed_on), RECORD_STATUS_REPAIRED if is_repair else RECORD_STATUS_REVOKED
+    )
 
 
 def is_remembered_gone(

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from google.type import date_pb2
 
-from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Permit
@@ -200,3 +201,39 @@ def test_the_day_is_chinas_and_a_day_to_come_or_none_is_refused() -> None:
         require_record_repairable(PENALTIES, penalty(decided_on={}), TODAY, TODAY, rules, {})
     with pytest.raises(InvalidRequestError, match="a day that is none"):
         require_record_repairable(PENALTIES, penalty(decided_on=day(2026, 2, 31)), TODAY, TODAY, rules, {})
+
+
+def test_a_removal_from_a_list_is_heard_as_a_repair_and_the_others_copies_are_stale() -> None:
+    def entry(removed: Any = None, reason: str = "") -> conduct_pb2.ListEntry:
+        found = conduct_pb2.ListEntry(list_code="YRD_ENV", list_year=2018, listed_on=day(2018, 12, 1), authority=HEFEI)
+        if removed is not None:
+            found.removed_on.CopyFrom(date_pb2.Date(**removed))
+            found.removal_reason = reason
+        return found
+
+    def over(removed: Any, reason: str = "信用修复") -> Merged:
+        return merged_of(
+            CATEGORY_LIST_ENTRY,
+            said("anhui", CATEGORY_LIST_ENTRY, entry(removed, reason)),
+            said("jiangsu", CATEGORY_LIST_ENTRY, entry()),
+        )
+
+    removed, today = over(day(2026, 11, 2)), over(day(TODAY.year, TODAY.month, TODAY.day))
+
+    (heard,) = removed.heard
+    assert (heard.status, heard.day, heard.platform) == (REPAIRED, (2026, 11, 2), "anhui")
+    assert [one.platform for one in removed.stale_copies] == ["jiangsu"]
+    assert [one.status for one in over(day(2026, 11, 2), "到期移出").heard] == [REVOKED]
+    assert (len(today.view.records.list_entries), today.heard) == (1, ())  # at midnight after it, and not before
+    alone = merged_of(
+        CATEGORY_LIST_ENTRY,
+        said("jiangsu", CATEGORY_LIST_ENTRY, entry()),
+        known={heard.record_key: (remembered(day=heard.day),)},
+    )
+    assert list(alone.view.records.list_entries) == []
+
+
+def merged_of(category: int, *answers: Answer, known: Any = None) -> Merged:
+    query = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, (category,), tuple(sorted(a.platform for a in answers)))
+    readings = [READER.read(answer, USCC.value) for answer in answers]
+    return MERGER.merge(readings, query, Permit("test", (category,)), TODAY, None, known or {})

@@ -15,7 +15,7 @@ import pytest
 
 from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, repair_service_pb2_grpc
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as lists_pb
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2 as pb
@@ -26,7 +26,8 @@ from gateway.domain.names import normalise_document_number
 from gateway.settings import ListsSettings, load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_consent_service import refusal
-from tests.e2e.test_joint_lists import A, confirmed, published, stub, trail
+from tests.e2e.test_green_credit import LISTED_2018
+from tests.e2e.test_joint_lists import REMOVED, A, confirmed, line, loaded, published, stub, trail, watched
 
 STALE = "合市监罚(2026)77号"  # repaired at Anhui on 2026-08-20; Jiangsu shows it still
 SHOWN = "合环罚(2026)12号"
@@ -219,3 +220,64 @@ async def test_an_entry_that_another_process_repaired_purges_this_ones_answers(p
         withdrawal = lists_pb.WithdrawEntryRequest(entry_id=entry.entry_id, because="wrong", operator="first")
         await confirmed(one, (await stub(one).WithdrawEntry(withdrawal)).entry)
         assert await until(are_forgotten, within_s=5) < 2
+
+
+async def entries(rig: Rig, *, is_fresh: bool = False) -> list[conduct_pb2.ListEntry]:
+    asked = query(LISTED_2018, categories=[CATEGORY_LIST_ENTRY])
+    if is_fresh:
+        asked.oldest_acceptable_age.seconds = 0
+    response = await rig.credit.GetCreditView(credit_service_pb2.GetCreditViewRequest(query=asked), metadata=A)
+    return list(response.view.records.list_entries)
+
+
+async def listed_here_too(rig: Rig) -> lists_pb.JointEntry:
+    """Publishes the entry that Zhejiang shows, as Zhejiang's operators would."""
+    (record,) = await entries(rig)
+    return await published(rig, uscc=LISTED_2018, list_year=record.list_year, listed_on=record.listed_on)
+
+
+async def test_an_entry_repaired_here_hides_its_copies_though_the_lists_join_no_view(rig: Rig) -> None:
+    entry = await listed_here_too(rig)
+    repair = lists_pb.RepairEntryRequest(
+        entry_id=entry.entry_id, repaired_on=proto_date(date(2024, 6, 1)), because="x", operator="first"
+    )
+    waiting = (await stub(rig).RepairEntry(repair)).entry
+    between = await entries(rig)
+    await confirmed(rig, waiting)
+
+    assert (len(between), await entries(rig)) == (1, [])
+    (kept,) = (await repairs(rig).ListRepairs(pb.ListRepairsRequest(uscc=LISTED_2018))).repairs
+    assert (kept.repair_id, kept.origin) == (f"entry-{entry.entry_id}", "platform:hub")
+
+
+async def test_an_entry_that_a_file_removed_and_another_brings_back_shows_again(rig: Rig) -> None:
+    (record,) = await entries(rig)
+    day = f"{record.listed_on.year}-{record.listed_on.month:02}-{record.listed_on.day:02}"
+    row = {**line(LISTED_2018), "listed_on": day}
+    seen: list[int] = []
+    for rows in ((row,), (), (row,), (), (row,)):
+        await loaded(rig, *rows, version=str(len(seen)), year=record.list_year)
+        seen.append(len(await entries(rig)))
+
+    assert seen == [1, 0, 1, 0, 1]
+
+
+async def test_an_entry_that_its_recognisers_platform_says_to_be_repaired_is_announced_to_whoever_watches(
+    rig: Rig,
+) -> None:
+    entry = await listed_here_too(rig)
+    token = (await watched(rig))[-1].resume_token
+    repaired = rig.platforms["zhejiang"].simulated.world.enterprises[LISTED_2018]
+    repaired.repair("zhejiang", "list_entry", date(2026, 11, 2))
+    assert await entries(rig, is_fresh=True) == []
+
+    async def is_announced() -> bool:
+        return [(one.change, one.entry.entry_id) for one in await watched(rig, token=token)] == [
+            (REMOVED, entry.entry_id)
+        ]
+
+    await until(is_announced, within_s=20)
+    await rig.platforms["zhejiang"].set_fault("refuse")
+    assert await entries(rig, is_fresh=True) == []
+    (told,) = [one for one in trail(rig) if one["event"] == "list_entry_repaired"]
+    assert (told["operator"], told["lists"]["entry_id"]) == ("platform:zhejiang", entry.entry_id)
