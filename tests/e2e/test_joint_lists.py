@@ -262,6 +262,18 @@ async def test_a_file_is_loaded_whole_or_not_at_all_and_a_second_time_does_nothi
     assert list(await entries_of(rig, OTHER)) == []
 
 
+async def test_an_upload_that_breaks_off_changes_nothing_and_is_begun_again(rig: Rig) -> None:
+    header = {"list": "YRD_ENV", "year": 2018, "provinces": ["33"], "kind": "FULL"}
+    raw = "\n".join(json.dumps(one) for one in (header, line(), line(OTHER))).encode()
+    call = stub(rig).LoadListFile()
+    await call.write(pb.LoadListFileRequest(digest=sm3(raw), operator="loader", content=raw[:80]))
+    call.cancel()
+
+    assert list(await entries_of(rig)) == []
+    assert (await loaded(rig, line(), line(OTHER))).added == 2
+    assert [one["event"] for one in trail(rig) if one["event"].startswith("list_file")] == ["list_file_loaded"]
+
+
 async def test_codes_are_screened_against_all_lists(rig: Rig) -> None:
     entry = await published(rig)
     await published(rig, uscc=OTHER, person_ref="p-1")

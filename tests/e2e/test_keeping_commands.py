@@ -14,6 +14,7 @@ from gateway.cli.repairs import repairs
 from tests.domain.joint_entries import DEMO
 from tests.e2e.conftest import Rig
 from tests.e2e.test_command import NO_CERTIFICATES, run
+from tests.e2e.test_joint_lists import trail
 
 PUBLISH = (
     "publish", "YRD_ENV", DEMO, "--province", "33", "--listed-on", "2018-05-02", "--year", "2018", "--reason", "超标排放",
@@ -55,6 +56,13 @@ async def test_an_entry_is_published_amended_disputed_and_repaired_by_two(rig: R
     assert waiting[0] == 0
     assert f"amended waits for somebody else than first: xinyidai lists confirm {entry}" in waiting[1]
     assert amended["content"] == {**published["content"], "reason": "超标排放废水"}
+    events = [(one["event"], one["operator"]) for one in trail(rig) if one["event"].startswith("list_entry_")]
+    assert events == [
+        ("list_entry_proposed", "first"), ("list_entry_published", "second"), ("list_entry_pending", "first"),
+        ("list_entry_amended", "second"), ("list_entry_disputed", "first"), ("list_entry_settled", "first"),
+        ("list_entry_pending", "first"), ("list_entry_declined", "second"), ("list_entry_pending", "first"),
+        ("list_entry_repaired", "second"),
+    ]  # fmt: skip
     states = [one["state"].removeprefix("ENTRY_STATE_") for one in (disputed, settled, declined, repaired)]
     assert states == ["DISPUTED", "PUBLISHED", "PUBLISHED", "REPAIRED"]
 
@@ -108,7 +116,10 @@ async def test_a_refusal_says_what_is_wrong(rig: Rig, tmp_path: Path) -> None:
 
 async def test_help_is_in_both_languages() -> None:
     chinese = await run("repairs", "propose", "--help", language="zh_CN.UTF-8")
-    english = await asyncio.to_thread(CliRunner().invoke, lists, ["repair", "--help"], env={"LC_ALL": "C.UTF-8"})
 
     assert "修复日期（北京时间）" in chinese[1]
-    assert "Day of the repair, China time." in english.output
+    for app, command, words in (
+        (lists, "repair", "Day of the repair, China time."),
+        (repairs, "stale", "Only of this"),
+    ):
+        assert words in (await asyncio.to_thread(CliRunner().invoke, app, [command, "--help"])).output
