@@ -102,9 +102,13 @@ class RepairMemory:
     def note(self, uscc: str, merged: Merged, at: datetime) -> None:
         """Takes what answers told; what is news voids the enterprise's kept views, which may not know of it."""
         is_news = False
+        known = self.of(uscc)
         for heard in merged.heard:
-            if heard.platform == self._hub:
-                continue
+            told = (heard.status, heard.day, heard.platform)
+            if heard.platform == self._hub or any(
+                (one.status, one.day, one.platform) == told for one in known.get(heard.record_key, ())
+            ):
+                continue  # nearly always: it was heard before
             repair = heard_repair(heard, uscc, at)
             if repair is None or repair.repair_id in self._lifted or not self._apply(repair):
                 continue
