@@ -119,7 +119,7 @@ class ConsentSettings(_Strict):
 
     enforced: bool = False
     masking_key: str = ""
-    poll_s: float = Field(default=0.25, gt=0, le=0.5)
+    poll_s: float = Field(default=0.4, gt=0, le=0.5)
 
     @field_validator("masking_key")
     @classmethod
