@@ -55,7 +55,9 @@ async def test_D1_a_disk_that_is_full_for_a_while_fails_what_is_asked_then_and_r
         failures += left.failed
         killed.forget(left)
 
-    assert any("the store has no room left on its disk" in said for said in failures)
+    assert failures
+    if apart == ALL:  # whether a sample meets a write of the opened store is for its migrations to say
+        assert any("the store has no room left on its disk" in said for said in failures)
 
 
 @EVERY
