@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-import ssl
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
 
 import aiohttp
 
@@ -20,8 +15,6 @@ from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.hub_lists import HUB
 from gateway.adapters.identity.callers import DevelopmentCallers
 from gateway.adapters.identity.certificates import TlsFiles
-from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
-from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.rights.cedar import CedarRights
 from gateway.adapters.rights.policies import compile_policies
 from gateway.adapters.rights.reload import PolicyWatch
@@ -36,12 +29,10 @@ from gateway.adapters.rpc.delivery import HEALTH
 from gateway.adapters.rpc.platform_service import PlatformService
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.rpc.server import RpcServer, ServerLimits
-from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.answer_id import new_answer_id
 from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
-from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.trail_reader import FileTrailReader
 from gateway.adapters.telemetry.call_log import CallLog
@@ -52,167 +43,29 @@ from gateway.adapters.telemetry.metrics import Metrics
 from gateway.adapters.telemetry.observers import Observers
 from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
-from gateway.adapters.web.admin import AdminServer
-from gateway.adapters.web.lifecycle import Stage, ails, unready
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
 from gateway.application.consents import Consents
 from gateway.application.query_credit import CreditQueries
 from gateway.application.repair_memory import Forgets
 from gateway.application.request_ids import RequestIds
 from gateway.application.trail import TrailExport
+from gateway.connector_bootstrap import Plugins, chain_policies, chains_of, connected
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import ConfigError
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.masking import Masker, masked_fields
 from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
-from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Reader
 from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials
-from gateway.identity_reload import BankWatch
 from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
-from gateway.ports import Callers, CallObserver, Connector, ConnectorPlugin, ConnectorSetup, Rights, SandboxPlugin
+from gateway.ports import Callers, Rights
+from gateway.process import Gateway, Worker
 from gateway.repair_bootstrap import remembered_repairs
 from gateway.settings import Settings, resolve_secret
 from gateway.trail_bootstrap import anchor, open_trail, response_digests
-
-CONNECTORS: Final = "xinyidai.connectors"
-SANDBOXES: Final = "xinyidai.sandboxes"
-_LAST_ENTRIES_S: Final = 5.0
-_LOOK_S: Final = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Plugins:
-    """Connectors that are configured, by platform, with their facts; and every fault of those that are broken."""
-
-    connectors: Mapping[str, ConnectorPlugin]
-    platforms: Mapping[str, Platform]
-    faults: tuple[str, ...]
-
-
-def find_plugins(settings: Settings) -> Plugins:
-    """Finds the configured platforms' connectors by entry point; a broken one stops nobody else."""
-    found = {point.name: point for point in entry_points(group=CONNECTORS)}
-    connectors: dict[str, ConnectorPlugin] = {}
-    platforms: dict[str, Platform] = {}
-    faults: list[str] = []
-    for name, table in settings.platforms.items():
-        if not table.enabled:
-            continue
-        if name not in found:
-            known = ", ".join(sorted(found)) or "none"
-            faults.append(f"platforms.toml: {name}: no connector of that name is installed (installed: {known})")
-            continue
-        try:
-            plugin = cast(ConnectorPlugin, found[name].load())
-            platform = plugin.platform()
-        except (ImportError, AttributeError, ValueError, OSError) as error:
-            faults += [f"connector {name}: {fault}" for fault in getattr(error, "faults", [error])]
-            continue
-        if platform.id != name:
-            faults.append(f"connector {name}: its manifest says it is {platform.id!r}")
-            continue
-        connectors[name] = plugin
-        platforms[name] = platform
-    if not settings.platforms:
-        faults.append("platforms.toml: names no platform")
-    return Plugins(connectors, platforms, tuple(faults))
-
-
-def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
-    """Finds sandboxes by entry point, of the named platforms only; missing and broken ones are left out."""
-    found: dict[str, SandboxPlugin] = {}
-    for point in entry_points(group=SANDBOXES):
-        if point.name in names:
-            try:
-                found[point.name] = cast(SandboxPlugin, point.load())
-            except ImportError:
-                continue  # a sandbox is a convenience: its connector is reported on its own
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """Which of how many processes on one port this one is; numbers begin with 1."""
-
-    number: int
-    of: int
-
-    def trail(self, path: Path) -> Path:
-        """Gives this worker's own trail beside the configured one: a file is synced, and taken back, by one writer."""
-        return path.with_name(f"{path.stem}.{self.number}{path.suffix}")
-
-
-class Gateway:
-    """A gateway that is up: its queries, its server's parts, and how it ends."""
-
-    def __init__(
-        self,
-        server: RpcServer,
-        queries: CreditQueries,
-        merger: Merger,
-        health: PlatformHealth,
-        connectors: Mapping[str, Connector],
-        metrics: Metrics,
-        loop_lag: LoopLag,
-        policies: PolicyWatch,
-        banks: BankWatch | None,
-        stack: AsyncExitStack,
-        drain_s: float,
-        answers_ail: Callable[[], str],
-    ) -> None:
-        self.server = server
-        self.queries = queries
-        self.merger = merger
-        self.health = health
-        self.connectors = connectors
-        self.metrics = metrics
-        self.policies = policies
-        self.banks = banks
-        self.admin_port: int | None = None
-        """Where the admin port listens; None where it does not."""
-        self._stage = Stage.STARTING
-        self._answers_ail = answers_ail
-        self._admin = AdminServer(metrics.page, ails=lambda: ails(loop_lag.lag_s), unready=self.unready)
-        self._stack = stack
-        self._drain_s = drain_s
-
-    def unready(self) -> str:
-        """Gives why no queries should be sent here, nothing where they are answered."""
-        return unready(self._stage, self._answers_ail())
-
-    async def start(self, listen: str, *, admin: str | None = None) -> int:
-        """Starts the admin port, where an address is given, then the server; gives the server's port. Raises ConfigError."""
-        if admin is not None:
-            self.admin_port = await self._admin.start(admin)
-        port = await self.server.start(listen)
-        self._stage = Stage.SERVING
-        return port
-
-    def reload(self) -> None:
-        """Has policies and banks.toml read anew, changed or not; what is broken leaves what is in force."""
-        self.policies.tell()
-        if self.banks is not None:
-            self.banks.tell()
-
-    async def aclose(self) -> None:
-        """Drains calls under way, then closes sessions and the trail, in that order: no entry is lost.
-
-        The admin port goes last, so that a prober can see the draining and a scraper the last numbers.
-        """
-        self._stage = Stage.DRAINING
-        try:
-            await self.server.stop(self._drain_s)
-            # gRPC gives a call up before its handler has ended: what was cut off still writes that it was.
-            until = time.monotonic() + _LAST_ENTRIES_S
-            while self.queries.under_way and time.monotonic() < until:  # noqa: ASYNC110  # once in a process's life
-                await asyncio.sleep(_LOOK_S)
-            await self._stack.aclose()
-        finally:
-            await self._admin.aclose()
 
 
 async def build_gateway(
@@ -288,7 +141,7 @@ async def build_gateway(
             trace_configs=tracing.trace_configs(),
         )
         stack.push_async_callback(session.close)
-        inner = _connect(settings, plugins, session, clock)
+        inner = connected(settings, plugins, session, clock)
         hub = await hub_lists(settings, store, clock)
         if hub is not None:
             inner[HUB] = hub
@@ -300,7 +153,7 @@ async def build_gateway(
         query_log = QueryLog() if settings.gateway.log.level in ("debug", "info") else None
         if query_log is not None:
             stack.callback(query_log.flush)
-        policies = uncached(_policies(settings, inner, processes=worker.of if worker is not None else 1))
+        policies = uncached(chain_policies(settings, inner, processes=worker.of if worker is not None else 1))
         metrics = Metrics(
             plugins.platforms,
             in_flight=lambda: queries.under_way,
@@ -322,7 +175,7 @@ async def build_gateway(
             credentials = server_credentials(settings, tls, clock, metrics.certificate_has, stack)
             known, banks_watch = await known_callers(settings, session, egress.declare, clock, stack)
         callers = RpcCallers(known, clock)
-        chains = _chains(settings, inner, policies, clock, observers)
+        chains = chains_of(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)
         for name, chain in chains.by_platform.items():  # to be seen before they first move
             metrics.limit_moved(name, chain.bulkhead.limit)
@@ -486,92 +339,3 @@ def _authorisation(
 def _tracing(settings: Settings) -> Tracing:
     stated = settings.gateway.tracing
     return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
-
-
-def _policies(
-    settings: Settings, connectors: Mapping[str, Connector], *, processes: int = 1
-) -> Mapping[str, ChainPolicy]:
-    """Gives what each platform's wrappers hold to in one of so many processes; raises ConfigError with every fault."""
-    policies: dict[str, ChainPolicy] = {}
-    faults: list[str] = []
-    for name, connector in connectors.items():
-        try:
-            policy = settings.resilience_of(name).policy(connector.platform.limits)
-            policies[name] = replace(policy, quota=policy.quota.shared_by(processes))
-        except ValueError as error:
-            faults.append(f"connector {name}: manifest.toml: limits: {error}")
-    if faults:
-        raise ConfigError(faults)
-    return policies
-
-
-def _chains(
-    settings: Settings,
-    connectors: Mapping[str, Connector],
-    policies: Mapping[str, ChainPolicy],
-    clock: SystemClock,
-    observer: CallObserver,
-) -> Chains:
-    """Puts the wrappers around the connectors."""
-    ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
-    room = settings.gateway.cache
-    cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)
-    flights = Flights()
-    chains = {
-        name: resilient(connector, policies[name], ledger, cache, flights, clock, observer)
-        for name, connector in connectors.items()
-    }
-    return Chains(chains, ledger, cache, flights)
-
-
-def calm_collector() -> None:
-    """Spares the garbage collector what it need not look at; called once, when everything is built.
-
-    What start-up made lives as long as the process. A query's objects die by reference counting as it ends, so that young
-    generations hold little but queries under way: they are searched for cycles more rarely than by default.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
-    """Gives every fault of plugins and of their deployment settings, without connecting to anything."""
-
-    async def check() -> list[str]:
-        async with aiohttp.ClientSession() as session:
-            try:
-                _policies(settings, _connect(settings, plugins, session, SystemClock()))
-            except ConfigError as error:
-                return list(error.faults)
-        return []
-
-    return asyncio.run(check())
-
-
-def _connect(
-    settings: Settings, plugins: Plugins, session: aiohttp.ClientSession, clock: SystemClock
-) -> dict[str, Connector]:
-    faults = list(plugins.faults)
-    sandboxes = find_sandboxes(list(plugins.connectors))
-    connectors: dict[str, Connector] = {}
-    for name, plugin in plugins.connectors.items():
-        table = settings.platforms[name]
-        sandbox: Mapping[str, str] = sandboxes[name].credentials() if name in sandboxes else {}
-        secrets: dict[str, Any] = {}
-        for key, reference in table.secrets.items():
-            try:
-                secrets[key] = resolve_secret(reference, sandbox)
-            except ValueError as error:
-                faults.append(f"platforms.toml: {name}.secrets.{key}: {error}")
-        if len(secrets) < len(table.secrets):
-            continue
-        try:
-            tls = ssl.create_default_context(cafile=table.ca_file) if table.ca_file else None
-            setup = ConnectorSetup(table.base_url, session, clock, secrets, table.options, tls)
-            connectors[name] = plugin.connect(setup)
-        except (ValueError, OSError) as error:
-            faults += [f"platforms.toml: {name}: {fault}" for fault in getattr(error, "faults", [error])]
-    if faults:
-        raise ConfigError(faults)
-    return connectors

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from gateway.bootstrap import find_sandboxes
+from gateway.connector_bootstrap import find_sandboxes
 from tests.canaries import CANARIES, SECRETS, leaks_in_folder, leaks_in_sections
 
 ROOT: Final = Path(__file__).parents[1]

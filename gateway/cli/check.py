@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import typer
 
 from gateway.adapters.rights.policies import compile_policies, unknown_banks
-from gateway.bootstrap import connector_faults, find_plugins
 from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
+from gateway.connector_bootstrap import connector_faults, find_plugins
 from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
 from gateway.green_bootstrap import rule_faults

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.loopback import is_loopback_address
-from gateway.bootstrap import Gateway, Worker, build_gateway, calm_collector, find_plugins, find_sandboxes
+from gateway.bootstrap import build_gateway
+from gateway.connector_bootstrap import find_plugins, find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.evidence_bootstrap import key_faults
 from gateway.ports import RunningSandbox
+from gateway.process import Gateway, Worker, calm_collector
 from gateway.settings import Settings
 
 SANDBOX_PORTS = {"shanghai": 18031, "jiangsu": 18032, "zhejiang": 18033, "anhui": 18034}

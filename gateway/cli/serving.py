@@ -10,11 +10,11 @@ from pathlib import Path
 import structlog
 
 from gateway.adapters.telemetry.metrics import MERGED_BY
-from gateway.bootstrap import Worker
 from gateway.cli.running import gateway, hangups, require_reach, stop_signals
 from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
 from gateway.cli.trust import trust
 from gateway.cli.worker import tied_to_supervisor
+from gateway.process import Worker
 from gateway.settings import Settings
 
 

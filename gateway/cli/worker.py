@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.adapters.telemetry.loop_lag import LoopLag
-from gateway.bootstrap import Worker
+from gateway.process import Worker
 
 READY: Final = b"ready\n"
 BEAT: Final = b"beat\n"

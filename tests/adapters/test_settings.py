@@ -9,7 +9,7 @@ import pytest
 
 from gateway.adapters.resilience.quota import MaintenanceWindow
 from gateway.adapters.stores.door import open_database
-from gateway.bootstrap import connector_faults, find_plugins
+from gateway.connector_bootstrap import connector_faults, find_plugins
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.resilience_settings import QuotaTable

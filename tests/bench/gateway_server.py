@@ -21,9 +21,11 @@ from connectors.kit.manifest import Manifest, read_manifest
 from connectors.kit.mapping import PayloadMapping, compile_mapping
 from connectors.kit.rest import RestConnector
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.bootstrap import Plugins, build_gateway, calm_collector, find_plugins
+from gateway.bootstrap import build_gateway
+from gateway.connector_bootstrap import Plugins, find_plugins
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
+from gateway.process import calm_collector
 from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, HedgeTable, QuotaTable
 from gateway.settings import ArchiveSettings, PlatformSettings, Settings, TracingSettings, load_settings
 from tests.bench.child import announce, run

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from connectors.kit.enterprises import DEFAULT_SEED
-from gateway.bootstrap import find_sandboxes
+from gateway.connector_bootstrap import find_sandboxes
 from tests.bench.child import announce, run
 from tests.bench.gateway_server import DIALECTS
 

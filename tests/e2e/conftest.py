@@ -14,8 +14,8 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.bootstrap import Gateway
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.process import Gateway
 from gateway.settings import load_settings
 
 DEMO = "91310115MA0TERT167"

@@ -17,9 +17,9 @@ from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.bootstrap import Gateway
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.errors import ConfigError
+from gateway.process import Gateway
 from gateway.settings import load_settings
 from tests.e2e.conftest import query
 

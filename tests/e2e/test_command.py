@@ -188,6 +188,6 @@ async def test_D11_sigterm_lets_a_call_under_way_finish_and_loses_no_entry(rig: 
 
 
 def credentials(name: str) -> list[str]:
-    from gateway.bootstrap import find_sandboxes
+    from gateway.connector_bootstrap import find_sandboxes
 
     return list(find_sandboxes([name])[name].credentials())

@@ -29,8 +29,9 @@ from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.engine import Database, embedded
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.application.consents import Consents
-from gateway.bootstrap import build_gateway, find_plugins
+from gateway.bootstrap import build_gateway
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
+from gateway.connector_bootstrap import find_plugins
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError
 from gateway.settings import ConsentSettings, Settings, load_settings

@@ -25,10 +25,11 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import DEMO_BANK
-from gateway.bootstrap import Worker, find_sandboxes
 from gateway.cli.supervisor import HeldPort, pause_s
 from gateway.cli.worker import parse_worker
+from gateway.connector_bootstrap import find_sandboxes
 from gateway.domain.errors import ConfigError
+from gateway.process import Worker
 from tests.adapters.policies import write
 from tests.e2e.conftest import Rig, query
 from tests.e2e.test_identity import shown

@@ -21,13 +21,15 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.bootstrap import Gateway, Plugins, build_gateway
+from gateway.bootstrap import build_gateway
+from gateway.connector_bootstrap import Plugins
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Permit
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
+from gateway.process import Gateway
 from gateway.settings import PlatformSettings, Settings, load_settings
 from tests.faults.h2_client import message
 

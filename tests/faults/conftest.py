@@ -17,8 +17,9 @@ from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.application.query_credit import Admission
-from gateway.bootstrap import build_gateway, find_plugins
+from gateway.bootstrap import build_gateway
 from gateway.cli.running import World, at_sandboxes, sandboxes
+from gateway.connector_bootstrap import find_plugins
 from gateway.settings import Settings, load_settings
 from tests.faults.declared import PLATFORMS
 from tests.faults.house import Case, Footprint, House, question, without_digest

@@ -23,10 +23,12 @@ from connectors.kit.conformance import whole_query
 from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.application.query_credit import Admission, CreditAnswer
-from gateway.bootstrap import Gateway, Plugins, build_gateway, find_plugins
+from gateway.bootstrap import build_gateway
 from gateway.cli.running import at_sandboxes
+from gateway.connector_bootstrap import Plugins, find_plugins
 from gateway.domain.answer import HEARD, Answer
 from gateway.domain.query import CreditQuery
+from gateway.process import Gateway
 from gateway.settings import PlatformSettings, Settings
 from tests.faults.declared import PLATFORMS, ForPlatform, told
 from tests.faults.dialects import DIALECTS, Change, Dialect

@@ -17,7 +17,7 @@ from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
-from gateway.bootstrap import find_sandboxes
+from gateway.connector_bootstrap import find_sandboxes
 from tests.faults.house import DEMO
 
 COMMAND: Final = str(Path(sys.executable).parent / "xinyidai")

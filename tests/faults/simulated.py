@@ -25,7 +25,7 @@ from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.state.answer_cache import LocalAnswerCache
 from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.application.fan_out import fan_out
-from gateway.bootstrap import find_plugins, find_sandboxes
+from gateway.connector_bootstrap import find_plugins, find_sandboxes
 from gateway.domain.answer import Answer
 from gateway.domain.consent import development_permit
 from gateway.ports import Connector, ConnectorSetup

@@ -12,7 +12,7 @@ import pytest
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.telemetry.loop_lag import LoopLag
-from gateway.bootstrap import find_plugins
+from gateway.connector_bootstrap import find_plugins
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
 from gateway.domain.platform import Platform

@@ -11,7 +11,7 @@ import pytest
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.plugin import Plugin
-from gateway.bootstrap import Plugins, find_plugins
+from gateway.connector_bootstrap import Plugins, find_plugins
 from gateway.ports import Connector, ConnectorSetup
 from tests.faults.declared import fault
 from tests.faults.house import Case

@@ -19,7 +19,8 @@ from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
-from gateway.bootstrap import build_gateway, find_plugins
+from gateway.bootstrap import build_gateway
+from gateway.connector_bootstrap import find_plugins
 from tests.faults.declared import PLATFORMS, row
 from tests.faults.h2_client import caller
 from tests.faults.house import Footprint, House

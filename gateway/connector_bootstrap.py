@@ -1,0 +1,154 @@
+"""The part of the composition root that finds connectors and sandboxes, connects them, and puts the wrappers around them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from typing import Any, Final, cast
+
+import aiohttp
+
+from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
+from gateway.adapters.resilience.flights import Flights
+from gateway.adapters.state.answer_cache import LocalAnswerCache
+from gateway.adapters.state.clock import SystemClock
+from gateway.adapters.state.quota_ledger import QuotaLedger
+from gateway.domain.errors import ConfigError
+from gateway.domain.platform import Platform
+from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
+from gateway.settings import Settings, resolve_secret
+
+CONNECTORS: Final = "xinyidai.connectors"
+SANDBOXES: Final = "xinyidai.sandboxes"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Connectors that are configured, by platform, with their facts; and every fault of those that are broken."""
+
+    connectors: Mapping[str, ConnectorPlugin]
+    platforms: Mapping[str, Platform]
+    faults: tuple[str, ...]
+
+
+def find_plugins(settings: Settings) -> Plugins:
+    """Finds the configured platforms' connectors by entry point; a broken one stops nobody else."""
+    found = {point.name: point for point in entry_points(group=CONNECTORS)}
+    connectors: dict[str, ConnectorPlugin] = {}
+    platforms: dict[str, Platform] = {}
+    faults: list[str] = []
+    for name, table in settings.platforms.items():
+        if not table.enabled:
+            continue
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            faults.append(f"platforms.toml: {name}: no connector of that name is installed (installed: {known})")
+            continue
+        try:
+            plugin = cast(ConnectorPlugin, found[name].load())
+            platform = plugin.platform()
+        except (ImportError, AttributeError, ValueError, OSError) as error:
+            faults += [f"connector {name}: {fault}" for fault in getattr(error, "faults", [error])]
+            continue
+        if platform.id != name:
+            faults.append(f"connector {name}: its manifest says it is {platform.id!r}")
+            continue
+        connectors[name] = plugin
+        platforms[name] = platform
+    if not settings.platforms:
+        faults.append("platforms.toml: names no platform")
+    return Plugins(connectors, platforms, tuple(faults))
+
+
+def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
+    """Finds sandboxes by entry point, of the named platforms only; missing and broken ones are left out."""
+    found: dict[str, SandboxPlugin] = {}
+    for point in entry_points(group=SANDBOXES):
+        if point.name in names:
+            try:
+                found[point.name] = cast(SandboxPlugin, point.load())
+            except ImportError:
+                continue  # a sandbox is a convenience: its connector is reported on its own
+    return found
+
+
+def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:
+    """Gives every fault of plugins and of their deployment settings, without connecting to anything."""
+
+    async def check() -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            try:
+                chain_policies(settings, connected(settings, plugins, session, SystemClock()))
+            except ConfigError as error:
+                return list(error.faults)
+        return []
+
+    return asyncio.run(check())
+
+
+def connected(
+    settings: Settings, plugins: Plugins, session: aiohttp.ClientSession, clock: SystemClock
+) -> dict[str, Connector]:
+    """Gives the connectors of the plugins, connected; raises ConfigError with every fault."""
+    faults = list(plugins.faults)
+    sandboxes = find_sandboxes(list(plugins.connectors))
+    connectors: dict[str, Connector] = {}
+    for name, plugin in plugins.connectors.items():
+        table = settings.platforms[name]
+        sandbox: Mapping[str, str] = sandboxes[name].credentials() if name in sandboxes else {}
+        secrets: dict[str, Any] = {}
+        for key, reference in table.secrets.items():
+            try:
+                secrets[key] = resolve_secret(reference, sandbox)
+            except ValueError as error:
+                faults.append(f"platforms.toml: {name}.secrets.{key}: {error}")
+        if len(secrets) < len(table.secrets):
+            continue
+        try:
+            tls = ssl.create_default_context(cafile=table.ca_file) if table.ca_file else None
+            setup = ConnectorSetup(table.base_url, session, clock, secrets, table.options, tls)
+            connectors[name] = plugin.connect(setup)
+        except (ValueError, OSError) as error:
+            faults += [f"platforms.toml: {name}: {fault}" for fault in getattr(error, "faults", [error])]
+    if faults:
+        raise ConfigError(faults)
+    return connectors
+
+
+def chain_policies(
+    settings: Settings, connectors: Mapping[str, Connector], *, processes: int = 1
+) -> Mapping[str, ChainPolicy]:
+    """Gives what each platform's wrappers hold to in one of so many processes; raises ConfigError with every fault."""
+    policies: dict[str, ChainPolicy] = {}
+    faults: list[str] = []
+    for name, connector in connectors.items():
+        try:
+            policy = settings.resilience_of(name).policy(connector.platform.limits)
+            policies[name] = replace(policy, quota=policy.quota.shared_by(processes))
+        except ValueError as error:
+            faults.append(f"connector {name}: manifest.toml: limits: {error}")
+    if faults:
+        raise ConfigError(faults)
+    return policies
+
+
+def chains_of(
+    settings: Settings,
+    connectors: Mapping[str, Connector],
+    policies: Mapping[str, ChainPolicy],
+    clock: SystemClock,
+    observer: CallObserver,
+) -> Chains:
+    """Puts the wrappers around the connectors."""
+    ledger = QuotaLedger({name: policy.quota for name, policy in policies.items()}, clock)
+    room = settings.gateway.cache
+    cache = LocalAnswerCache(clock, most_answers=room.most_answers, most_bytes=room.most_bytes)
+    flights = Flights()
+    chains = {
+        name: resilient(connector, policies[name], ledger, cache, flights, clock, observer)
+        for name, connector in connectors.items()
+    }
+    return Chains(chains, ledger, cache, flights)
