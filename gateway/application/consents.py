@@ -7,14 +7,14 @@ stands already change nothing then, and write the entry that was missing. The st
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final
 from uuid import UUID
 
+from gateway.application.to_the_end import Changes
 from gateway.domain.audit import consent_audit_entry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, event_of, is_decided
@@ -27,7 +27,6 @@ _TRIES: Final = 20
 _UNSAID: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATER: Final = (", document_ref=''", ", institution_code=''", ", signed_at=None")
 """Fields that consents did not have at first, as they read where nothing is said of them."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,14 @@ class Consents:
         self._store = store
         self._audit = audit
         self._clock = clock
-        self._changing: set[asyncio.Task[Any]] = set()
+        self._changes = Changes()
 
     async def register(self, consent: Consent, by: By, request_id: str = "") -> tuple[Consent, bool]:
         """Gives the registered consent, and whether an earlier request under this id had registered it.
 
         Raises RequestIdReusedError when that one had other terms.
         """
-        return await self._to_the_end(self._register(consent, by, request_id))
+        return await self._changes.to_the_end(self._register(consent, by, request_id))
 
     async def get(self, bank: str, consent_id: str) -> tuple[Consent, Sequence[ConsentChange]]:
         """Gives a consent of the bank with its latest changes, the newest last; raises ConsentNotFoundError."""
@@ -86,12 +85,11 @@ class Consents:
         Raises ConsentNotFoundError, ConsentStateError where its state forbids it, ConsentChangedError where it is no longer
         of the expected version; each after its entry in the trail.
         """
-        return await self._to_the_end(self._decide(decision, by))
+        return await self._changes.to_the_end(self._decide(decision, by))
 
     async def aclose(self) -> None:
         """Waits until what was begun is in the store and in the trail, which must both be open still."""
-        if self._changing:
-            await asyncio.wait(self._changing)
+        await self._changes.aclose()
 
     async def _register(self, consent: Consent, by: By, request_id: str) -> tuple[Consent, bool]:
         store = await self._store()
@@ -150,18 +148,6 @@ class Consents:
                 if decision.expected_version:
                     raise
         raise ConsentChangedError
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the work, which goes on to its end although the waiting is cancelled."""
-        task = asyncio.create_task(work)
-        self._changing.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._changing.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waits has it; without a waiter nobody needs the loop's complaint
 
 
 def _terms_digest(consent: Consent) -> bytes:

@@ -7,13 +7,14 @@ store has every version in any case.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
+from gateway.application.to_the_end import Changes
 from gateway.domain import joint_list_life as life
 from gateway.domain.audit import ListsEntry, lists_audit_entry
 from gateway.domain.caller import Caller
@@ -38,7 +39,6 @@ from gateway.domain.supervision import ClassSample, SupervisionClass, Supervisio
 from gateway.ports import AuditLog, Clock, ConsentStore, JointListStore
 
 MOST_AT_ONCE: Final = 1_000
-T = TypeVar("T")
 Decide = Callable[[JointEntry, datetime, date], JointEntry]
 Told = Callable[[Sequence[JointEntry]], Awaitable[None]]
 
@@ -90,7 +90,7 @@ class JointLists:
         self._clock = clock
         self._new_entry_id = new_entry_id
         self._changed = changed
-        self._changing: set[asyncio.Task[Any]] = set()
+        self._changes = Changes()
         self._loading = asyncio.Lock()
 
     async def propose(self, entry: JointEntry, by: By) -> JointEntry:
@@ -108,7 +108,7 @@ class JointLists:
             kept = replace(made, entry_id=self._new_entry_id(now))
             return await self._kept(kept, by, "JointListService/PublishEntry")
 
-        return await self._to_the_end(work())
+        return await self._changes.to_the_end(work())
 
     async def decide(self, method: str, entry_id: str, expected_version: int, decide: Decide, by: By) -> JointEntry:
         """Gives the entry as the decision left it.
@@ -132,7 +132,7 @@ class JointLists:
                 await self._refused(error, by, method, ListsEntry(entry_id=entry_id))
                 raise
 
-        return await self._to_the_end(work())
+        return await self._changes.to_the_end(work())
 
     async def load(self, raw: bytes, digest: bytes, by: By) -> Loaded:
         """Gives what a file did, all of it or nothing; raises ListFileError with every fault."""
@@ -174,7 +174,7 @@ class JointLists:
             await self._changed(plan.put)
             return Loaded(file.list_code, file.list_year, file.provinces, plan)
 
-        return await self._to_the_end(work())
+        return await self._changes.to_the_end(work())
 
     async def heard(self, uscc: str, heard: Heard) -> None:
         """Ends entries kept here that their recogniser's own platform says to be repaired or revoked; raises StoreError."""
@@ -192,7 +192,7 @@ class JointLists:
                 except (EntryStateError, EntryChangedError):
                     continue  # it has ended already, or just now by another process that heard the same
 
-        await self._to_the_end(work())
+        await self._changes.to_the_end(work())
 
     async def sample(
         self,
@@ -307,8 +307,7 @@ class JointLists:
 
     async def aclose(self) -> None:
         """Waits until what was begun is in the store and in the trail."""
-        if self._changing:
-            await asyncio.wait(self._changing)
+        await self._changes.aclose()
 
     def _sees(self, caller: Caller, entry: JointEntry, now: datetime) -> bool:
         return not caller.bank or entry.is_shown(china_date(now))
@@ -354,18 +353,6 @@ class JointLists:
                 lists=lists,
             )
         )  # fmt: skip
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the work, which goes on to its end although the waiting is cancelled."""
-        task = asyncio.create_task(work)
-        self._changing.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._changing.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waits has it
 
 
 def _is_told(entry: JointEntry, heard: Heard) -> bool:

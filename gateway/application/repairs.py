@@ -5,15 +5,15 @@ The store goes first and the trail second, and both are done although the caller
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
 from gateway.application.joint_lists import By
 from gateway.application.repair_memory import RepairMemory, RepairStores
+from gateway.application.to_the_end import Changes
 from gateway.domain.audit import repair_audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.dates import china_date, day_of
@@ -32,7 +32,6 @@ from gateway.domain.record_repair import RecordRepair, SeenStale
 from gateway.domain.repair import require_record_repairable
 from gateway.ports import AuditLog, Clock
 
-T = TypeVar("T")
 Decide = Callable[[RecordRepair, datetime], RecordRepair]
 _SERVICE: Final = "RepairService"
 
@@ -73,7 +72,7 @@ class Repairs:
         self._audit = audit
         self._clock = clock
         self._new_repair_id = new_repair_id
-        self._changing: set[asyncio.Task[Any]] = set()
+        self._changes = Changes()
 
     async def propose(self, proposal: Proposal, by: By) -> RecordRepair:
         """Gives the proposed repair; raises InvalidRequestError, RepairStateError, PermissionRefusedError."""
@@ -104,7 +103,7 @@ class Repairs:
             )
             return await self._kept(repair, "proposed", by, method)
 
-        return await self._to_the_end(work())
+        return await self._changes.to_the_end(work())
 
     async def decide(self, method: str, repair_id: str, expected_version: int, decide: Decide, by: By) -> RecordRepair:
         """Gives the repair as the decision left it, in force in this process already.
@@ -127,7 +126,7 @@ class Repairs:
                 await self._refused(error, by, f"{_SERVICE}/{method}", repair_id=repair_id)
                 raise
 
-        return await self._to_the_end(work())
+        return await self._changes.to_the_end(work())
 
     async def search(self, uscc: str, caller: Caller, *, after: int, limit: int) -> tuple[Sequence[RecordRepair], int]:
         """Gives repairs after a mark, and the mark that the next page begins after, 0 on the last."""
@@ -145,8 +144,7 @@ class Repairs:
 
     async def aclose(self) -> None:
         """Waits until what was begun is in the store and in the trail."""
-        if self._changing:
-            await asyncio.wait(self._changing)
+        await self._changes.aclose()
 
     def _named(self, proposal: Proposal, today: date) -> NamedRecord:
         named = self._rules.keys.name(proposal.uscc, proposal.record)
@@ -198,18 +196,6 @@ class Repairs:
         await self._audit.append(
             repair_audit_entry("repairs_read", caller, f"{_SERVICE}/{method}", at=at, uscc=uscc, repair_count=count)
         )
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the work, which goes on to its end although the waiting is cancelled."""
-        task = asyncio.create_task(work)
-        self._changing.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._changing.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waits has it
 
 
 def _event(before: RecordRepair, after: RecordRepair) -> str:
