@@ -170,6 +170,7 @@ def main() -> None:
         sys.exit("stopped from outside; every process started here has ended")
     except (WrongAnswerError, StartError) as error:
         sys.exit(f"nothing was measured: {error}")
+    measured_on = {**measured_on, **cost.pace(rows)}
     show(console, rows, (*METHOD, *(f"{key}: {value}" for key, value in measured_on.items())))
     if arguments.json:
         arguments.json.write_bytes(

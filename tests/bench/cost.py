@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -65,6 +65,22 @@ _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
     HIT: (GRPC_FLOOR, 1.6, 1.4),
     SIXTEEN: (COLD, 4.2, 3.8),
 }
+
+
+_NAIVE_WHERE_SET_US: Final = 668.0
+"""What the naive peer took on the machine on which budgets in µs and ms were set."""
+
+
+def pace(rows: Sequence[Row]) -> Mapping[str, str]:
+    """Gives how much slower this machine is than the one that absolute budgets are from, where the naive peer was measured."""
+    naive_us = next((row.figures["µs"] for row in rows if row.title == NAIVE and not row.missing), None)
+    if naive_us is None:
+        return {}
+    slower = naive_us / _NAIVE_WHERE_SET_US
+    return {
+        "Pace": f"the naive peer takes {slower:.1f} × the {_NAIVE_WHERE_SET_US:.0f} µs it took where budgets in µs and ms were set: "
+        "those ask as much more here; ratios do not"
+    }
 
 
 async def measure(stage: Stage, size: Size) -> list[Row]:
