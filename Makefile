@@ -42,7 +42,7 @@ run: setup ## keep the four simulated platforms and the gateway up
 	@$(BIN)/xinyidai up
 
 test: setup ## all tests but the long ones
-	@$(PY) -m pytest -n 2
+	@$(PY) -m pytest -n 3
 
 test-all: setup ## the long suites too, each with its time
 	@XINYIDAI_TEST_PROFILE=long $(PY) -m pytest -n 2 -m 'long or not long' --durations=25
