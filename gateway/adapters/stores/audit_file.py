@@ -35,8 +35,8 @@ from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.trail import Link
 from gateway.ports import ViewArchive
 
-_LINGER_S: Final = 0.02
-_BUSY_SHARE: Final = 0.75
+_LINGER_S: Final = 0.008
+_BUSY_SHARE: Final = 0.6
 """A batch waits so long for company where the loop's thread computes for such a share of the time: there queries queue for
 it anyway, and fewer commits serve all of them sooner (PostgreSQL's commit_delay). Elsewhere the wait would be each query's
 own."""
