@@ -13,8 +13,8 @@ from gateway.adapters.anchors.http import HttpAnchor
 from gateway.adapters.anchors.schedule import Anchoring, AnchorObserver, AnchorPolicy
 from gateway.adapters.stores.audit_file import FileAuditLog, TrailPolicy
 from gateway.adapters.stores.trail_batch import Evidence
-from gateway.domain.audit import DigestOf, keyed_digest
 from gateway.domain.errors import ConfigError
+from gateway.domain.response_digest import DigestOf, keyed_digest
 from gateway.ports import Anchor, Clock, Signer
 from gateway.settings import GatewayFile, resolve_secret
 from gateway.trail_settings import AuditSettings

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from gateway.domain.audit import archive_entry
+from gateway.domain.audit_entries import archive_entry
 from gateway.domain.caller import Caller
 from gateway.domain.errors import AnswerNotFoundError, CorruptRecordError, GatewayError, Reason
 from gateway.domain.evidence import ArchivedView, RootStanding, SignedRoot

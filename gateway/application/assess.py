@@ -13,7 +13,8 @@ from typing import Protocol
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.application.query_credit import Admission, CreditQueries
-from gateway.domain.audit import AssessmentEntry, assessment_audit_entry
+from gateway.domain.audit import AssessmentEntry
+from gateway.domain.audit_entries import assessment_audit_entry
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import china_date
 from gateway.domain.decision_table import FactKind

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.application.to_the_end import Changes
-from gateway.domain.audit import consent_audit_entry
+from gateway.domain.audit_entries import consent_audit_entry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, event_of, is_decided
 from gateway.domain.errors import ConsentChangedError, ConsentNotFoundError, RequestError

@@ -16,7 +16,8 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRE
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
 from gateway.application.to_the_end import Changes
 from gateway.domain import joint_list_life as life
-from gateway.domain.audit import ListsEntry, lists_audit_entry
+from gateway.domain.audit import ListsEntry
+from gateway.domain.audit_entries import lists_audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import ConsentState
 from gateway.domain.dates import china_date, day_of

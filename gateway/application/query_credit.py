@@ -19,7 +19,8 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.application.authorise import Authoriser, Watch
 from gateway.application.fan_out import fan_out
 from gateway.domain.answer import Answer
-from gateway.domain.audit import AuditEntry, DigestOf, audit_entry
+from gateway.domain.audit import AuditEntry
+from gateway.domain.audit_entries import audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Permit
 from gateway.domain.dates import china_date
@@ -39,6 +40,7 @@ from gateway.domain.merge import NONE_REPAIRED, Merger, view_id
 from gateway.domain.merkle import Digest
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import Remembered
+from gateway.domain.response_digest import DigestOf
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible

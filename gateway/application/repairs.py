@@ -14,7 +14,7 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
 from gateway.application.joint_lists import By
 from gateway.application.repair_memory import RepairMemory, RepairStores
 from gateway.application.to_the_end import Changes
-from gateway.domain.audit import repair_audit_entry
+from gateway.domain.audit_entries import repair_audit_entry
 from gateway.domain.caller import Caller
 from gateway.domain.dates import china_date, day_of
 from gateway.domain.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from gateway.domain.audit import exported_entry
+from gateway.domain.audit_entries import exported_entry
 from gateway.domain.caller import Caller
 from gateway.domain.trail_query import FoundRecord, TrailPosition, TrailQuery
 from gateway.ports import AuditLog, Clock, TrailReader

@@ -10,7 +10,7 @@ Only record types that have such a field are looked at: a view without any costs
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from gateway._pb.xinyidai.catalogue.v1 import options_pb2, view_pb2
 from gateway.domain.catalogue import Catalogue, RecordPlan
 from gateway.domain.consent import Permit
 from gateway.domain.names import normalise_name
-from gateway.domain.statement import sm3
 
 Mask = Callable[[str], str]
 
@@ -38,7 +37,6 @@ _ORGANISATIONS: Final = re.compile(
     r"公司|集团|银行|合伙|企业|中心|合作社|委员会|管理局|政府|基金|信托|协会|学校|大学|医院|研究院|研究所|事务所"
     r"|厂$|店$|行$|社$|\b(?:Ltd|LLC|Inc|Corp|Co)\b"
 )
-_BLOCK: Final = 64
 _SHORTEST_KEY: Final = 16
 
 
@@ -132,15 +130,13 @@ class Masker:
         self._types = {
             numbers[kind.records_field].number: kind for kind in map(_compile, catalogue.plans) if kind.fields
         }
-        padded = (sm3(key) if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-        self._inner, self._outer = (hashlib.new("sm3", bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+        self._keyed = hmac.new(key, digestmod="sm3")
 
     def digest(self, content: bytes) -> bytes:
         """Gives HMAC-SM3 (GB/T 15852.2) of the content under the deployment's key, 32 bytes."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(content)
-        outer.update(inner.digest())
-        return outer.digest()
+        hashing = self._keyed.copy()
+        hashing.update(content)
+        return hashing.digest()
 
     def person(self, uscc: str, name: str) -> str:
         """Gives the reference under which a person's consent about an enterprise is kept: it tells no name."""

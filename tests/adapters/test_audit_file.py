@@ -14,7 +14,8 @@ import pytest
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
 from gateway.adapters.stores import audit_file
 from gateway.adapters.stores.audit_file import Busyness, FileAuditLog
-from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.audit import AuditEntry
+from gateway.domain.audit_entries import audit_entry
 from gateway.domain.errors import StoreError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery

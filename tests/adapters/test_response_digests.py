@@ -9,8 +9,9 @@ import pytest
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
-from gateway.domain.audit import audit_entry, keyed_digest
+from gateway.domain.audit_entries import audit_entry
 from gateway.domain.errors import ConfigError
+from gateway.domain.response_digest import keyed_digest
 from gateway.domain.statement import sm3
 from gateway.settings import GatewayFile
 from gateway.trail_bootstrap import response_digests

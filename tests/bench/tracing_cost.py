@@ -25,7 +25,8 @@ from gateway.adapters.telemetry.trace_context import current_trace_id
 from gateway.adapters.telemetry.trace_steps import TracedAudit
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.domain.answer import Answer, failed_answer
-from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.audit import AuditEntry
+from gateway.domain.audit_entries import audit_entry
 from gateway.domain.consent import Permit, development_permit
 from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.identifiers import Uscc

@@ -22,7 +22,8 @@ from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor, open_database
 from gateway.adapters.stores.schema import downgrade, upgrade
 from gateway.adapters.stores.trail_batch import Evidence
-from gateway.domain.audit import AuditEntry, audit_entry
+from gateway.domain.audit import AuditEntry
+from gateway.domain.audit_entries import audit_entry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError, StoreError
 from gateway.domain.evidence import Receipt, ViewCopy

@@ -20,7 +20,7 @@ import structlog
 from gateway.adapters.rpc.callers import Context
 from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.telemetry.tracing import Tracing
-from gateway.domain.audit import denied_entry
+from gateway.domain.audit_entries import denied_entry
 from gateway.domain.caller import NOT_KNOWN, Caller
 from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason, UnauthenticatedError
 from gateway.domain.rights import METHOD

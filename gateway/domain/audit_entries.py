@@ -1,0 +1,265 @@
+"""How entries of the trail come of what happened: one function for each kind of event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+import msgspec
+
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome, Purpose
+from gateway.domain.answer import Answer
+from gateway.domain.audit import AssessmentEntry, AuditEntry, ConsentEntry, ListsEntry, PlatformEntry, RepairEntry
+from gateway.domain.caller import Caller
+from gateway.domain.consent import Consent, Permit
+from gateway.domain.query import CreditQuery
+from gateway.domain.record_repair import RecordRepair
+from gateway.domain.response_digest import DigestOf
+from gateway.domain.trail_query import TrailQuery
+
+_OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
+_PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, value in Purpose.items()}
+_CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, value in Category.items()}
+
+
+def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
+    """Gives the entry of a call that was turned away at the door."""
+    return _call_entry("denied", caller, method, at, policy=policy, reason=reason)
+
+
+def exported_entry(caller: Caller, method: str, asked: TrailQuery, at: datetime) -> AuditEntry:
+    """Gives the entry of a bank's reading of its own trail: of which enterprise, if it asked for one."""
+    return _call_entry("exported", caller, method, at, uscc=asked.uscc)
+
+
+def _call_entry(
+    event: str, caller: Caller, method: str, at: datetime, *,
+    operator: str = "", uscc: str = "", policy: str = "", reason: str = "",
+) -> AuditEntry:  # fmt: skip
+    """Gives what any call is told by; `operator` is who is stated to decide, else the caller's own."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        bank=caller.bank,
+        operator=operator or caller.operator,
+        branch=caller.branch,
+        uscc=uscc,
+        reason=reason,
+        policy=policy,
+        method=method,
+        certificate=caller.certificate,
+    )
+
+
+def archive_entry(
+    event: str,
+    at: datetime,
+    caller: Caller | None = None,
+    *,
+    answer_id: str = "",
+    uscc: str = "",
+    reason: str = "",
+    count: int | None = None,
+) -> AuditEntry:
+    """Gives the entry of what happened to archived copies; without a caller it was the gateway itself."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id=answer_id,
+        bank=caller.bank if caller is not None else "",
+        operator=caller.operator if caller is not None else "",
+        branch=caller.branch if caller is not None else "",
+        uscc=uscc,
+        reason=reason,
+        certificate=caller.certificate if caller is not None else "",
+        count=count,
+    )
+
+
+def audit_entry(
+    event: str,
+    query: CreditQuery,
+    permit: Permit | None,
+    answers: Sequence[Answer],
+    *,
+    answer_id: str,
+    at: datetime,
+    view_id: str = "",
+    completeness_bp: int | None = None,
+    stale_copies: int = 0,
+    reason: str = "",
+    policy: str = "",
+    certificate: str = "",
+    digest_of: DigestOf = bytes.hex,
+) -> AuditEntry:
+    """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        answer_id=answer_id,
+        bank=query.bank,
+        operator=query.operator,
+        branch=query.branch,
+        purpose=_PURPOSES.get(query.purpose, ""),
+        uscc=query.uscc.value,
+        categories=_names(query.categories),
+        permit=permit.kind if permit is not None else "",
+        consent_ids=query.consent_ids,
+        request_id=query.request_id,
+        loan_reference=query.loan_reference,
+        application_reference=query.application_reference,
+        platforms=tuple([_platform_entry(answer, digest_of) for answer in answers]),
+        view_id=view_id,
+        completeness_bp=completeness_bp,
+        stale_copies=stale_copies,
+        reason=reason,
+        policy=policy or (permit.policy if permit is not None else ""),
+        refused=_names(permit.refused) if permit is not None and permit.refused else (),
+        relied_on=permit.consents if permit is not None else (),
+        certificate=certificate,
+    )
+
+
+def assessment_audit_entry(
+    query: CreditQuery, assessment: AssessmentEntry, *, answer_id: str, view_id: str, at: datetime, certificate: str
+) -> AuditEntry:
+    """Gives the entry of one green assessment."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event="assessed",
+        answer_id=answer_id,
+        bank=query.bank,
+        operator=query.operator,
+        branch=query.branch,
+        purpose=_PURPOSES.get(query.purpose, ""),
+        uscc=query.uscc.value,
+        categories=_names(query.categories),
+        consent_ids=query.consent_ids,
+        request_id=query.request_id,
+        loan_reference=query.loan_reference,
+        application_reference=query.application_reference,
+        view_id=view_id,
+        certificate=certificate,
+        assessment=assessment,
+    )
+
+
+def lists_audit_entry(
+    event: str,
+    caller: Caller,
+    method: str,
+    *,
+    at: datetime,
+    operator: str = "",
+    uscc: str = "",
+    reason: str = "",
+    consent_ids: tuple[str, ...] = (),
+    lists: ListsEntry | None = None,
+) -> AuditEntry:
+    """Gives the entry of one decision about joint lists, or of one reading of them."""
+    entry = _call_entry(event, caller, method, at, operator=operator, uscc=uscc, reason=reason)
+    return msgspec.structs.replace(entry, consent_ids=consent_ids, lists=lists)
+
+
+def repair_audit_entry(
+    event: str,
+    caller: Caller,
+    method: str,
+    *,
+    at: datetime,
+    operator: str = "",
+    uscc: str = "",
+    reason: str = "",
+    repair: RecordRepair | None = None,
+    repair_id: str = "",
+    repair_count: int | None = None,
+) -> AuditEntry:
+    """Gives the entry of one decision about a record's repair, of its refusal, or of a reading of repairs."""
+    told = RepairEntry(repair_id=repair_id, repair_count=repair_count)
+    if repair is not None:
+        told = RepairEntry(
+            repair_id=repair.repair_id,
+            category=_CATEGORIES[repair.category],
+            record_key=repair.record_key.hex(),
+            authority=repair.authority,
+            repaired_on=repair.repaired_on.isoformat(),
+            state=repair.state,
+            version=repair.version,
+            proposed_by=repair.lift_proposed_by or repair.proposed_by,
+            origin=repair.origin,
+        )
+    entry = _call_entry(event, caller, method, at, operator=operator, uscc=uscc, reason=reason)
+    return msgspec.structs.replace(entry, repair=told)
+
+
+def consent_audit_entry(
+    event: str,
+    bank: str,
+    consent: Consent | None,
+    *,
+    at: datetime,
+    consent_id: str = "",
+    uscc: str = "",
+    operator: str = "",
+    branch: str = "",
+    request_id: str = "",
+    reason: str = "",
+) -> AuditEntry:
+    """Gives the entry of one decision about a consent; `consent` is None where it was refused."""
+    return AuditEntry(
+        time=at.isoformat(timespec="milliseconds"),
+        event=event,
+        bank=bank,
+        operator=operator,
+        branch=branch,
+        uscc=consent.uscc if consent is not None else uscc,
+        consent_ids=(consent.consent_id if consent is not None else consent_id,),
+        request_id=request_id,
+        reason=reason,
+        consent=_consent_entry(consent) if consent is not None else None,
+    )
+
+
+def _consent_entry(consent: Consent) -> ConsentEntry:
+    return ConsentEntry(
+        version=consent.version,
+        state=consent.state,
+        is_persons=bool(consent.person_ref),
+        purposes=tuple([_PURPOSES.get(purpose, "") for purpose in consent.purposes]),
+        categories=_names(consent.categories),
+        platforms=consent.platforms,
+        valid_from=consent.valid_from.isoformat(),
+        valid_to=consent.valid_to.isoformat(),
+        max_uses=consent.max_uses,
+        uses=consent.uses,
+        channel=consent.channel,
+        document_digest=consent.document_digest.hex(),
+        certificate_serial=consent.certificate_serial,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _names(categories: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple([_CATEGORIES.get(category, "") for category in categories])
+
+
+def _platform_entry(answer: Answer, digest_of: DigestOf) -> PlatformEntry:
+    said = answer.said
+    return PlatformEntry(
+        platform=said.platform,
+        outcome=_OUTCOMES[said.outcome],
+        reason=said.reason,
+        latency_ms=round(answer.latency_s * 1000),
+        attempts=answer.attempts,
+        record_count=record_count(answer),
+        response_digest=digest_of(said.raw_digest),
+        cache_age_s=None if answer.cache_age_s is None else int(answer.cache_age_s),
+        stale_because="" if answer.stale_because is None else _OUTCOMES[answer.stale_because],
+    )
+
+
+def record_count(answer: Answer) -> int:
+    """Gives the number of records the platform sent."""
+    return sum([category.record_count for category in answer.said.categories])
