@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
+from gateway.application.deciding import By
 from gateway.application.to_the_end import Changes
 from gateway.domain import joint_list_life as life
 from gateway.domain.audit import ListsEntry
@@ -42,13 +43,6 @@ from gateway.ports import AuditLog, Clock, ConsentStore, JointListStore
 MOST_AT_ONCE: Final = 1_000
 Decide = Callable[[JointEntry, datetime, date], JointEntry]
 Told = Callable[[Sequence[JointEntry]], Awaitable[None]]
-
-
-class By(NamedTuple):
-    """Who decides: the caller, and the person's id, which is never empty."""
-
-    caller: Caller
-    operator: str
 
 
 class Stores(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
-from gateway.application.joint_lists import By
+from gateway.application.deciding import By
 from gateway.application.repair_memory import RepairMemory, RepairStores
 from gateway.application.to_the_end import Changes
 from gateway.domain.audit_entries import repair_audit_entry

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import grpc
 import typer
 from google.protobuf import json_format
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
 from gateway._pb.xinyidai.gateway.v1.archive_service_pb2 import GetArchivedViewResponse, SealReason
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain, get_archived_view_bytes, seal_views
+from gateway.cli.asking import called
+from gateway.cli.client import get_archived_view_bytes, seal_views
 from gateway.cli.consents import Bank
 from gateway.cli.loop import run
 from gateway.cli.options import AsJson, Config, fail, save
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError, StoreError
-
-T = TypeVar("T")
 
 archive = typer.Typer(
     name="archive",
@@ -45,7 +42,7 @@ def get(
     as_json: AsJson = False,
 ) -> None:
     """Prints the copy's facts, the whole view with --json; exits 1 when there is none for this caller."""
-    raw = _called(get_archived_view_bytes(at, answer_id, bank), at)
+    raw = called(get_archived_view_bytes(at, answer_id, bank), at)
     if output is not None:
         save(output, raw)
     response = GetArchivedViewResponse.FromString(raw)
@@ -82,7 +79,7 @@ def seal(
     name = "SEAL_REASON_" + reason.upper().replace("-", "_")
     if name not in SealReason.keys()[1:]:
         raise fail([say(f"{reason!r} is unknown; use REPAIR or LEGAL_DELETION", f"未知原因 {reason!r}")], 2)
-    count = _called(seal_views(at, uscc, SealReason.Value(name)), at)
+    count = called(seal_views(at, uscc, SealReason.Value(name)), at)
     typer.echo(_json({"view_count": count}) if as_json else say(f"{count} sealed", f"已封存 {count} 份"))
 
 
@@ -138,10 +135,3 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
 
 def _json(table: Any) -> str:
     return json.dumps(table, indent=2, ensure_ascii=False)
-
-
-def _called(call: Coroutine[Any, Any, T], at: Reach) -> T:
-    try:
-        return run(call)
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error

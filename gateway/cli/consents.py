@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-import grpc
 import typer
 from cryptography.hazmat.primitives import hashes
 
@@ -17,17 +16,15 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
-from gateway.adapters.identity.kinds import BANK_KEY, Kind
-from gateway.cli.client import explain
+from gateway.adapters.identity.kinds import Kind
+from gateway.cli.asking import asked
 from gateway.cli.consent_text import CHINA, as_json_text, line_of, table_of, tell
-from gateway.cli.loop import run
 from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
 T = TypeVar("T")
 _CHUNK: Final = 1024 * 1024
-_TIMEOUT_S: Final = 10.0
 
 consents = typer.Typer(name="consent", no_args_is_help=True, add_completion=False)
 
@@ -301,24 +298,6 @@ def sm3_of(path: Path) -> bytes:
     return digest.finalize()
 
 
-def _asked(
-    at: Reach, bank: str, ask: Callable[[consent_service_pb2_grpc.ConsentServiceAsyncStub, Any], Awaitable[T]]
-) -> T:
-    async def call() -> T:
-        async with at.channel() as channel:
-            more = {"timeout": _TIMEOUT_S, "metadata": ((BANK_KEY, bank),) if bank else ()}
-            return await ask(consent_service_pb2_grpc.ConsentServiceStub(channel), more)
-
-    return _run(call(), at)
-
-
-def _run(call: Coroutine[Any, Any, T], at: Reach) -> T:
-    try:
-        return run(call)
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
-
-
 def _known(name: str, prefix: str, known: Sequence[str]) -> str:
     full = prefix + name.upper().replace("-", "_").removeprefix(prefix)
     if full not in known or full.endswith("_UNSPECIFIED"):
@@ -329,3 +308,9 @@ def _known(name: str, prefix: str, known: Sequence[str]) -> str:
 
 def _moment(stated: datetime | None) -> datetime | None:
     return None if stated is None else stated.replace(tzinfo=stated.tzinfo or CHINA)
+
+
+def _asked(
+    at: Reach, bank: str, ask: Callable[[consent_service_pb2_grpc.ConsentServiceAsyncStub, Any], Awaitable[T]]
+) -> T:
+    return asked(at, consent_service_pb2_grpc.ConsentServiceStub, ask, bank)

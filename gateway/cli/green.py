@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import grpc
 import typer
 from google.protobuf import json_format
 
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2_grpc
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain
+from gateway.cli.asking import called
 from gateway.cli.green_card import show_assessment, show_recognition
-from gateway.cli.loop import run
-from gateway.cli.options import AsJson, console, fail
+from gateway.cli.options import AsJson, console
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
@@ -67,10 +65,7 @@ def assess(
     request = pb.AssessEnterpriseRequest(
         uscc=uscc, operator=operator, branch=branch, loan_reference=loan, is_fresh=fresh
     )
-    try:
-        found = run(assess_at(at, request, timeout))
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
+    found = called(assess_at(at, request, timeout), at)
     if as_json:
         typer.echo(json_format.MessageToJson(found, preserving_proto_field_name=True, ensure_ascii=False))
     else:
@@ -96,10 +91,7 @@ def recognise(
     as_json: AsJson = False,
 ) -> None:
     """Prints what each criterion says; exits 1 when the gateway refuses or cannot answer."""
-    try:
-        found = run(recognise_at(at, pb.RecogniseEnterpriseRequest(uscc=uscc, list_code=list_code), timeout))
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
+    found = called(recognise_at(at, pb.RecogniseEnterpriseRequest(uscc=uscc, list_code=list_code), timeout), at)
     if as_json:
         typer.echo(json_format.MessageToJson(found, preserving_proto_field_name=True, ensure_ascii=False))
     else:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Annotated, Any, Final
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
-from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway.adapters.identity.kinds import Kind
+from gateway.cli.deciding import DAY, Decline, Operator, Version, day_of
 from gateway.cli.joint_list_text import as_json_text, decision_lines
 from gateway.cli.list_asking import Stub, asked
 from gateway.cli.options import AsJson, fail
@@ -19,16 +19,8 @@ from gateway.cli.words import say
 
 keeping = typer.Typer(add_completion=False)
 
-_DAY: Final = ["%Y-%m-%d"]
 Id = Annotated[str, typer.Argument(metavar="ENTRY", help=say("Id of the entry.", "名单条目标识。"))]
 Code = Annotated[str, typer.Argument(metavar="USCC", help=say("Unified social credit code.", "统一社会信用代码。"))]
-Operator = Annotated[str, typer.Option(help=say("Who decides; a second person confirms.", "经办人；须由另一人复核。"))]
-Version = Annotated[
-    int,
-    typer.Option(
-        "--version", min=0, help=say("Only if it is of this version; 0: any.", "仅当为该版本时；0 为任意版本。")
-    ),
-]
 Because = Annotated[str, typer.Option(help=say("Why; it is kept with the entry.", "理由，随条目留存。"))]
 Name = Annotated[str | None, typer.Option("--name", help=say("Name of the listed.", "被列入主体名称。"))]
 Authority = Annotated[str | None, typer.Option(help=say("Who recognised it.", "认定单位。"))]
@@ -40,10 +32,10 @@ Evidence = Annotated[
 ]
 ListVersion = Annotated[str | None, typer.Option(help=say("Version of the list.", "名单版本。"))]
 DueOff = Annotated[
-    datetime | None, typer.Option(formats=_DAY, help=say("First day it is off by itself.", "到期移出日。"))
+    datetime | None, typer.Option(formats=DAY, help=say("First day it is off by itself.", "到期移出日。"))
 ]
 PublishedTo = Annotated[
-    datetime | None, typer.Option(formats=_DAY, help=say("First day it is published no more.", "公示截止后首日。"))
+    datetime | None, typer.Option(formats=DAY, help=say("First day it is published no more.", "公示截止后首日。"))
 ]
 
 
@@ -53,10 +45,10 @@ def publish(
     list_code: Annotated[str, typer.Argument(metavar="LIST", help=say("Code of the list.", "名单代码。"))],
     uscc: Code,
     province: Annotated[str, typer.Option(help=say("The lister's province, two digits.", "列入省份代码，两位。"))],
-    listed_on: Annotated[datetime, typer.Option(formats=_DAY, help=say("Day of the listing.", "列入日期。"))],
+    listed_on: Annotated[datetime, typer.Option(formats=DAY, help=say("Day of the listing.", "列入日期。"))],
     year: Annotated[int, typer.Option(help=say("List year; 0: none.", "名单年度；0 为无。"))] = 0,
     published_from: Annotated[
-        datetime | None, typer.Option(formats=_DAY, help=say("First day it is published.", "公示起始日。"))
+        datetime | None, typer.Option(formats=DAY, help=say("First day it is published.", "公示起始日。"))
     ] = None,
     person_ref: Annotated[
         str, typer.Option(help=say("A related person's opaque reference.", "关联个人的内部编号。"))
@@ -77,10 +69,10 @@ def publish(
     """Prints the proposal with its id; exits 1 when it is refused, 2 for a wrong option."""
     request = pb.PublishEntryRequest(
         list_code=list_code, uscc=uscc, person_ref=person_ref, province=province, list_year=year or None,
-        listed_on=_day(listed_on), content=pb.EntryContent(), operator=operator,
+        listed_on=day_of(listed_on), content=pb.EntryContent(), operator=operator,
     )  # fmt: skip
     if published_from is not None:
-        request.published_from.CopyFrom(_day(published_from))
+        request.published_from.CopyFrom(day_of(published_from))
     _state(
         request.content, name=name, authority=authority, document=document, reason=reason, evidence=evidence,
         list_version=list_version, due_off=due_off, published_to=published_to,
@@ -94,7 +86,7 @@ def publish(
 @connecting(Kind.OPERATOR)
 def confirm(
     entry_id: Id,
-    decline: Annotated[bool, typer.Option("--decline", help=say("Decline it.", "退回。"))] = False,
+    decline: Decline = False,
     operator: Operator = "",
     version: Version = 0,
     *,
@@ -192,7 +184,7 @@ def repair(
     entry_id: Id,
     because: Because,
     on: Annotated[
-        datetime, typer.Option(formats=_DAY, help=say("Day of the repair, China time.", "修复日期（北京时间）。"))
+        datetime, typer.Option(formats=DAY, help=say("Day of the repair, China time.", "修复日期（北京时间）。"))
     ],
     operator: Operator = "",
     version: Version = 0,
@@ -202,7 +194,7 @@ def repair(
 ) -> None:
     """Prints the entry with the repair waiting; one that comes too early is refused, saying from when it may be."""
     request = pb.RepairEntryRequest(
-        entry_id=entry_id, expected_version=version, repaired_on=_day(on), because=because, operator=operator
+        entry_id=entry_id, expected_version=version, repaired_on=day_of(on), because=because, operator=operator
     )
     _decided(at, lambda stub, more: stub.RepairEntry(request, **more), as_json=as_json)
 
@@ -216,10 +208,6 @@ def _decided(at: Reach, ask: Callable[[Stub, Any], Any], *, as_json: bool) -> No
         typer.echo(line)
 
 
-def _day(stated: date) -> Date:
-    return Date(year=stated.year, month=stated.month, day=stated.day)
-
-
 def _state(content: pb.EntryContent, **stated: Any) -> None:
     """Puts what is stated into the content; None leaves it as it is."""
     fields = {"name": "subject_name", "document": "document_number"}
@@ -231,6 +219,6 @@ def _state(content: pb.EntryContent, **stated: Any) -> None:
             content.ClearField("evidence")
             content.evidence.extend(value)
         elif field in ("due_off", "published_to"):
-            getattr(content, field).CopyFrom(_day(value))
+            getattr(content, field).CopyFrom(day_of(value))
         else:
             setattr(content, field, value)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-import grpc
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -15,13 +14,11 @@ from typer.core import TyperGroup
 from gateway._pb.xinyidai.gateway.v1.admin_service_pb2 import ShowPlatformResponse, WrapperFact
 from gateway._pb.xinyidai.gateway.v1.platform_service_pb2 import PlatformHealth
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain, list_platforms, purge_answers, show_platform
-from gateway.cli.loop import run
+from gateway.cli.asking import called
+from gateway.cli.client import list_platforms, purge_answers, show_platform
 from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
-
-T = TypeVar("T")
 
 _WRAPPERS = {
     "cache": "应答缓存 cache",
@@ -56,7 +53,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Prints what the gateway is connected to."""
-    found = [p for p in _called(list_platforms(at), at) if platform in (None, p.platform)]
+    found = [p for p in called(list_platforms(at), at) if platform in (None, p.platform)]
     if not found:
         raise fail([say(f"no platform {platform!r}", f"没有平台 {platform!r}")], 1)
     if as_json:
@@ -85,7 +82,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Prints the wrappers around a platform's connector, the outermost first."""
-    shown = _called(show_platform(at, platform), at)
+    shown = called(show_platform(at, platform), at)
     if as_json:
         _print_json(shown, is_whole=True)  # "is_active": false is what some look for
         return
@@ -101,7 +98,7 @@ def purge(
     at: Reach,
 ) -> None:
     """Prints how many answers were forgotten; of several processes on one port, that of the one that was met."""
-    count = _called(purge_answers(at, uscc, platform), at)
+    count = called(purge_answers(at, uscc, platform), at)
     typer.echo(say(f"{count} kept answers were forgotten", f"已清除 {count} 份缓存应答"))
 
 
@@ -130,10 +127,3 @@ def _print_json(message: Message, *, is_whole: bool = False) -> None:
             always_print_fields_with_no_presence=is_whole,
         )
     )
-
-
-def _called(call: Coroutine[Any, Any, T], at: Reach) -> T:
-    try:
-        return run(call)
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error

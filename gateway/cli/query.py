@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import grpc
 import typer
 from google.protobuf import json_format
 
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import GetCreditViewResponse
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain, get_view_bytes, query_message
-from gateway.cli.loop import run
+from gateway.cli.asking import called
+from gateway.cli.client import get_view_bytes, query_message
 from gateway.cli.options import AsJson, console, fail, save
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.render import show
@@ -80,10 +79,7 @@ def query(
         )
     except ValueError as error:
         raise fail([str(error)], 2) from error
-    try:
-        raw = run(get_view_bytes(at, message, timeout))
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
+    raw = called(get_view_bytes(at, message, timeout), at)
     if output is not None:
         save(output, raw)
     if request_output is not None:

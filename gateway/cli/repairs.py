@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-import grpc
 import typer
 from google.protobuf import json_format
 from google.type.date_pb2 import Date
@@ -19,9 +18,9 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2_grpc
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.client import explain
+from gateway.cli.asking import asked
+from gateway.cli.deciding import DAY, Decline, Operator, Version, day_of
 from gateway.cli.joint_list_text import as_json_text
-from gateway.cli.loop import run
 from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     Stub = repair_service_pb2_grpc.RepairServiceAsyncStub  # there for types only
 
 T = TypeVar("T")
-_TIMEOUT_S: Final = 10.0
-_DAY: Final = ["%Y-%m-%d"]
 _STATES: Final = {
     pb.REPAIR_STATE_PROPOSED: ("proposed", "待复核"),
     pb.REPAIR_STATE_IN_FORCE: ("in force", "已生效"),
@@ -43,13 +40,6 @@ repairs = typer.Typer(name="repairs", no_args_is_help=True, add_completion=False
 
 Id = Annotated[str, typer.Argument(metavar="REPAIR", help=say("Id of the repair.", "修复记录标识。"))]
 Uscc = Annotated[str, typer.Argument(help=say("Unified social credit code.", "统一社会信用代码。"))]
-Operator = Annotated[str, typer.Option(help=say("Who decides; a second person confirms.", "经办人；须由另一人复核。"))]
-Version = Annotated[
-    int,
-    typer.Option(
-        "--version", min=0, help=say("Only if it is of this version; 0: any.", "仅当为该版本时；0 为任意版本。")
-    ),
-]
 Because = Annotated[str, typer.Option(help=say("Why: the decision on the repair.", "理由：信用修复决定及文号。"))]
 
 
@@ -59,7 +49,7 @@ def propose(
     uscc: Uscc,
     because: Because,
     on: Annotated[
-        datetime, typer.Option(formats=_DAY, help=say("Day of the repair, China time.", "修复日期（北京时间）。"))
+        datetime, typer.Option(formats=DAY, help=say("Day of the repair, China time.", "修复日期（北京时间）。"))
     ],
     document: Annotated[
         str, typer.Option(help=say("A penalty: number of its document.", "行政处罚：决定书文号。"))
@@ -68,7 +58,7 @@ def propose(
         str, typer.Option(help=say("A penalty: who decided it, name or code.", "行政处罚：处罚机关名称或代码。"))
     ] = "",
     decided_on: Annotated[
-        datetime | None, typer.Option(formats=_DAY, help=say("A penalty: day of the decision.", "行政处罚：决定日期。"))
+        datetime | None, typer.Option(formats=DAY, help=say("A penalty: day of the decision.", "行政处罚：决定日期。"))
     ] = None,
     severity: Annotated[
         str,
@@ -117,7 +107,7 @@ def propose(
         raise fail([say("--record-key: state hexadecimal digits", "--record-key：应为十六进制数字")], 2) from error
     stated = _read(record) if record is not None else _penalty(document, authority, decided_on, severity, domain)
     request = pb.ProposeRepairRequest(
-        uscc=uscc, record=stated, record_key=key, repaired_on=_day(on), because=because, operator=operator
+        uscc=uscc, record=stated, record_key=key, repaired_on=day_of(on), because=because, operator=operator
     )
     _decided(at, lambda stub, more: stub.ProposeRepair(request, **more), as_json=as_json)
 
@@ -126,7 +116,7 @@ def propose(
 @connecting(Kind.OPERATOR)
 def confirm(
     repair_id: Id,
-    decline: Annotated[bool, typer.Option("--decline", help=say("Decline it.", "退回。"))] = False,
+    decline: Decline = False,
     operator: Operator = "",
     version: Version = 0,
     *,
@@ -176,7 +166,7 @@ def list_(
             if not page.next_page_token:
                 return found
 
-    found = _asked(at, pages)
+    found = asked(at, repair_service_pb2_grpc.RepairServiceStub, pages)
     if as_json:
         _lines(found)
         return
@@ -212,7 +202,7 @@ def stale(
             if not page.next_page_token:
                 return found
 
-    found = _asked(at, pages)
+    found = asked(at, repair_service_pb2_grpc.RepairServiceStub, pages)
     if as_json:
         _lines(found)
         return
@@ -233,7 +223,7 @@ def _penalty(
         )
         raise fail([lines], 2)
     found = view_pb2.Records()
-    penalty = found.penalties.add(document_number=document, decided_on=_day(decided_on))
+    penalty = found.penalties.add(document_number=document, decided_on=day_of(decided_on))
     is_code = authority.isascii() and authority.isalnum()
     setattr(penalty.authority, "code" if is_code else "name", authority)
     penalty.severity = _value(Severity, "SEVERITY_", severity, "--severity")
@@ -259,7 +249,7 @@ def _read(path: Path) -> view_pb2.Records:
 
 
 def _decided(at: Reach, ask: Callable[[Stub, Any], Any], *, as_json: bool) -> None:
-    one: pb.RecordRepair = _asked(at, ask).repair
+    one: pb.RecordRepair = asked(at, repair_service_pb2_grpc.RepairServiceStub, ask).repair
     if as_json:
         typer.echo(as_json_text(one))
         return
@@ -274,17 +264,6 @@ def _decided(at: Reach, ask: Callable[[Stub, Any], Any], *, as_json: bool) -> No
         )
 
 
-def _asked(at: Reach, ask: Callable[[Stub, Any], Awaitable[T]]) -> T:
-    async def call() -> T:
-        async with at.channel() as channel:
-            return await ask(repair_service_pb2_grpc.RepairServiceStub(channel), {"timeout": _TIMEOUT_S})
-
-    try:
-        return run(call())
-    except grpc.aio.AioRpcError as error:
-        raise fail(explain(error, at), 1) from error
-
-
 def _lines(messages: Iterable[Any]) -> None:
     for one in messages:
         typer.echo(as_json_text(one, indent=None))
@@ -292,10 +271,6 @@ def _lines(messages: Iterable[Any]) -> None:
 
 def _category(category: Category.ValueType) -> str:
     return Category.Name(category).removeprefix("CATEGORY_")
-
-
-def _day(stated: datetime) -> Date:
-    return Date(year=stated.year, month=stated.month, day=stated.day)
 
 
 def _text(day: Date) -> str:

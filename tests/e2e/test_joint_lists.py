@@ -271,7 +271,9 @@ async def test_an_upload_that_breaks_off_changes_nothing_and_is_begun_again(rig:
 
     assert list(await entries_of(rig)) == []
     assert (await loaded(rig, line(), line(OTHER))).added == 2
-    assert [one["event"] for one in trail(rig) if one["event"].startswith("list_file")] == ["list_file_loaded"]
+    # The server may read the call's end before it learns that it was cancelled: then what came does not fit its digest.
+    events = [one["event"] for one in trail(rig) if one["event"].startswith("list_file")]
+    assert events in (["list_file_loaded"], ["list_file_refused", "list_file_loaded"])
 
 
 async def test_codes_are_screened_against_all_lists(rig: Rig) -> None:

@@ -12,6 +12,7 @@ from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2_grpc
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.credit_service import abort
+from gateway.adapters.rpc.deciding import decider
 from gateway.adapters.rpc.joint_list_messages import (
     after_of,
     content_of,
@@ -21,8 +22,9 @@ from gateway.adapters.rpc.joint_list_messages import (
     list_message,
     page_token,
 )
-from gateway.adapters.rpc.requests import check_annotations, proven
-from gateway.application.joint_lists import By, Decide, JointLists
+from gateway.adapters.rpc.requests import check_annotations
+from gateway.application.deciding import By
+from gateway.application.joint_lists import Decide, JointLists
 from gateway.application.list_watch import ListWatch
 from gateway.domain import joint_list_life as life
 from gateway.domain.dates import china_date
@@ -173,7 +175,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def PublishEntry(self, request: pb.PublishEntryRequest, context: Context) -> pb.PublishEntryResponse:  # noqa: N802
         """Proposes an entry."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             entry = entry_of(request, self._clock.now())
             self._lists.require_known((entry.list_code,), "list_code")
             if entry.due_off is None:
@@ -186,7 +188,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def ConfirmEntry(self, request: pb.ConfirmEntryRequest, context: Context) -> pb.ConfirmEntryResponse:  # noqa: N802
         """Confirms or declines what was proposed."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             act = life.decline if request.is_declined else life.confirm
             entry = await self._decide(request, by, lambda entry, at, today: act(entry, by.operator, at, today))
             return pb.ConfirmEntryResponse(entry=entry)
@@ -196,7 +198,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def AmendEntry(self, request: pb.AmendEntryRequest, context: Context) -> pb.AmendEntryResponse:  # noqa: N802
         """Proposes an amendment."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             content = content_of(request.content)
             entry = await self._decide(
                 request,
@@ -210,7 +212,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def DisputeEntry(self, request: pb.DisputeEntryRequest, context: Context) -> pb.DisputeEntryResponse:  # noqa: N802
         """Marks a dispute, or its end."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             act = life.settle if request.is_settled else life.dispute
             entry = await self._decide(request, by, lambda entry, at, today: act(entry, by.operator, at, today))
             return pb.DisputeEntryResponse(entry=entry)
@@ -220,7 +222,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def WithdrawEntry(self, request: pb.WithdrawEntryRequest, context: Context) -> pb.WithdrawEntryResponse:  # noqa: N802
         """Proposes a withdrawal."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             entry = await self._decide(
                 request, by, lambda entry, at, today: life.withdraw(entry, request.because, by.operator, at, today)
             )
@@ -231,7 +233,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def RepairEntry(self, request: pb.RepairEntryRequest, context: Context) -> pb.RepairEntryResponse:  # noqa: N802
         """Proposes a repair."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             on = day_of(request.repaired_on, "repaired_on")
 
             def repair(entry: JointEntry, at: Any, today: date) -> JointEntry:
@@ -253,7 +255,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             digest, content = b"", bytearray()
             async for request in requests:
                 if by is None:
-                    by = await self._by(request, context)
+                    by = await decider(request, context, self._callers)
                     digest = request.digest
                 check_annotations(request)
                 content += request.content
@@ -290,7 +292,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             population: list[tuple[str, str]] = []
             async for request in requests:
                 if by is None:
-                    by, first = await self._by(request, context), request
+                    by, first = await decider(request, context, self._callers), request
                 check_annotations(request)
                 population += [(one.uscc, one.grade_raw) for one in request.population]
                 if len(population) > _MOST_POPULATION:
@@ -337,14 +339,6 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
                     is_disputed=hit.is_disputed,
                 )
         return response
-
-    async def _by(self, request: Any, context: Context) -> By:
-        caller = await self._callers.of(context)
-        check_annotations(request)
-        operator = proven("operator", request.operator, caller.operator).strip()
-        if not operator:
-            raise InvalidRequestError("operator", "state who decides: a second person must be told from the first")
-        return By(caller, operator)
 
     async def _decide(self, request: Any, by: By, decide: Decide) -> pb.JointEntry:
         method = f"JointListService/{type(request).__name__.removesuffix('Request')}"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2_grpc
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.credit_service import abort
+from gateway.adapters.rpc.deciding import decider
 from gateway.adapters.rpc.joint_list_messages import after_of, day_of, page_token
-from gateway.adapters.rpc.requests import check_annotations, proven
-from gateway.application.joint_lists import By
+from gateway.adapters.rpc.requests import check_annotations
 from gateway.application.repairs import Proposal, Repairs
 from gateway.domain import record_repair as life
 from gateway.domain.dates import proto_date
-from gateway.domain.errors import InvalidRequestError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.record_repair import RecordRepair, SeenStale
 
@@ -31,7 +30,7 @@ class RepairService(repair_service_pb2_grpc.RepairServiceServicer):
     async def ProposeRepair(self, request: pb.ProposeRepairRequest, context: Context) -> pb.ProposeRepairResponse:  # noqa: N802  # named by the proto
         """Proposes a repair."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             proposal = Proposal(
                 Uscc.parse(request.uscc).value,
                 request.record,
@@ -46,7 +45,7 @@ class RepairService(repair_service_pb2_grpc.RepairServiceServicer):
     async def ConfirmRepair(self, request: pb.ConfirmRepairRequest, context: Context) -> pb.ConfirmRepairResponse:  # noqa: N802
         """Confirms or declines what waits."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             act = life.decline if request.is_declined else life.confirm
             repair = await self._repairs.decide(
                 "ConfirmRepair",
@@ -62,7 +61,7 @@ class RepairService(repair_service_pb2_grpc.RepairServiceServicer):
     async def LiftRepair(self, request: pb.LiftRepairRequest, context: Context) -> pb.LiftRepairResponse:  # noqa: N802
         """Proposes a lifting."""
         try:
-            by = await self._by(request, context)
+            by = await decider(request, context, self._callers)
             repair = await self._repairs.decide(
                 "LiftRepair",
                 request.repair_id,
@@ -108,14 +107,6 @@ class RepairService(repair_service_pb2_grpc.RepairServiceServicer):
             )
         except Exception as error:
             await abort(context, error)
-
-    async def _by(self, request: Any, context: Context) -> By:
-        caller = await self._callers.of(context)
-        check_annotations(request)
-        operator = proven("operator", request.operator, caller.operator).strip()
-        if not operator:
-            raise InvalidRequestError("operator", "state who decides: a second person must be told from the first")
-        return By(caller, operator)
 
 
 def _message(repair: RecordRepair) -> pb.RecordRepair:
