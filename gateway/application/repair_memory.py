@@ -75,7 +75,8 @@ class RepairMemory:
         self._kept_after_s = kept_after_s
         self._by_uscc: dict[str, dict[bytes, tuple[Remembered, ...]]] = {}
         self._lifted: set[str] = set()
-        self._mark = self._list_mark = -1
+        self._mark = -1
+        self._list_mark = 0
         self._heard: list[RecordRepair] = []
         self._seen: list[SeenStale] = []
         self._seen_at: dict[tuple[str, bytes], float] = {}
@@ -150,7 +151,12 @@ class RepairMemory:
             await self._forgets.repaired(stated)
 
     async def start(self) -> None:
-        """Learns what is in force and begins to follow; raises StoreError where the store is there and cannot be read."""
+        """Learns what is in force and begins to follow; raises StoreError where the store is there and cannot be read.
+
+        What left the lists before is kept nowhere here yet. Where another process makes the store later, all of it is news.
+        """
+        if self._stores.is_there():
+            self._list_mark = await (await self._stores.lists()).newest_mark()
         await self.look()
         self._following = asyncio.create_task(self._follow())
 
@@ -170,8 +176,6 @@ class RepairMemory:
         if not self._stores.is_there():
             return
         store, lists = await self._stores.repairs(), await self._stores.lists()
-        if self._list_mark < 0:
-            self._list_mark = await lists.newest_mark()
         while part := await store.search("", after=self._mark, limit=_PAGE):
             await self.take(part)
             self._mark = part[-1].mark

@@ -118,6 +118,24 @@ async def test_a_process_that_starts_knows_what_is_in_force_and_of_a_store_that_
     await asyncio.gather(two.memory.aclose(), three.memory.aclose())
 
 
+async def test_what_left_a_list_before_the_first_look_at_a_store_made_by_another_process_is_forgotten_too() -> None:
+    here = Process()
+    here.is_there = False
+    await here.memory.start()
+    gone = {"version": 2, "state": EntryState.REPAIRED, "event": EntryEvent.REPAIRED, "ended_on": TODAY}
+    for entry in (joint_entry(1, uscc=OTHER), joint_entry(1, uscc=OTHER, **gone)):
+        await here.lists.put([entry])
+
+    here.is_there = True
+    await here.memory.look()
+
+    assert here.forgotten == [RepairTombstone(OTHER, CATEGORY_LIST_ENTRY)]
+    again = Process(here.repairs, here.lists)  # which keeps nothing yet
+    await again.memory.start()
+    assert again.forgotten == []
+    await asyncio.gather(here.memory.aclose(), again.memory.aclose())
+
+
 async def test_in_an_outage_everything_known_stays_and_what_was_heard_is_kept_when_it_is_over() -> None:
     one = Process()
     one.memory.note(DEMO, merged("jiangsu"), NOON)
