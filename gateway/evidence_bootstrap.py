@@ -18,8 +18,9 @@ from gateway.adapters.stores.trail_roots import FileTrailRoots
 from gateway.application.archive import Archive
 from gateway.domain.errors import ConfigError, SigningUnavailableError
 from gateway.domain.evidence import kept_until
-from gateway.ports import Clock, Rights, ViewArchive
+from gateway.ports import Clock, Rights
 from gateway.settings import Settings
+from gateway.store_ports import ViewArchive
 
 
 async def evidence_of(settings: Settings, trail: Path, store: StoreDoor) -> Evidence | None:

@@ -17,8 +17,9 @@ from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError, Reason
 from gateway.domain.green import table_faults
 from gateway.domain.platform import Platform
-from gateway.ports import AuditLog, Clock
+from gateway.ports import Clock
 from gateway.settings import Settings
+from gateway.store_ports import AuditLog
 
 _checked: set[tuple[str, ...]] = set()
 """Digests of the tables that the engine was found to read as they were compiled, in this process."""

@@ -21,9 +21,10 @@ from gateway.domain.errors import ConfigError
 from gateway.domain.joint_lists import JointEntry
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.resume_token import ResumeTokens
-from gateway.ports import AuditLog, Clock
+from gateway.ports import Clock
 from gateway.repair_bootstrap import Remembering
 from gateway.settings import Settings, resolve_secret
+from gateway.store_ports import AuditLog
 
 Forget = Callable[[Sequence[RepairTombstone]], Awaitable[object]]
 _LEAST_KEY_BYTES: Final = 16

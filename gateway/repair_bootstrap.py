@@ -16,8 +16,9 @@ from gateway.application.repairs import RepairRules, Repairs
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.record_key import RecordKeys
 from gateway.domain.statement import AuthorityIds
-from gateway.ports import AuditLog, Clock
+from gateway.ports import Clock
 from gateway.settings import Settings
+from gateway.store_ports import AuditLog
 
 
 class Remembering(NamedTuple):

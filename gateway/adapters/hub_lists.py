@@ -29,7 +29,8 @@ from gateway.domain.list_file import PROVINCES
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import sm3
-from gateway.ports import Clock, JointListStore
+from gateway.ports import Clock
+from gateway.store_ports import JointListStore
 
 HUB: Final = "hub"
 _STATUS: Final = {

@@ -20,7 +20,8 @@ from gateway.domain.caller import Caller
 from gateway.domain.errors import AnswerNotFoundError, CorruptRecordError, GatewayError, Reason
 from gateway.domain.evidence import ArchivedView, RootStanding, SignedRoot
 from gateway.domain.rights import METHOD
-from gateway.ports import AuditLog, Clock, Rights, TrailRoots, ViewArchive
+from gateway.ports import Clock, Rights
+from gateway.store_ports import AuditLog, TrailRoots, ViewArchive
 
 SEALED: Final = "ArchiveService/GetSealedView"
 """What is asked of the policies for a sealed copy, beside the method itself."""

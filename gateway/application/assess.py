@@ -27,7 +27,8 @@ from gateway.domain.platform import Platform
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.domain.recognition import Recognition, recognise
-from gateway.ports import AuditLog, Clock, DecisionTables
+from gateway.ports import Clock, DecisionTables
+from gateway.store_ports import AuditLog
 
 
 class TablesByDay(Protocol):

@@ -23,7 +23,8 @@ from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import withdrawn
-from gateway.ports import Clock, ConsentsAtHand, Rights
+from gateway.ports import Clock, Rights
+from gateway.store_ports import ConsentsAtHand
 
 
 class Authoriser(Protocol):

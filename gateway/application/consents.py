@@ -19,7 +19,8 @@ from gateway.domain.audit_entries import consent_audit_entry
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, event_of, is_decided
 from gateway.domain.errors import ConsentChangedError, ConsentNotFoundError, RequestError
-from gateway.ports import AuditLog, Clock, ConsentStore
+from gateway.ports import Clock
+from gateway.store_ports import AuditLog, ConsentStore
 
 HISTORY: Final = 100
 _TRIES: Final = 20

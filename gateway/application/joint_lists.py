@@ -38,7 +38,8 @@ from gateway.domain.list_load import LoadPlan, plan_load
 from gateway.domain.record_repair import PLATFORM, Heard
 from gateway.domain.statement import sm3
 from gateway.domain.supervision import ClassSample, SupervisionClass, SupervisionScheme, classed, draw
-from gateway.ports import AuditLog, Clock, ConsentStore, JointListStore
+from gateway.ports import Clock
+from gateway.store_ports import AuditLog, ConsentStore, JointListStore
 
 MOST_AT_ONCE: Final = 1_000
 Decide = Callable[[JointEntry, datetime, date], JointEntry]

@@ -14,7 +14,8 @@ from gateway.domain.dates import china_date
 from gateway.domain.joint_lists import JointEntry, Provision
 from gateway.domain.list_index import ListIndex
 from gateway.domain.resume_token import ResumeTokens
-from gateway.ports import Clock, JointListStore
+from gateway.ports import Clock
+from gateway.store_ports import JointListStore
 
 _AT_ONCE: Final = 1_000
 

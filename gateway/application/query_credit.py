@@ -44,7 +44,8 @@ from gateway.domain.response_digest import DigestOf
 from gateway.domain.statement import Reader, Reading
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible
-from gateway.ports import AuditLog, Clock, Connector, KeptAnswers, KeptView, KeptViews, KnownRepairs, QueryObserver
+from gateway.ports import Clock, Connector, KeptAnswers, KeptView, KeptViews, QueryObserver
+from gateway.store_ports import AuditLog, KnownRepairs
 
 _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)

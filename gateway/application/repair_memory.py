@@ -23,7 +23,8 @@ from gateway.domain.joint_lists import SHOWN, VISIBLE
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import NONE_REPAIRED, Merged
 from gateway.domain.record_repair import Heard, RecordRepair, Remembered, RepairState, SeenStale, heard_repair
-from gateway.ports import Clock, JointListStore, RepairStore
+from gateway.ports import Clock
+from gateway.store_ports import JointListStore, RepairStore
 
 _PAGE: Final = 1_000
 _KEPT_AFTER_S: Final = 2.0

@@ -30,7 +30,8 @@ from gateway.domain.publication import PublicationRule
 from gateway.domain.record_key import NamedRecord, RecordKeys
 from gateway.domain.record_repair import RecordRepair, SeenStale
 from gateway.domain.repair import require_record_repairable
-from gateway.ports import AuditLog, Clock
+from gateway.ports import Clock
+from gateway.store_ports import AuditLog
 
 Decide = Callable[[RecordRepair, datetime], RecordRepair]
 _SERVICE: Final = "RepairService"

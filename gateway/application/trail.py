@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from gateway.domain.audit_entries import exported_entry
 from gateway.domain.caller import Caller
 from gateway.domain.trail_query import FoundRecord, TrailPosition, TrailQuery
-from gateway.ports import AuditLog, Clock, TrailReader
+from gateway.ports import Clock
+from gateway.store_ports import AuditLog, TrailReader
 
 
 class TrailExport:

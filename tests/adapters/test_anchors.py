@@ -18,7 +18,7 @@ from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.domain.anchor import TrailHead, head_line, heads_by_sequence
 from gateway.domain.errors import StoreError
 from gateway.domain.trail import Link
-from gateway.ports import Anchor
+from gateway.store_ports import Anchor
 from tests.domain.trails import KeySigner
 from tests.verifier.test_verify_trail import verify
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.state.consent_cache import CachedConsents
-from gateway.ports import ConsentStore
+from gateway.store_ports import ConsentStore
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import LoopClock
 from tests.adapters.stores import test_consent_store as suite

@@ -22,7 +22,7 @@ from gateway.domain.errors import (
     StoreError,
 )
 from gateway.domain.evidence import Receipt, ViewCopy
-from gateway.ports import ConsentStore
+from gateway.store_ports import ConsentStore
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import MovedClock
 from tests.adapters.stores.consents import DEMO, consent

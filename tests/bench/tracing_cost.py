@@ -32,7 +32,8 @@ from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform, Tier
 from gateway.domain.query import CreditQuery
-from gateway.ports import AuditLog, Connector
+from gateway.ports import Connector
+from gateway.store_ports import AuditLog
 
 QUERY: Final = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a", "b", "c", "d"))
 PERMIT: Final = development_permit(QUERY)

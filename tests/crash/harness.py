@@ -31,7 +31,7 @@ from gateway.domain.errors import AnswerNotFoundError
 from gateway.domain.merkle import is_included, root_message
 from gateway.domain.statement import sm3
 from gateway.domain.trail import TrailCheck
-from gateway.ports import ViewArchive
+from gateway.store_ports import ViewArchive
 from tests.adapters.evidence import KeyCipher
 from tests.adapters.policies import caller, rights
 from tests.crash.story import ROUNDS, copy_of, entry, open_store, open_trail, packed, trail_in

@@ -30,7 +30,7 @@ from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import sm3
-from gateway.ports import ConsentStore, ViewArchive
+from gateway.store_ports import ConsentStore, ViewArchive
 from tests.adapters.evidence import KeyCipher
 from tests.adapters.stores.consents import DEMO, NOON, consent
 from tests.domain.trails import KeySigner

@@ -19,7 +19,8 @@ import structlog
 from gateway.domain.anchor import TrailHead
 from gateway.domain.errors import StoreError
 from gateway.domain.trail import Link
-from gateway.ports import Anchor, Clock, Signer
+from gateway.ports import Clock
+from gateway.store_ports import Anchor, Signer
 
 _LAST_S: Final = 2.0
 _log = structlog.get_logger("gateway.anchor")

@@ -18,7 +18,8 @@ from gateway.adapters.identity.jwks import IssuerKeys
 from gateway.domain.caller import PeerCertificate
 from gateway.domain.errors import CallerMismatchError, Reason, UnauthenticatedError
 from gateway.domain.token import NOT_ITS_TOKEN, REQUIRED, Bearer, TokenPolicy, bearer
-from gateway.ports import Clock, SeenTokens
+from gateway.ports import Clock
+from gateway.store_ports import SeenTokens
 
 _ALGORITHMS: Final = ("ES256", "RS256")
 _LONGEST: Final = 8_192

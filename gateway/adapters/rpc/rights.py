@@ -24,7 +24,8 @@ from gateway.domain.audit_entries import denied_entry
 from gateway.domain.caller import NOT_KNOWN, Caller
 from gateway.domain.errors import GatewayError, PolicyDeniedError, Reason, UnauthenticatedError
 from gateway.domain.rights import METHOD
-from gateway.ports import AuditLog, Clock, Rights
+from gateway.ports import Clock, Rights
+from gateway.store_ports import AuditLog
 
 CallerOf = Callable[[Context], Awaitable[Caller]]
 

@@ -21,7 +21,8 @@ import structlog
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.errors import StoreError
-from gateway.ports import Clock, ConsentStore
+from gateway.ports import Clock
+from gateway.store_ports import ConsentStore
 
 POLL_S: Final = 0.4
 TRUSTED_S: Final = 0.9

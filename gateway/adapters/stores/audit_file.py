@@ -33,7 +33,7 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import StoreError
 from gateway.domain.evidence import ArchivedView, Receipt, ViewCopy
 from gateway.domain.trail import Link
-from gateway.ports import ViewArchive
+from gateway.store_ports import ViewArchive
 
 _LINGER_S: Final = 0.008
 _BUSY_SHARE: Final = 0.6

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.domain.errors import ConfigError, StoreUnavailableError
-from gateway.ports import Cipher, ConsentStore, JointListStore, RepairStore
+from gateway.store_ports import Cipher, ConsentStore, JointListStore, RepairStore
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.engine import Database

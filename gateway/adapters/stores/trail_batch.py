@@ -19,7 +19,7 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.evidence import ArchivedView, Leaf, Receipt, SignedRoot, ViewCopy
 from gateway.domain.merkle import Digest, leaf_digest, root_message, tree_of
 from gateway.domain.trail import Link, RootEntry, line_of
-from gateway.ports import Signer, ViewArchive
+from gateway.store_ports import Signer, ViewArchive
 
 _KEPT: Final = timedelta(days=5 * 366)
 _SMALL: Final = 64 * 1024

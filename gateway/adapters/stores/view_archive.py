@@ -22,7 +22,7 @@ from gateway.adapters.stores.thread_writer import thread_writer
 from gateway.domain.errors import CorruptRecordError
 from gateway.domain.evidence import ArchivedView, Receipt, is_of
 from gateway.domain.trail import DIGESTS
-from gateway.ports import Cipher
+from gateway.store_ports import Cipher
 
 _VIEWS: Final[Table] = ArchivedViewRow.metadata.tables["archived_views"]
 _PAGE: Final = 200

@@ -16,7 +16,7 @@ from gateway.domain.merge import NONE_REPAIRED, Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import Remembered
 from gateway.domain.statement import Reading
-from gateway.ports import AuditLog
+from gateway.store_ports import AuditLog
 
 
 class TracedMerger(Merger):

@@ -23,7 +23,7 @@ from gateway.domain.errors import (
     RequestIdReusedError,
     StoreUnavailableError,
 )
-from gateway.ports import ConsentStore
+from gateway.store_ports import ConsentStore
 from tests.adapters.stores.consents import DEMO, NOON, OTHER, consent
 from tests.conftest import PROFILE
 

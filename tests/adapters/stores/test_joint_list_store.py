@@ -11,7 +11,7 @@ import pytest
 from gateway.domain import joint_list_life as life
 from gateway.domain.errors import EntryChangedError
 from gateway.domain.joint_lists import EntryState, JointEntry, Provision
-from gateway.ports import JointListStore
+from gateway.store_ports import JointListStore
 from tests.domain.joint_entries import DEMO, NOON, OTHER, TODAY, joint_entry
 
 

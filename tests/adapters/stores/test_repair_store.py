@@ -12,7 +12,7 @@ import pytest
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY
 from gateway.domain.errors import RepairChangedError
 from gateway.domain.record_repair import RecordRepair, RepairState, SeenStale, confirm, lift
-from gateway.ports import RepairStore
+from gateway.store_ports import RepairStore
 from tests.domain.joint_entries import DEMO, NOON, OTHER
 
 
