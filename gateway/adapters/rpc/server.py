@@ -44,9 +44,10 @@ from gateway.adapters.rpc.credit_service import CreditService, methods_in_bytes
 from gateway.adapters.rpc.green_credit_service import GreenCreditService
 from gateway.adapters.rpc.joint_list_service import JointListService
 from gateway.adapters.rpc.platform_service import PlatformService
+from gateway.adapters.rpc.registry import Registry
 from gateway.adapters.rpc.repair_service import RepairService
 from gateway.adapters.rpc.rights import Door
-from gateway.adapters.rpc.unreadable import Registry
+from gateway.adapters.rpc.unreadable import readable
 from gateway.adapters.telemetry.health import PlatformHealth
 from gateway.domain.errors import ConfigError
 
@@ -129,7 +130,7 @@ class RpcServer:
         self._is_store_red = is_store_red
         self._is_trail_red = is_trail_red
         self._joint_lists = joint_lists
-        registry: Any = Registry(self._server, door.guarding)
+        registry: Any = Registry(lambda service, handlers: readable(door.guarding(service, handlers)))
         credit_service_pb2_grpc.add_CreditServiceServicer_to_server(credit, registry)
         registry.add_registered_method_handlers(CREDIT, dict(methods_in_bytes(credit)))
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(platforms, registry)
@@ -141,9 +142,11 @@ class RpcServer:
         archive_service_pb2_grpc.add_ArchiveServiceServicer_to_server(archive, registry)
         joint_list_service_pb2_grpc.add_JointListServiceServicer_to_server(joint_lists, registry)
         repair_service_pb2_grpc.add_RepairServiceServicer_to_server(repairs, registry)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        unguarded: Any = Registry(lambda _service, handlers: handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
         names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), unguarded)
+        self._server.add_generic_rpc_handlers((registry, unguarded))
 
     async def start(self, listen: str) -> int:
         """Starts listening; gives the port. Raises ConfigError when the address cannot be had, or not in plain text."""
