@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 
-class Registry(grpc.GenericRpcHandler):  # type: ignore[misc]  # the stubs know no such base
+class Registry(grpc.GenericRpcHandler):
     """All handlers of a server, put behind a door by `guarding`, which takes a service's full name and its handlers."""
 
     def __init__(self, guarding: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> None:
