@@ -14,6 +14,7 @@ from connectors.kit.connector import HttpConnector, joined_digest, reading
 from connectors.kit.documents import read_xml
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply
+from connectors.kit.http_request import Body
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.signing import md5_hex
@@ -82,7 +83,7 @@ class AnhuiConnector(HttpConnector):
         }
         body = soap_request(_OPERATION, self._namespace, arguments).encode(self._charset)
         headers = {"Content-Type": f"text/xml; charset={self._charset}", "SOAPAction": f'"{_OPERATION}"'}
-        return await self._http.exchange("POST", self._path, fetch_by, data=body, headers=headers)
+        return await self._http.exchange("POST", self._path, fetch_by, body=Body(body), headers=headers)
 
     def _open(self, reply: Reply) -> tuple[Outcome.ValueType, Mapping[str, Any], int]:
         if reply.status >= 400 or not reply.body:

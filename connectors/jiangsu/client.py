@@ -26,6 +26,7 @@ from connectors.kit.connector import HttpConnector, is_json, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply
+from connectors.kit.http_request import Body, form
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.poll import poll_until
@@ -162,7 +163,7 @@ class JiangsuConnector(HttpConnector):
             "timestamp": str(int(self._clock.now().timestamp() * 1000)),
         }
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        reply = await self._http.exchange("POST", path, fetch_by, data=msgspec.json.encode(body), headers=headers)
+        reply = await self._http.exchange("POST", path, fetch_by, body=Body(msgspec.json.encode(body)), headers=headers)
         document = self._read(reply)
         self._envelope.open(document, raw_digest=reply.digest)
         return self._unseal(document, reply), reply
@@ -200,12 +201,12 @@ class JiangsuConnector(HttpConnector):
             return _object(read_json(decode_declared(plain, "utf-8")), "encData")
 
     async def _new_token(self, fetch_by: float, held: Token | None) -> Token:
-        form = {
+        asked = {
             "grant_type": "client_credentials",
             "client_id": self._secrets["client_id"],
             "client_secret": self._secrets["client_secret"],
         }
-        reply = await self._http.exchange("POST", "/oauth/token", fetch_by, data=form)
+        reply = await self._http.exchange("POST", "/oauth/token", fetch_by, body=form(asked))
         if reply.status >= 400:
             raise PlatformError(OUTCOME_AUTH_FAILED, f"token_http_{reply.status}")
         with reading(reply):

@@ -62,7 +62,7 @@ _BAD: Final = (OUTCOME_BAD_ANSWER,)
 _GONE: Final = (OUTCOME_UNREACHABLE,)
 
 CASES: Final = (
-    Case("U1", "connection refused", "refuse", _GONE, reasons=("connect", "closed")),
+    Case("U1", "connection refused", "refuse", _GONE, reasons=("connect", "closed", "reset")),
     Case("U10", "slow headers", "stall", (OUTCOME_TIMEOUT,), time_s=0.4),
     Case("U11", "body stalls", "stall_body", (OUTCOME_TIMEOUT,), time_s=0.4),
     Case("U12", "drip feed", "drip", (OUTCOME_TIMEOUT,), {"gap_ms": 20}, time_s=0.4),

@@ -1,7 +1,8 @@
-"""One HTTP exchange: bounded in time, size and destination, every failure named by one table.
+"""One HTTP exchange: bounded in time, size and destination, every failure named.
 
-Nothing is followed, nothing is resent here, nothing half-read is handed on. The table at the end translates aiohttp's
-errors into outcomes once, at this edge.
+It goes over aiohttp's pool, connections and parser, and writes the request itself (`http_request.py`): what a session does
+besides, with cookies, redirects, proxies and a task that writes the body, nobody here wants, and it cost more than the rest.
+Nothing is followed, nothing half-read is handed on. aiohttp's errors become outcomes here only, by `http_failures.py`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import hdrs, http_exceptions
 from yarl import URL
 
+from connectors.kit.http_failures import translated
+from connectors.kit.http_request import Body, RequestWriter, Signing
+from connectors.kit.http_traced import TracedExchange
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
-    OUTCOME_AUTH_FAILED,
     OUTCOME_BAD_ANSWER,
     OUTCOME_RATE_LIMITED,
     OUTCOME_TIMEOUT,
     OUTCOME_TOO_LARGE,
     OUTCOME_UNREACHABLE,
-    Outcome,
 )
 from gateway.domain.errors import PlatformError
 from gateway.domain.statement import sm3
@@ -36,14 +37,9 @@ _CHUNK: Final = 64 * 1024
 _OLDEST_S: Final = 2**31
 """The age at which a cache stops counting (RFC 9111 §1.2.2)."""
 _AGE_DIGITS: Final = 11
-
-
-def form(parameters: Mapping[str, str]) -> aiohttp.Payload:
-    """Gives a form's body with its own header; it may be sent any number of times.
-
-    aiohttp's own form building costs more than the rest of a request.
-    """
-    return aiohttp.BytesPayload(urlencode(parameters).encode(), content_type="application/x-www-form-urlencoded")
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_NO_TRACES: Final[list[Any]] = []
+_SWITCHES: Final = 101
 
 
 class Reply:
@@ -92,22 +88,15 @@ class HttpCaller:
         self._session = session
         self._clock = clock
         self._base = URL(base_url.rstrip("/"))
-        self._base_path = self._base.raw_path.rstrip("/")
         self._max_body_bytes = max_body_bytes
         self._content_types = tuple(content_types)
         # No limit on the whole: whoever asks cancels at the query's one point in time, by one timer for all platforms.
         # A connect has a limit of its own, so that a black hole leaves time for another attempt.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_limit_s)
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
+        self._writer: RequestWriter | None = None
         self.clock_skew_s: float | None = None
         """How far the platform's clock is ahead of ours, from its Date header; None until an answer had one."""
-
-    def url(self, path: str) -> URL:
-        """Gives the address of a path on the platform's host; no other host is ever addressed.
-
-        Paths come from the manifest and checked codes, so nothing in them needs quoting.
-        """
-        return self._base.with_path(self._base_path + path, encoded=True)
 
     async def exchange(
         self,
@@ -116,61 +105,82 @@ class HttpCaller:
         fetch_by: float,
         *,
         params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        data: bytes | aiohttp.Payload | Mapping[str, str] | None = None,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: Body | None = None,
+        signing: Signing | None = None,
     ) -> Reply:
         """Gives the reply; raises PlatformError, of which 429 carries Retry-After and 5xx the status as reason.
 
-        No exchange is begun once `fetch_by` is past; the caller cancels one that is under way then.
+        No exchange is begun once `fetch_by` is past; the caller cancels one that is under way then. A GET to which a kept
+        connection's end is the answer is asked once more, signed anew: the platform may have closed it just before.
 
         A 4xx other than 401, 403 and 429 is given back: whether it is an answer is for the dialect to say.
         """
-        left = fetch_by - self._clock.monotonic()
-        if left <= 0:
+        if fetch_by <= self._clock.monotonic():
             raise PlatformError(OUTCOME_TIMEOUT, "deadline", detail="no time left for an attempt")
-        if data.__class__ is dict:
-            data = form(data)
-        response: aiohttp.ClientResponse | None = None
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = RequestWriter(self._session, self._base, self._tls)
+        traces = [TracedExchange(self._session, config) for config in self._session.trace_configs]
+        connection: aiohttp.connector.Connection | None = None
+        content: aiohttp.StreamReader | None = None
+        may_repeat = method == hdrs.METH_GET
         try:
-            response = await self._session.request(
-                method,
-                self.url(path),
-                params=params,
-                headers=headers,
-                data=data,
-                timeout=self._timeout,
-                allow_redirects=False,
-                middlewares=middlewares,
-                ssl=self._tls,
-            )
+            target = writer.target(path, params)
+            if traces:
+                headers = dict(headers)
+                for trace in traces:
+                    await trace.began(method, self._base, headers)
+            while content is None:
+                signed = {**headers, **signing(method, path, params or _NO_HEADERS)} if signing is not None else headers
+                request = writer.request(method, target, signed, body)
+                held = connection = await self._connected(writer)
+                try:
+                    message, content = await _head(connection, request)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    if not may_repeat:
+                        raise
+                    may_repeat = False
+                    connection.close()
+            for trace in traces:
+                await trace.ended(message)
             if self.clock_skew_s is None:
-                self._measure_skew(response.headers)
-            body = await self._body(response)
+                self._measure_skew(message.headers)
+            whole = await self._body(message.headers, content)
+            held.release()
+            connection = None
         except asyncio.CancelledError as error:
             # Whoever cancelled at the query's point in time has no other way to learn how far the platform had come.
-            error.args = (progress(response),)
+            error.args = (progress(content),)
+            await _tell(traces, error, content)
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise translated(error, is_answering=response is not None) from error
-        except http_exceptions.HttpProcessingError as error:
-            raise PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, http_exceptions.HttpProcessingError) as error:
+            await _tell(traces, error, content)
+            raise translated(error, is_answering=content is not None) from error
         finally:
             # A body that was read gave its connection back already; what is half read must not be another's beginning.
-            if response is not None and not response.closed:
-                response.close()
-        reply = Reply(response.status, response.headers, body)
+            if connection is not None:
+                connection.close()
+        reply = Reply(message.code, message.headers, whole)
         self._check(reply)
         return reply
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        if length is not None and hdrs.CONTENT_ENCODING not in response.headers:
-            if length > self._max_body_bytes:
-                raise _too_large(length, self._max_body_bytes)
-            return await response.read()
+    async def _connected(self, writer: RequestWriter) -> aiohttp.connector.Connection:
+        connector = self._session.connector
+        assert connector is not None  # only a session that was closed has none
+        try:
+            return await connector.connect(writer.destination, _NO_TRACES, self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(str(self._base)) from error
+
+    async def _body(self, headers: Mapping[str, str], content: aiohttp.StreamReader) -> bytes:
+        length = headers.get(hdrs.CONTENT_LENGTH)
+        if length is not None and hdrs.CONTENT_ENCODING not in headers:
+            if int(length) > self._max_body_bytes:
+                raise _too_large(int(length), self._max_body_bytes)
+            return content.read_nowait(-1) if content.is_eof() else await content.read()
         read, size = [], 0
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        async for chunk in content.iter_chunked(_CHUNK):
             size += len(chunk)
             if size > self._max_body_bytes:
                 raise _too_large(size, self._max_body_bytes)
@@ -217,11 +227,31 @@ class HttpCaller:
         self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
 
 
-def progress(response: aiohttp.ClientResponse | None) -> str:
-    """Says how much of an answer had come; None stands for a response whose headers had not."""
-    if response is None:
+async def _head(connection: aiohttp.connector.Connection, request: bytes) -> tuple[Any, aiohttp.StreamReader]:
+    """Sends the request; gives the head of the answer and what its body can be read from."""
+    protocol = connection.protocol
+    if protocol is None or protocol.transport is None:
+        raise aiohttp.ClientConnectionResetError("the connection was closed as soon as it was opened")
+    protocol.set_response_params(read_until_eof=True)
+    protocol.transport.write(request)
+    message, content = await protocol.read()
+    while message.code < 200 and message.code != _SWITCHES:
+        message, content = await protocol.read()
+    return message, content
+
+
+async def _tell(traces: Sequence[TracedExchange], error: BaseException, content: aiohttp.StreamReader | None) -> None:
+    """Tells of a failure while no head had come: with the head, an exchange has ended for its traces."""
+    if content is None:
+        for trace in traces:
+            await trace.failed(error)
+
+
+def progress(content: aiohttp.StreamReader | None) -> str:
+    """Says how much of an answer had come; None stands for one whose headers had not."""
+    if content is None:
         return "no headers had come"
-    return f"{response.content.total_bytes} bytes of the body had come"
+    return f"{content.total_bytes} bytes of the body had come"
 
 
 def _too_large(size: int, limit: int) -> PlatformError:
@@ -239,68 +269,3 @@ def retry_after_s(stated: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, moment.timestamp() - time.time())
-
-
-# Checked in this order: subclasses before their bases.
-_TABLE: Final[Sequence[tuple[type[BaseException], Outcome.ValueType, str]]] = (
-    (aiohttp.ClientConnectorDNSError, OUTCOME_UNREACHABLE, "dns"),
-    (aiohttp.ServerFingerprintMismatch, OUTCOME_AUTH_FAILED, "tls_pin"),
-    (aiohttp.ClientConnectorCertificateError, OUTCOME_AUTH_FAILED, "tls_certificate"),
-    (aiohttp.ClientConnectorSSLError, OUTCOME_AUTH_FAILED, "tls"),
-    (ssl.SSLError, OUTCOME_AUTH_FAILED, "tls"),
-    (aiohttp.ClientConnectorError, OUTCOME_UNREACHABLE, "connect"),
-    (aiohttp.ConnectionTimeoutError, OUTCOME_TIMEOUT, "connect"),
-    (aiohttp.SocketTimeoutError, OUTCOME_TIMEOUT, "read"),
-    (TimeoutError, OUTCOME_TIMEOUT, "deadline"),
-    (aiohttp.ServerDisconnectedError, OUTCOME_UNREACHABLE, "closed"),
-    (aiohttp.ClientOSError, OUTCOME_UNREACHABLE, "reset"),
-    (aiohttp.InvalidURL, OUTCOME_UNREACHABLE, "egress"),
-    (aiohttp.ClientResponseError, OUTCOME_BAD_ANSWER, "protocol"),
-    (aiohttp.ClientError, OUTCOME_UNREACHABLE, "client"),
-    (OSError, OUTCOME_UNREACHABLE, "os"),
-    (ValueError, OUTCOME_BAD_ANSWER, "protocol"),
-)
-
-
-# aiohttp has no class of its own for the second, and its own exception for the first is translated away.
-_BEYOND_LIMITS: Final = ("Got more than", "too long", "Too many headers")
-_ITS_OWN_FAULT: Final = ("INTERNAL_ERROR", "USER_CANCELLED")
-_WANTS_OURS: Final = "it wants a client certificate, and the gateway presents none"
-
-
-def _tls_refusal(error: BaseException) -> str | None:
-    """Says what a platform's TLS alert asks for, None where there is none.
-
-    Under TLS 1.3 the alert about a client certificate comes after the handshake, in place of the answer (RFC 8446 §4.4.2.4);
-    up to TLS 1.2 it is the same alert as for want of a common cipher (RFC 5246 §7.2.2).
-    """
-    alert: Any = error.__cause__ or error  # aiohttp's own TLS errors are SSLErrors too, without a reason
-    reason = (getattr(alert, "reason", None) or "") if isinstance(alert, ssl.SSLError) else ""
-    if "_ALERT_" not in reason or reason.endswith(_ITS_OWN_FAULT):
-        return None
-    if reason.endswith("CERTIFICATE_REQUIRED"):
-        return _WANTS_OURS
-    if reason.endswith("HANDSHAKE_FAILURE"):
-        return f"no cipher or version in common, or {_WANTS_OURS}"
-    return reason.lower()
-
-
-def translated(error: BaseException, *, is_answering: bool) -> PlatformError:
-    """Gives the outcome of an aiohttp failure; `is_answering` says whether headers had come already."""
-    detail = type(error).__name__
-    refusal = _tls_refusal(error)
-    if refusal is not None and not is_answering:
-        return PlatformError(OUTCOME_AUTH_FAILED, "tls", detail=refusal)
-    if isinstance(error, aiohttp.ClientPayloadError) or (
-        is_answering and isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError))
-    ):
-        cause: Any = error.__cause__
-        if isinstance(cause, http_exceptions.TransferEncodingError) or "decompress" in str(error):
-            return PlatformError(OUTCOME_BAD_ANSWER, "protocol", detail=detail)
-        return PlatformError(OUTCOME_BAD_ANSWER, "truncated", detail=detail)
-    if isinstance(error, aiohttp.ClientResponseError) and any(told in error.message for told in _BEYOND_LIMITS):
-        return PlatformError(OUTCOME_TOO_LARGE, "headers", detail=detail)
-    for kind, outcome, reason in _TABLE:
-        if isinstance(error, kind):
-            return PlatformError(outcome, reason, detail=detail)
-    raise AssertionError(f"no outcome for {detail}") from error

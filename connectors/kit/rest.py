@@ -22,17 +22,18 @@ max_pages = 20
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
-import aiohttp
 from aiohttp import hdrs
+from yarl import URL
 
 from connectors.kit.charset import decode_declared
 from connectors.kit.connector import HttpConnector, is_json, joined_digest, unreadable
 from connectors.kit.documents import BadDocument, read_json
 from connectors.kit.envelope import read_envelope
-from connectors.kit.http import Reply, form
+from connectors.kit.http import Reply
+from connectors.kit.http_request import Body, form
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping, dig
 from connectors.kit.signing import hmac_sm3, sorted_parameters
@@ -45,39 +46,38 @@ from gateway.domain.query import CreditQuery
 from gateway.ports import Clock, ConnectorSetup
 
 _QUESTIONS_KEPT: Final = 1_000
-_UNSIGNED: Final[Sequence[aiohttp.ClientMiddlewareType]] = ()
 
 
 class Signer:
     """HMAC-SM3 over the sorted parameters with key, nonce and time, sent in headers.
 
-    Runs as a client middleware, so that every attempt on the wire is signed anew, aiohttp's own resend included: a signed
-    attempt is never replayed byte for byte.
+    Every attempt on the wire is signed anew, one that is made again on a fresh connection included: a signed attempt is never
+    replayed byte for byte.
     """
 
     def __init__(self, setup: ConnectorSetup) -> None:
         self._clock: Clock = setup.clock
         self._key = setup.secrets["app_key"]
         self._secret = setup.secrets["app_secret"]
+        self._base_path = URL(setup.base_url.rstrip("/")).path.rstrip("/")
 
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """Signs the request and hands it on."""
+    def __call__(self, _method: str, path: str, parameters: Mapping[str, str]) -> Mapping[str, str]:
+        """Gives the headers that sign a request."""
         nonce = secrets.token_hex(16)
         timestamp = str(int(self._clock.now().timestamp() * 1000))
         signed = {
-            **request.url.query,
-            "path": request.url.path,
+            **parameters,
+            "path": self._base_path + path,
             "appKey": self._key,
             "nonce": nonce,
             "timestamp": timestamp,
         }
-        request.headers["X-App-Key"] = self._key
-        request.headers["X-Nonce"] = nonce
-        request.headers["X-Timestamp"] = timestamp
-        request.headers["X-Signature"] = hmac_sm3(self._secret, sorted_parameters(signed))
-        return await handler(request)
+        return {
+            "X-App-Key": self._key,
+            "X-Nonce": nonce,
+            "X-Timestamp": timestamp,
+            "X-Signature": hmac_sm3(self._secret, sorted_parameters(signed)),
+        }
 
 
 class RestConnector(HttpConnector):
@@ -92,8 +92,8 @@ class RestConnector(HttpConnector):
         self._envelope = read_envelope(wire["envelope"])
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
-        self._held_forms: dict[tuple[int, ...], aiohttp.Payload] = {}
-        self._middlewares = (Signer(setup),) if "sign" in wire else _UNSIGNED
+        self._held_forms: dict[tuple[int, ...], Body] = {}
+        self._signing = Signer(setup) if "sign" in wire else None
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         path = self._path.replace("{uscc}", query.uscc.value)
@@ -146,7 +146,7 @@ class RestConnector(HttpConnector):
                 self._held_parameters[permitted] = held
         return held if self._paging is None else dict(held)
 
-    def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> aiohttp.Payload:
+    def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> Body:
         """Gives the parameters as a form's body; one without pages is the same for every enterprise and is kept."""
         held = self._held_forms.get(permitted)
         if held is None:
@@ -155,15 +155,13 @@ class RestConnector(HttpConnector):
                 self._held_forms[permitted] = held
         return held
 
-    async def _exchange(
+    def _exchange(
         self, path: str, permitted: tuple[int, ...], parameters: Mapping[str, str], fetch_by: float
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         if self._method == hdrs.METH_GET:
-            return await self._http.exchange(
-                self._method, path, fetch_by, params=parameters, middlewares=self._middlewares
-            )
+            return self._http.exchange(self._method, path, fetch_by, params=parameters, signing=self._signing)
         body = self._form(permitted, parameters)
-        return await self._http.exchange(self._method, path, fetch_by, data=body, middlewares=self._middlewares)
+        return self._http.exchange(self._method, path, fetch_by, body=body, signing=self._signing)
 
     def _open(self, reply: Reply) -> tuple[Any, Any]:
         """Opens the envelope; a 4xx with an envelope has a code, and the code decides."""

@@ -18,6 +18,7 @@ from connectors.kit.connector import HttpConnector, reading
 from connectors.kit.documents import read_json
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply
+from connectors.kit.http_request import form
 from connectors.kit.manifest import Manifest
 from connectors.kit.mapping import PayloadMapping
 from connectors.kit.signing import md5_hex
@@ -54,16 +55,16 @@ class ZhejiangConnector(HttpConnector):
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         keys = [mapping.category_key for mapping in self._reader.asked(permit.categories)]
-        form = {"tyxydm": query.uscc.value, self._parameter: self._separator.join(keys)}
+        asked = {"tyxydm": query.uscc.value, self._parameter: self._separator.join(keys)}
         secret = await self._request_secret.get(fetch_by)
         try:
-            reply, data = await self._call(self._service, form, secret, fetch_by)
+            reply, data = await self._call(self._service, asked, secret, fetch_by)
         except PlatformError as error:
             if error.cause != "token_expired":
                 raise
             self._request_secret.drop(secret)
             secret = await self._request_secret.get(fetch_by)
-            reply, data = await self._call(self._service, form, secret, fetch_by)
+            reply, data = await self._call(self._service, asked, secret, fetch_by)
         fetched_at = reply.fetched_at(self._clock.now())
         if not isinstance(data, list):
             raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="data is no list", raw_digest=reply.digest)
@@ -73,14 +74,14 @@ class ZhejiangConnector(HttpConnector):
             )
         return self._reader.answer(data, query.uscc, permit.categories, fetched_at=fetched_at, raw_digest=reply.digest)
 
-    async def _call(self, path: str, form: Mapping[str, str], secret: str, fetch_by: float) -> tuple[Reply, Any]:
-        reply = await self._http.exchange("POST", path, fetch_by, data=self._signed(form, secret))
+    async def _call(self, path: str, asked: Mapping[str, str], secret: str, fetch_by: float) -> tuple[Reply, Any]:
+        reply = await self._http.exchange("POST", path, fetch_by, body=form(self._signed(asked, secret)))
         return reply, self._open(reply, self._envelope)
 
-    def _signed(self, form: Mapping[str, str], secret: str) -> dict[str, str]:
+    def _signed(self, asked: Mapping[str, str], secret: str) -> dict[str, str]:
         moment = str(int(self._clock.now().timestamp() * 1000))
         sign = md5_hex(self._key + secret + moment)
-        return {**form, "appKey": self._key, "requestTime": moment, "sign": sign}
+        return {**asked, "appKey": self._key, "requestTime": moment, "sign": sign}
 
     def _open(self, reply: Reply, envelope: Any) -> Any:
         if reply.status >= 400 or not reply.body:
@@ -114,7 +115,7 @@ class ZhejiangConnector(HttpConnector):
         return _token(secrets, "requestSecret")
 
     async def _token_call(self, path: str, secret: str, fetch_by: float) -> Mapping[str, Any]:
-        reply = await self._http.exchange("POST", path, fetch_by, data=self._signed({}, secret))
+        reply = await self._http.exchange("POST", path, fetch_by, body=form(self._signed({}, secret)))
         secrets = self._open(reply, self._token_envelope)
         if not isinstance(secrets, Mapping):
             raise PlatformError(OUTCOME_AUTH_FAILED, "token_shape", detail="no secrets in datas")

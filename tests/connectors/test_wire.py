@@ -16,7 +16,8 @@ import trustme
 from aiohttp import web
 
 from connectors.kit.conformance import SystemTime, ask
-from connectors.kit.http import Reply, translated
+from connectors.kit.http import Reply
+from connectors.kit.http_failures import translated
 from connectors.kit.token import Token, TokenKeeper
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
