@@ -146,7 +146,10 @@ class HttpCaller:
                 await trace.ended(message)
             if self.clock_skew_s is None:
                 self._measure_skew(message.headers)
-            whole = await self._body(message.headers, content)
+            if self._tells_size(message.headers):
+                whole = content.read_nowait(-1) if content.is_eof() else await content.read()
+            else:
+                whole = await self._body(content)
             held.release()
             connection = None
         except asyncio.CancelledError as error:
@@ -173,12 +176,17 @@ class HttpCaller:
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(str(self._base)) from error
 
-    async def _body(self, headers: Mapping[str, str], content: aiohttp.StreamReader) -> bytes:
-        length = headers.get(hdrs.CONTENT_LENGTH)
-        if length is not None and hdrs.CONTENT_ENCODING not in headers:
-            if int(length) > self._max_body_bytes:
-                raise _too_large(int(length), self._max_body_bytes)
-            return content.read_nowait(-1) if content.is_eof() else await content.read()
+    def _tells_size(self, headers: Mapping[str, str]) -> bool:
+        """Whether the size of the body is known before it is read; raises PlatformError where that is too much."""
+        stated = headers.get(hdrs.CONTENT_LENGTH)
+        if stated is None or hdrs.CONTENT_ENCODING in headers:
+            return False
+        length = int(stated)
+        if length > self._max_body_bytes:
+            raise _too_large(length, self._max_body_bytes)
+        return True
+
+    async def _body(self, content: aiohttp.StreamReader) -> bytes:
         read, size = [], 0
         async for chunk in content.iter_chunked(_CHUNK):
             size += len(chunk)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, Final
 
 import aiohttp
@@ -22,12 +23,14 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from connectors.kit.http import HttpCaller
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_OK,
     OUTCOME_UNREACHABLE,
     PURPOSE_PRE_LOAN,
     Outcome,
 )
+from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.adapters.telemetry.trace_context import (
     Parent,
@@ -40,6 +43,7 @@ from gateway.adapters.telemetry.trace_context import (
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.consent import Permit, development_permit
+from gateway.domain.errors import PlatformError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform, Tier
 from gateway.domain.query import CreditQuery
@@ -71,18 +75,16 @@ class Told:
 
 
 class Requesting(Told):
-    """Makes one HTTP request by the shared session, as the connectors do."""
+    """Makes one HTTP request by the shared session, as every connector does."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         super().__init__()
-        self._session = session
-        self._url = url
+        self._http = HttpCaller(session, SystemClock(), url, max_body_bytes=1_000)
 
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         try:
-            async with self._session.get(self._url, params={"uscc": USCC}, middlewares=()) as response:
-                await response.read()
-        except aiohttp.ClientError:
+            await self._http.exchange("GET", "/credit", fetch_by=inf, params={"uscc": USCC})
+        except PlatformError:
             return failed_answer("a", OUTCOME_UNREACHABLE, "connect", (5,), attempts=1)
         return await super().fetch(query, permit, fetch_by)
 
@@ -169,7 +171,7 @@ async def platform(seen: list[dict[str, str]], status: int = 200) -> AsyncIterat
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield f"http://127.0.0.1:{port}/credit"
+        yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
 
