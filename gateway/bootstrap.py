@@ -64,7 +64,8 @@ from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
 from gateway.ports import Callers, Rights
 from gateway.process import Gateway, Worker
 from gateway.repair_bootstrap import remembered_repairs
-from gateway.settings import Settings, resolve_secret
+from gateway.secret_references import resolve_secret
+from gateway.settings import Settings
 from gateway.trail_bootstrap import anchor, open_trail, response_digests
 
 

@@ -19,7 +19,8 @@ from gateway.adapters.state.quota_ledger import QuotaLedger
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform
 from gateway.ports import CallObserver, Connector, ConnectorPlugin, ConnectorSetup, SandboxPlugin
-from gateway.settings import Settings, resolve_secret
+from gateway.secret_references import resolve_secret
+from gateway.settings import Settings
 
 CONNECTORS: Final = "xinyidai.connectors"
 SANDBOXES: Final = "xinyidai.sandboxes"

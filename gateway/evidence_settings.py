@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from gateway.adapters.crypto.keys import checked_reference
 from gateway.adapters.crypto.suite import KEYS_FILE, KeyReferences, Suite, development_keys, suite_of
 from gateway.adapters.crypto.verify import note_public_key
 from gateway.domain.errors import SigningUnavailableError
+from gateway.table import Table
 
 
-class EvidenceSettings(BaseModel):
+class EvidenceSettings(Table):
     """How evidence is digested, signed and encrypted; without keys, those of development beside the trail."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     suite: Literal["gm", "international", "mixed"] = "mixed"
     signing_key: str = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from yarl import URL
 
 from gateway.adapters.identity.certificates import TlsFiles
@@ -22,6 +22,7 @@ from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder,
 from gateway.domain.errors import ConfigError
 from gateway.domain.rights import broken_separations
 from gateway.domain.token import TokenPolicy
+from gateway.table import Table
 
 FILE: Final = "banks.toml"
 _KEEPING: Final = KeepingKeys()
@@ -29,11 +30,7 @@ _TLS_KEYS: Final = ("certificate", "key", "client_ca")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TlsSettings(_Table):
+class TlsSettings(Table):
     """What the server shows and whom it trusts: all three, or none."""
 
     certificate: str = ""
@@ -66,13 +63,13 @@ class TlsSettings(_Table):
         return TlsFiles(*[_path(getattr(self, key)) for key in _TLS_KEYS])
 
 
-class IdentitySettings(_Table):
+class IdentitySettings(Table):
     """Where it is remembered which tokens were used."""
 
     seen_tokens: str = "sqlite+aiosqlite:///var/seen_tokens.db"
 
 
-class CertificateTable(_Table):
+class CertificateTable(Table):
     """One name by which certificates are known, and what they are for."""
 
     san: str
@@ -96,7 +93,7 @@ class CertificateTable(_Table):
         return value
 
 
-class TokenTable(_Table):
+class TokenTable(Table):
     """A bank's issuer of tokens for its own users; see `TokenPolicy` and `KeepingKeys`."""
 
     issuer: str = Field(min_length=1, max_length=512)
@@ -128,7 +125,7 @@ class TokenTable(_Table):
         return KeepingKeys(self.refresh_s, self.retry_s, self.kept_s)
 
 
-class _Titled(_Table):
+class _Titled(Table):
     name_zh: str = Field(min_length=1)
     name_en: str = Field(min_length=1)
     certificates: tuple[CertificateTable, ...] = ()
@@ -158,7 +155,7 @@ class OperatorTable(_Titled):
     """One operator of the gateway."""
 
 
-class BanksFile(_Table):
+class BanksFile(Table):
     """`banks.toml`."""
 
     banks: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")], BankTable] = {}

@@ -23,7 +23,8 @@ from gateway.domain.keeping import RepairTombstone
 from gateway.domain.resume_token import ResumeTokens
 from gateway.ports import Clock
 from gateway.repair_bootstrap import Remembering
-from gateway.settings import Settings, resolve_secret
+from gateway.secret_references import resolve_secret
+from gateway.settings import Settings
 from gateway.store_ports import AuditLog
 
 Forget = Callable[[Sequence[RepairTombstone]], Awaitable[object]]

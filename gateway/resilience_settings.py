@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.adapters.resilience.breaker import BreakerPolicy
 from gateway.adapters.resilience.bulkhead import BulkheadPolicy
@@ -19,6 +19,7 @@ from gateway.adapters.resilience.quota import MaintenanceWindow, QuotaPolicy
 from gateway.adapters.resilience.retry import RetryPolicy
 from gateway.domain.keeping import KeepingPolicy
 from gateway.domain.platform import PlatformLimits
+from gateway.table import Table
 
 DEFAULT: Final = "default"
 FILE: Final = "resilience.toml"
@@ -32,16 +33,12 @@ _HEDGE = HedgePolicy()
 _NO_LIMITS = PlatformLimits()
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _tighter(ours: float | None, theirs: float | None) -> float | None:
     stated = [limit for limit in (ours, theirs) if limit is not None]
     return min(stated, default=None)
 
 
-class CacheTable(_Table):
+class CacheTable(Table):
     """How long answers are kept; see `KeepingPolicy`."""
 
     enabled: bool = _CACHE.enabled
@@ -54,7 +51,7 @@ class CacheTable(_Table):
         return KeepingPolicy(**self.model_dump())
 
 
-class QuotaTable(_Table):
+class QuotaTable(Table):
     """How often a platform may be asked here; see `QuotaPolicy`. Where somebody else keeps count it is not enabled."""
 
     enabled: bool = True
@@ -91,7 +88,7 @@ class QuotaTable(_Table):
         )
 
 
-class BreakerTable(_Table):
+class BreakerTable(Table):
     """When a platform is no longer asked; see `BreakerPolicy`."""
 
     failures_to_open: int = Field(default=_BREAKER.failures_to_open, ge=1)
@@ -115,7 +112,7 @@ class BreakerTable(_Table):
         return BreakerPolicy(**self.model_dump())
 
 
-class BulkheadTable(_Table):
+class BulkheadTable(Table):
     """How many calls may be under way; see `BulkheadPolicy`."""
 
     fewest: int = Field(default=_BULKHEAD.fewest, ge=1)
@@ -136,7 +133,7 @@ class BulkheadTable(_Table):
         return BulkheadPolicy(**self.model_dump())
 
 
-class RetryTable(_Table):
+class RetryTable(Table):
     """How a platform is asked again; see `RetryPolicy`."""
 
     attempts: int = Field(default=_RETRY.attempts, ge=1, le=10)
@@ -152,7 +149,7 @@ class RetryTable(_Table):
         return RetryPolicy(**self.model_dump())
 
 
-class HedgeTable(_Table):
+class HedgeTable(Table):
     """When a second attempt is made beside a slow one; see `HedgePolicy`."""
 
     enabled: bool = _HEDGE.enabled
@@ -171,7 +168,7 @@ class HedgeTable(_Table):
         return HedgePolicy(**self.model_dump())
 
 
-class ResilienceTable(_Table):
+class ResilienceTable(Table):
     """What holds for one platform, or for all by default."""
 
     cache: CacheTable = CacheTable()

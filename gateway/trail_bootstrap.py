@@ -15,8 +15,9 @@ from gateway.adapters.stores.audit_file import FileAuditLog, TrailPolicy
 from gateway.adapters.stores.trail_batch import Evidence
 from gateway.domain.errors import ConfigError
 from gateway.domain.response_digest import DigestOf, keyed_digest
+from gateway.gateway_file import GatewayFile
 from gateway.ports import Clock
-from gateway.settings import GatewayFile, resolve_secret
+from gateway.secret_references import resolve_secret
 from gateway.store_ports import Anchor, Signer
 from gateway.trail_settings import AuditSettings
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from gateway.table import Table
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AnchorSettings(_Strict):
+class AnchorSettings(Table):
     """Where heads of the trail are anchored: nowhere while both `file` and `url` are empty; see `AnchorPolicy`."""
 
     file: str = ""
@@ -28,7 +26,7 @@ class AnchorSettings(_Strict):
         return value
 
 
-class AuditSettings(_Strict):
+class AuditSettings(Table):
     """The trail; see `TrailPolicy`. `digest_key` is a reference; where it is empty the key for masking is taken."""
 
     path: Path = Path("var/audit.jsonl")

@@ -35,7 +35,8 @@ from gateway.cli.words import say
 from gateway.domain.answer import HEARD
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.proof import check
-from gateway.settings import ArchiveSettings, ConsentSettings, LogSettings, Settings
+from gateway.gateway_file import ArchiveSettings, ConsentSettings, LogSettings
+from gateway.settings import Settings
 
 USCC = "91310115MA0TERT167"
 LISTED = "91330106MA6DEM0E0C"

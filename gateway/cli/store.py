@@ -14,7 +14,8 @@ from gateway.cli.loop import run
 from gateway.cli.options import AsJson, fail
 from gateway.cli.words import say
 from gateway.domain.errors import ConfigError, StoreError
-from gateway.settings import StoreSettings, load_settings
+from gateway.gateway_file import StoreSettings
+from gateway.settings import load_settings
 
 if TYPE_CHECKING:
     from gateway.adapters.stores.consent_seal import Seal

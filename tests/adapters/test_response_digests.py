@@ -13,7 +13,7 @@ from gateway.domain.audit_entries import audit_entry
 from gateway.domain.errors import ConfigError
 from gateway.domain.response_digest import keyed_digest
 from gateway.domain.statement import sm3
-from gateway.settings import GatewayFile
+from gateway.gateway_file import GatewayFile
 from gateway.trail_bootstrap import response_digests
 from tests.adapters.test_audit_file import QUERY
 

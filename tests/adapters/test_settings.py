@@ -12,8 +12,10 @@ from gateway.adapters.stores.door import open_database
 from gateway.connector_bootstrap import connector_faults, find_plugins
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform, PlatformLimits, Tier
+from gateway.gateway_file import StoreSettings
 from gateway.resilience_settings import QuotaTable
-from gateway.settings import StoreSettings, load_settings, resolve_secret
+from gateway.secret_references import resolve_secret
+from gateway.settings import load_settings
 
 
 def faults_of(folder: Path) -> list[str]:

@@ -24,10 +24,11 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import build_gateway
 from gateway.connector_bootstrap import Plugins, find_plugins
 from gateway.domain.platform import Platform
+from gateway.gateway_file import ArchiveSettings, TracingSettings
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from gateway.process import calm_collector
 from gateway.resilience_settings import DEFAULT, BulkheadTable, CacheTable, HedgeTable, QuotaTable
-from gateway.settings import ArchiveSettings, PlatformSettings, Settings, TracingSettings, load_settings
+from gateway.settings import PlatformSettings, Settings, load_settings
 from tests.bench.child import announce, run
 from tests.bench.fixture import ENTERPRISES, PLATFORMS, PROVINCES
 from tests.bench.questions import PRIVATE

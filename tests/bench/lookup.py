@@ -38,7 +38,8 @@ from gateway.domain.identifiers import Uscc
 from gateway.domain.masking import masked_fields
 from gateway.domain.permission import Rules
 from gateway.domain.query import CreditQuery
-from gateway.settings import StoreSettings, load_settings
+from gateway.gateway_file import StoreSettings
+from gateway.settings import load_settings
 from tests.bench.child import METHOD as CHILD
 from tests.bench.fixture import FOUR, enterprise
 from tests.bench.paired import interval

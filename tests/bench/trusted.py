@@ -22,7 +22,8 @@ from gateway.adapters.identity.kinds import DEMO_BANK, Kind
 from gateway.adapters.stores.door import StoreDoor
 from gateway.cli.reach import credentials, profile
 from gateway.domain.consent import Consent
-from gateway.settings import ConsentSettings, Settings, StoreSettings
+from gateway.gateway_file import ConsentSettings, StoreSettings
+from gateway.settings import Settings
 from tests.bench.fixture import number_of
 
 _ID: Final = "01900000-0000-7000-8000-{:012d}"

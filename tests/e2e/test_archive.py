@@ -27,7 +27,8 @@ from gateway.domain.proof import check
 from gateway.domain.statement import sm3
 from gateway.evidence_bootstrap import key_faults
 from gateway.evidence_settings import EvidenceSettings
-from gateway.settings import ArchiveSettings, Settings, load_settings
+from gateway.gateway_file import ArchiveSettings
+from gateway.settings import Settings, load_settings
 from tests.adapters.test_metrics import samples
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_command import run

@@ -28,7 +28,8 @@ from gateway.adapters.stores.schema import upgrade
 from gateway.adapters.stores.standing import revisions
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import gateway
-from gateway.settings import StoreSettings, load_settings
+from gateway.gateway_file import StoreSettings
+from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig
 from tests.e2e.test_command import run
 from tests.postgres import postgres

@@ -34,7 +34,8 @@ from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.connector_bootstrap import find_plugins
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError
-from gateway.settings import ConsentSettings, Settings, load_settings
+from gateway.gateway_file import ConsentSettings
+from gateway.settings import Settings, load_settings
 from tests.e2e.conftest import DEMO, query
 from tests.e2e.test_consent_service import terms
 

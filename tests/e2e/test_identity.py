@@ -32,8 +32,9 @@ from gateway.adapters.identity.authority import Authority
 from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.evidence_settings import EvidenceSettings
+from gateway.gateway_file import ArchiveSettings, ConsentSettings
 from gateway.identity_settings import BankFiles, Banks, BankTable, IdentitySettings, TokenTable, read_banks
-from gateway.settings import ArchiveSettings, ConsentSettings, load_settings
+from gateway.settings import load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
 from tests.adapters.simulated import MovedClock
 from tests.faults.callers_fixtures import Rig, callers_rig, channel_to, query, request

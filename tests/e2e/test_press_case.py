@@ -32,7 +32,8 @@ from gateway.adapters.hub_lists import HUB
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.dates import china_date, proto_date
-from gateway.settings import ListsSettings, load_settings
+from gateway.gateway_file import ListsSettings
+from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_joint_lists import REMOVED, SHOWN, A, confirmed, entries_of, published, stub, trail, watched
 

@@ -23,7 +23,8 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.dates import proto_date
 from gateway.domain.names import normalise_document_number
-from gateway.settings import ListsSettings, load_settings
+from gateway.gateway_file import ListsSettings
+from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_consent_service import refusal
 from tests.e2e.test_green_credit import LISTED_2018

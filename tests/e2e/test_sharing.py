@@ -23,7 +23,8 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway.adapters.rpc.callers import is_loopback
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
-from gateway.settings import AdmissionSettings, load_settings
+from gateway.gateway_file import AdmissionSettings
+from gateway.settings import load_settings
 from tests.e2e.conftest import Rig, query
 from tests.e2e.test_credit_service import refused
 

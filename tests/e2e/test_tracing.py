@@ -27,7 +27,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
-from gateway.settings import TracingSettings, load_settings
+from gateway.gateway_file import TracingSettings
+from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
