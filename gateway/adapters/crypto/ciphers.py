@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
-from gateway.adapters.crypto.keys import archive_key_id, read_key
+from gateway.adapters.crypto.keys import MODULE_SCHEME, archive_key_id, read_key, shown_reference
+from gateway.adapters.crypto.module import ModuleArchiveKey
 from gateway.domain.errors import CorruptRecordError, SigningUnavailableError
 
 AES: Final = "AES-256-GCM"
@@ -30,10 +32,43 @@ _NONCE: Final = 12
 _TAG: Final = 16
 
 
-class _Key(NamedTuple):
+class ArchiveKey(Protocol):
+    """A key of the archive, wherever it stands."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key."""
+        ...
+
+    @property
+    def cipher(self) -> str:
+        """Names the cipher it is for."""
+        ...
+
+    def seal(self, nonce: bytes, content: bytes, bound_to: bytes) -> bytes:
+        """Gives the ciphertext and its tag."""
+        ...
+
+    def open(self, nonce: bytes, body: bytes, bound_to: bytes) -> bytes:
+        """Gives the content; raises InvalidTag."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key that this process holds."""
+
     key_id: str
     cipher: str
     key: bytes
+
+    def seal(self, nonce: bytes, content: bytes, bound_to: bytes) -> bytes:
+        """Gives the ciphertext and its tag."""
+        return gcm_seal(self.cipher, self.key, nonce, content, bound_to)
+
+    def open(self, nonce: bytes, body: bytes, bound_to: bytes) -> bytes:
+        """Gives the content; raises InvalidTag."""
+        return gcm_open(self.cipher, self.key, nonce, body, bound_to)
 
 
 class KeyringCipher:
@@ -46,7 +81,7 @@ class KeyringCipher:
         self._cipher = cipher
         self._references = tuple(references)
         self._lock = threading.Lock()
-        self._held: dict[str, _Key] = {}
+        self._held: dict[str, ArchiveKey] = {}
 
     @property
     def key_id(self) -> str:
@@ -64,7 +99,7 @@ class KeyringCipher:
         name = key.key_id.encode()
         header = bytes([_VERSION, _CODES[key.cipher], len(name)]) + name
         nonce = os.urandom(_NONCE)
-        return header + nonce + gcm_seal(key.cipher, key.key, nonce, content, header + bound_to)
+        return header + nonce + key.seal(nonce, content, header + bound_to)
 
     def open(self, sealed: bytes, bound_to: bytes) -> bytes:
         """Gives the content; raises CorruptRecordError where it was altered, SigningUnavailableError without its key."""
@@ -77,30 +112,32 @@ class KeyringCipher:
             raise CorruptRecordError("a sealed record names a cipher that is not its key's")
         nonce, body = sealed[end : end + _NONCE], sealed[end + _NONCE :]
         try:
-            return gcm_open(cipher, key.key, nonce, body, sealed[:end] + bound_to)
+            return key.open(nonce, body, sealed[:end] + bound_to)
         except InvalidTag:
             raise CorruptRecordError("a sealed record was altered, or is not the one it stands for") from None
 
-    def _sealing(self) -> _Key:
+    def _sealing(self) -> ArchiveKey:
         key = self._at(self._references[0])
         if key.cipher != self._cipher:
-            raise SigningUnavailableError(f"{self._references[0]}: not a key of {self._cipher}")
+            raise SigningUnavailableError(f"{shown_reference(self._references[0])}: not a key of {self._cipher}")
         return key
 
-    def _named(self, name: str) -> _Key:
+    def _named(self, name: str) -> ArchiveKey:
         for reference in self._references:
             if (key := self._at(reference)).key_id == name:
                 return key
         raise SigningUnavailableError("no key of evidence.archive_keys opens this record; add the old key's reference")
 
-    def _at(self, reference: str) -> _Key:
+    def _at(self, reference: str) -> ArchiveKey:
         with self._lock:
             if (held := self._held.get(reference)) is None:
                 held = self._held[reference] = _parsed(reference)
             return held
 
 
-def _parsed(reference: str) -> _Key:
+def _parsed(reference: str) -> ArchiveKey:
+    if reference.startswith(MODULE_SCHEME):
+        return ModuleArchiveKey(reference, AES)
     try:
         key = bytes.fromhex(read_key(reference))
         cipher = next(name for name, length in KEY_BYTES.items() if length == len(key))
@@ -108,7 +145,7 @@ def _parsed(reference: str) -> _Key:
         raise SigningUnavailableError(
             f"{reference}: not a key of the archive: 64 hexadecimal characters ({AES}) or 32 ({SM4_GCM})"
         ) from None
-    return _Key(archive_key_id(cipher, key), cipher, key)
+    return HeldKey(archive_key_id(cipher, key), cipher, key)
 
 
 def gcm_seal(cipher: str, key: bytes, nonce: bytes, content: bytes, bound_to: bytes) -> bytes:

@@ -70,10 +70,9 @@ def suite_of(name: str, keys: KeyReferences) -> Suite:
     is_module = keys.signing.startswith(MODULE_SCHEME)
     if is_module and signature != ED25519:
         raise ValueError("PKCS#11 has no common mechanism for SM2; name the signing key by file: or env:")
-    if any(reference.startswith(MODULE_SCHEME) for reference in keys.archive):
+    if cipher != AES and keys.archive and keys.archive[0].startswith(MODULE_SCHEME):
         raise ValueError(
-            "archive_keys: a key of the archive cannot stay in a module (pkcs11:): this process encrypts the copies; "
-            "name it by file: or env:, and let the module sign 归档密钥请用 file: 或 env: 引用，pkcs11: 仅用于签名"
+            "PKCS#11 has no common mechanism for SM4; name the sealing key of the archive by file: or env:"
         )
     signer = ModuleSigner(keys.signing) if is_module else ReferredSigner(signature, keys.signing)
     return Suite(name, digest, _DIGESTS[digest], signer, KeyringCipher(cipher, keys.archive))

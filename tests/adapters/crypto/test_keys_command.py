@@ -126,8 +126,8 @@ def test_check_config_names_the_key_that_cannot_be_had(tmp_path: Path) -> None:
         ({"signing_key": "0123secret", "archive_keys": ["file:/a"]}, "never the key"),
         ({"signing_key": "file:/a", "archive_keys": ["0123secret"]}, "never the key"),
         (
-            {"signing_key": "file:/a", "archive_keys": ["pkcs11:module=m;token=t;key=k;pin=env:P"]},
-            "let the module sign",
+            {"suite": "gm", "signing_key": "file:/a", "archive_keys": ["pkcs11:module=m;token=t;key=k;pin=env:P"]},
+            "SM4",
         ),
         ({"suite": "gm", "signing_key": "pkcs11:module=m;token=t;key=k;pin=env:P", "archive_keys": ["file:/a"]}, "SM2"),
     ],

@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidTag
 
+from gateway.adapters.crypto import module_session
+from gateway.adapters.crypto.ciphers import AES, KeyringCipher
 from gateway.adapters.crypto.keys import ModuleReference
-from gateway.adapters.crypto.module import ModuleSigner
+from gateway.adapters.crypto.module import ModuleArchiveKey, ModuleSigner
 from gateway.adapters.crypto.suite import KeyReferences, suite_of
 from gateway.adapters.crypto.verify import ED25519, verify
-from gateway.domain.errors import SigningUnavailableError
+from gateway.domain.errors import CorruptRecordError, SigningUnavailableError
 
 _MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -27,6 +30,12 @@ _MODULES = (
     "/usr/local/lib/softhsm/libsofthsm2.so",
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
+
+
+@pytest.fixture(autouse=True)
+def _fresh_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No session and no PIN of another test."""
+    monkeypatch.setattr(module_session, "_LIBRARY", module_session._Library())
 
 
 def _module() -> str:
@@ -41,7 +50,7 @@ def _module() -> str:
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A token with an Ed25519 key; gives the folder that SoftHSM2 keeps it in."""
+    """A token with an Ed25519 key and two of AES; gives the folder that SoftHSM2 keeps it in."""
     module, folder = _module(), tmp_path_factory.mktemp("hsm")
     tokens = folder / "tokens"
     tokens.mkdir()
@@ -67,6 +76,8 @@ def _generate(module: str) -> None:
         parameters.generate_keypair(
             mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label="root", id=b"1"
         )
+        for label in ("archive", "archive-before"):
+            session.generate_key(pkcs11.KeyType.AES, 256, store=True, label=label)
 
 
 def _reference(pin: str = "env:HSM_TEST_PIN", key: str = "root") -> str:
@@ -93,7 +104,7 @@ def test_A11_a_module_that_goes_signs_nothing_and_is_used_again_when_it_is_back(
     with pytest.raises(pkcs11.PKCS11Error):
         pkcs11.lib(_module()).reinitialize()  # what every session of a module that restarts sees
     for _ in range(2):
-        with pytest.raises(SigningUnavailableError, match="nothing is signed"):
+        with pytest.raises(SigningUnavailableError, match="nothing is signed or sealed"):
             signer.sign(b"root")
     away.rename(token)
 
@@ -113,10 +124,88 @@ def test_A11_a_wrong_pin_or_key_signs_nothing_and_is_not_shown(
     assert "4711" not in str(raised.value)
 
 
+def test_a_key_in_a_module_seals_and_opens_beside_one_that_signs_on_the_same_token(token: Path) -> None:
+    suite = suite_of("mixed", KeyReferences(_reference(), [_reference(key="archive")]))
+
+    sealed = suite.cipher.seal(b"answer", b"bank-a")
+    signature = suite.signer.sign(b"root")
+
+    assert suite.cipher.open(sealed, b"bank-a") == b"answer"
+    assert verify(ED25519, suite.signer.public_key.public_key, b"root", signature)
+    assert b"answer" not in sealed
+
+
+def test_what_was_sealed_in_a_module_and_altered_or_bound_to_another_is_corrupt(token: Path) -> None:
+    cipher = KeyringCipher(AES, [_reference(key="archive")])
+    sealed = cipher.seal(b"answer", b"bank-a")
+
+    for altered, bound_to in ((sealed[:-1] + bytes([sealed[-1] ^ 1]), b"bank-a"), (sealed, b"bank-b")):
+        with pytest.raises(CorruptRecordError):
+            cipher.open(altered, bound_to)
+    assert cipher.open(sealed, b"bank-a") == b"answer"
+
+
+def test_older_keys_open_wherever_they_stand(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELD_KEY", "ab" * 32)
+    in_module, held = _reference(key="archive-before"), "env:HELD_KEY"
+    ring = KeyringCipher(AES, [_reference(key="archive"), in_module, held])
+
+    for before in (in_module, held):
+        assert ring.open(KeyringCipher(AES, [before]).seal(b"answer", b"b"), b"b") == b"answer"
+    assert len(set(ring.key_ids)) == 3
+    with pytest.raises(SigningUnavailableError, match="add the old key's reference"):
+        KeyringCipher(AES, [held]).open(ring.seal(b"answer", b"b"), b"b")
+
+
+def test_A11_a_module_that_goes_seals_and_opens_nothing_and_every_key_of_it_comes_back(token: Path) -> None:
+    import pkcs11
+
+    cipher, signer = KeyringCipher(AES, [_reference(key="archive")]), ModuleSigner(_reference())
+    sealed = cipher.seal(b"answer", b"b")
+    signer.sign(b"root")
+    away = token.with_name("away")
+
+    token.rename(away)
+    with pytest.raises(pkcs11.PKCS11Error):
+        pkcs11.lib(_module()).reinitialize()
+    uses: list[Callable[[], bytes]] = [
+        lambda: cipher.seal(b"answer", b"b"),
+        lambda: cipher.open(sealed, b"b"),
+        lambda: signer.sign(b"root"),
+    ]
+    for use in uses:
+        with pytest.raises(SigningUnavailableError, match="nothing is signed or sealed"):
+            use()
+    away.rename(token)
+
+    assert cipher.open(sealed, b"b") == b"answer"
+    assert signer.sign(b"root")
+
+
+def test_the_nonce_that_names_a_key_in_a_module_seals_nothing(token: Path) -> None:
+    key = ModuleArchiveKey(_reference(key="archive"), AES)
+
+    with pytest.raises(ValueError, match="names the key"):
+        key.seal(bytes(12), b"answer", b"")
+    with pytest.raises(InvalidTag):
+        key.open(b"n" * 12, key.seal(b"n" * 12, b"answer", b"a"), b"b")
+
+
+def test_two_references_that_state_different_pins_of_one_token_are_refused(
+    token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_PIN", "123123")
+    assert ModuleSigner(_reference()).sign(b"root")
+
+    with pytest.raises(SigningUnavailableError, match="different PINs") as raised:
+        KeyringCipher(AES, [_reference("env:OTHER_PIN", "archive")]).seal(b"answer", b"")
+    assert "123123" not in str(raised.value)
+
+
 def test_A11_a_wrong_pin_is_tried_once_so_that_the_module_is_not_locked(
     token: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WRONG_PIN", "990099")
+    monkeypatch.setenv("WRONG_PIN", "880088")
     signer = ModuleSigner(_reference("env:WRONG_PIN"))
 
     with pytest.raises(SigningUnavailableError, match="PinIncorrect"):
@@ -143,6 +232,8 @@ def test_a_reference_that_is_none_is_refused_without_being_shown(reference: str)
     assert "1234" not in str(raised.value)
 
 
-def test_sm2_in_a_module_is_refused_plainly() -> None:
+def test_sm2_and_sm4_in_a_module_are_refused_plainly() -> None:
     with pytest.raises(ValueError, match="no common mechanism for SM2"):
         suite_of("gm", KeyReferences("pkcs11:module=m;token=t;key=k;pin=env:P", ["env:A"]))
+    with pytest.raises(ValueError, match="no common mechanism for SM4"):
+        suite_of("gm", KeyReferences("env:S", ["pkcs11:module=m;token=t;key=k;pin=env:P"]))
