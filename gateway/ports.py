@@ -19,6 +19,7 @@ from gateway.domain.merge import Merged
 from gateway.domain.platform import Platform
 from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
+from gateway.domain.told import Told
 
 if TYPE_CHECKING:
     import aiohttp  # a command that only reads settings need not load it
@@ -128,11 +129,12 @@ class KeptAnswers(Protocol):
 
 
 class KeptView(NamedTuple):
-    """A view with its figures and its bytes, empty where they are not kept."""
+    """A view with its figures and its bytes, empty where they are not kept; `told` is what is told of its answers."""
 
     merged: Merged
     figures: ViewFigures
     encoded: bytes = b""
+    told: tuple[Told, ...] = ()
 
 
 class KeptViews(Protocol):

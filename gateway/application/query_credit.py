@@ -42,6 +42,7 @@ from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import Remembered
 from gateway.domain.response_digest import DigestOf
 from gateway.domain.statement import Reader, Reading
+from gateway.domain.told import Told, told_of_all
 from gateway.domain.verdict import NOTHING_TO_ASK, obstacle
 from gateway.domain.visible import visible
 from gateway.ports import Clock, Connector, KeptAnswers, KeptView, KeptViews, QueryObserver
@@ -51,9 +52,9 @@ _RESERVE_SHARE: Final = 0.15
 _RESERVE_S: Final = (0.02, 0.25)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
-    """When a query was let in, by when it must be answered, and who asks.
+    """When a query was let in, by when it must be answered, and who asks; never changed once made, as `CreditQuery`.
 
     `at` is the moment as_of is taken from, once; `arrived` and `deadline` are points of `Clock.monotonic`. `caller` is None
     for a query that came by no call.
@@ -75,12 +76,15 @@ class Admission:
         return self.caller.lapse(now) if self.caller is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CreditAnswer:
     """A view with what delivery needs: `answers` are ordered by platform id; `encoded` are the view's bytes where kept.
 
+    Never changed once made, as `CreditQuery`.
+
     `permit` is what it was made under: it is looked at again before the same answer is given a second time. `receipt` proves
-    it, None where answers are not signed; it is of the very bytes in `encoded`.
+    it, None where answers are not signed; it is of the very bytes in `encoded`. `told` is what is told of the answers, where
+    it was read of them already.
     """
 
     answer_id: str
@@ -90,6 +94,7 @@ class CreditAnswer:
     encoded: bytes = b""
     permit: Permit | None = None
     receipt: Receipt | None = None
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,15 +330,17 @@ class CreditQueries:
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:
-                kept = KeptView(merged, figures_of(merged.view))
-        figures, encoded = kept.figures, kept.encoded
+                kept = KeptView(merged, figures_of(merged.view), told=told_of_all(answers))
+        merged, figures, encoded, told = kept
         copy = None
         if self._digest is not None:
-            encoded = encoded or kept.merged.view.SerializeToString()
+            encoded = encoded or merged.view.SerializeToString()
             copy = ViewCopy(encoded, query.uscc.value, self._digest(query.sent), retention_class(permit))
-        receipt = await self._write(story, "answered", answers, figures, len(kept.merged.stale_copies), copy=copy)
+        entry = story.entry("answered", self._clock.now(), answers, figures, len(merged.stale_copies), told=told)
+        receipt = await self._append(entry, copy)
+        self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
         self._observer.view_answered(figures)
-        return CreditAnswer(story.answer_id, kept.merged.view, figures, answers, encoded, permit, receipt)
+        return CreditAnswer(story.answer_id, merged.view, figures, answers, encoded, permit, receipt, told)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()
@@ -345,15 +352,13 @@ class CreditQueries:
         story: _Story,
         event: str,
         answers: Sequence[Answer] = (),
-        figures: ViewFigures | None = None,
-        stale_copies: int = 0,
-        reason: str = "",
-        copy: ViewCopy | None = None,
-    ) -> Receipt | None:
-        entry = story.entry(event, self._clock.now(), answers, figures, stale_copies, reason)
-        receipt = await self._append(entry, copy)
+        *,
+        reason: str,
+    ) -> None:
+        """Writes how a query ended that was not answered."""
+        entry = story.entry(event, self._clock.now(), answers, reason=reason)
+        await self._append(entry)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
-        return receipt
 
     async def _append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
         try:
@@ -427,6 +432,7 @@ class _Story:
         figures: ViewFigures | None = None,
         stale_copies: int = 0,
         reason: str = "",
+        told: Sequence[Told] = (),
     ) -> AuditEntry:
         """Gives the trail's entry for what has happened."""
         return audit_entry(
@@ -443,4 +449,5 @@ class _Story:
             policy=self.denied_by,
             certificate=self.admission.caller.certificate if self.admission.caller is not None else "",
             digest_of=self._digest_of,
+            told=told,
         )

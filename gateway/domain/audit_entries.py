@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -17,11 +18,15 @@ from gateway.domain.consent import Consent, Permit
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import RecordRepair
 from gateway.domain.response_digest import DigestOf
+from gateway.domain.told import Told, told_of_all
 from gateway.domain.trail_query import TrailQuery
 
 _OUTCOMES: dict[int, str] = {value: name.removeprefix("OUTCOME_") for name, value in Outcome.items()}
 _PURPOSES: dict[int, str] = {value: name.removeprefix("PURPOSE_") for name, value in Purpose.items()}
 _CATEGORIES: dict[int, str] = {value: name.removeprefix("CATEGORY_") for name, value in Category.items()}
+
+_SECONDS: Final = [f"{second:02d}." for second in range(60)]
+_MILLIS: Final = [f"{millis:03d}+00:00" for millis in range(1000)]
 
 
 def denied_entry(caller: Caller, method: str, policy: str, reason: str, at: datetime) -> AuditEntry:
@@ -93,10 +98,14 @@ def audit_entry(
     policy: str = "",
     certificate: str = "",
     digest_of: DigestOf = bytes.hex,
+    told: Sequence[Told] = (),
 ) -> AuditEntry:
-    """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it."""
+    """Gives the entry of one answered, refused or failed query; `policy` where no permit came of it.
+
+    `told` is what is told of the answers, for whoever has it already.
+    """
     return AuditEntry(
-        time=at.isoformat(timespec="milliseconds"),
+        time=_time(at),
         event=event,
         answer_id=answer_id,
         bank=query.bank,
@@ -110,7 +119,12 @@ def audit_entry(
         request_id=query.request_id,
         loan_reference=query.loan_reference,
         application_reference=query.application_reference,
-        platforms=tuple([_platform_entry(answer, digest_of) for answer in answers]),
+        platforms=tuple(
+            [
+                _platform_entry(answer, each, digest_of)
+                for answer, each in zip(answers, told or told_of_all(answers), strict=True)
+            ]
+        ),
         view_id=view_id,
         completeness_bp=completeness_bp,
         stale_copies=stale_copies,
@@ -240,26 +254,35 @@ def _consent_entry(consent: Consent) -> ConsentEntry:
     )
 
 
+def _time(at: datetime) -> str:
+    """Gives what `isoformat` does, to the millisecond; that takes three times as long."""
+    if at.tzinfo is not UTC:
+        return at.isoformat(timespec="milliseconds")
+    return (
+        _minute(at.year, at.month, at.day, at.hour, at.minute) + _SECONDS[at.second] + _MILLIS[at.microsecond // 1000]
+    )
+
+
+@lru_cache(maxsize=4)
+def _minute(year: int, month: int, day: int, hour: int, minute: int) -> str:
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:"
+
+
 @lru_cache(maxsize=1024)
 def _names(categories: tuple[int, ...]) -> tuple[str, ...]:
     return tuple([_CATEGORIES.get(category, "") for category in categories])
 
 
-def _platform_entry(answer: Answer, digest_of: DigestOf) -> PlatformEntry:
-    said = answer.said
+def _platform_entry(answer: Answer, told: Told, digest_of: DigestOf) -> PlatformEntry:
+    _, latency_s, attempts, _, cache_age_s, _, _, stale_because = answer
     return PlatformEntry(
-        platform=said.platform,
-        outcome=_OUTCOMES[said.outcome],
-        reason=said.reason,
-        latency_ms=round(answer.latency_s * 1000),
-        attempts=answer.attempts,
-        record_count=record_count(answer),
-        response_digest=digest_of(said.raw_digest),
-        cache_age_s=None if answer.cache_age_s is None else int(answer.cache_age_s),
-        stale_because="" if answer.stale_because is None else _OUTCOMES[answer.stale_because],
+        platform=told.platform,
+        outcome=_OUTCOMES[told.outcome],
+        reason=told.reason,
+        latency_ms=round(latency_s * 1000),
+        attempts=attempts,
+        record_count=told.record_count,
+        response_digest=digest_of(told.raw_digest),
+        cache_age_s=None if cache_age_s is None else int(cache_age_s),
+        stale_because="" if stale_because is None else _OUTCOMES[stale_because],
     )
-
-
-def record_count(answer: Answer) -> int:
-    """Gives the number of records the platform sent."""
-    return sum([category.record_count for category in answer.said.categories])

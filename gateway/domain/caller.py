@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from gateway.domain.errors import Reason, UnauthenticatedError
@@ -106,6 +107,7 @@ class Caller:
         return UnauthenticatedError(Reason.TOKEN_EXPIRED, TOKEN_EXPIRED) if at >= self.token_until else None
 
 
+@lru_cache(maxsize=1_024)
 def development_caller(bank: str = "") -> Caller:
     """Gives the caller of a development gateway: whatever bank it says it is, in every role of a bank."""
     return Caller(bank or ANONYMOUS, BANK_ROLES)

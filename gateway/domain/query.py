@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from gateway.domain.identifiers import Uscc
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CreditQuery:
     """What is asked, by whom and why.
+
+    Never changed once made; not frozen, since every query makes one, and setting frozen fields costs ten times as much.
 
     `purpose` and `categories` are numbers of the catalogue's enums; `categories` and `platforms` are ascending and never
     empty; `required` is a subset of `platforms`; `quorum` is at most their number, 0 for none;

@@ -16,6 +16,7 @@ from gateway.domain.consent import Permit
 from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
+from gateway.domain.told import told_of_all
 from gateway.ports import KeptView
 from tests.adapters.simulated import COVERED, DEMO, OTHER, MovedClock, asking, heard, permit
 
@@ -43,7 +44,7 @@ def test_the_same_question_about_the_same_answers_has_the_same_view() -> None:
     given = kept.keep(query, permit(query), DAY, answers, made)
 
     aged = [answer._replace(cache_age_s=5.0, latency_s=1.0) for answer in answers]
-    assert given == KeptView(made, figures_of(made.view), made.view.SerializeToString())
+    assert given == KeptView(made, figures_of(made.view), made.view.SerializeToString(), told_of_all(answers))
     assert find(kept, query, aged) is given
     assert find(kept, replace(query, bank="two", request_id="r-2"), answers) is given
 

@@ -17,6 +17,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.figures import PlatformFigures
 from gateway.domain.health import Health
 from gateway.domain.query import CreditQuery
+from gateway.domain.told import Told, told_of, told_of_all
 from gateway.domain.wire import delimited, encoder, short_heads, varint
 
 HEALTH: Final = {
@@ -51,32 +52,35 @@ def fill_delivery(
     health: platform_service_pb2.PlatformHealth.ValueType = platform_service_pb2.PLATFORM_HEALTH_UNSPECIFIED,
 ) -> None:
     """Says how one answer was fetched; with the view's own figures, counts and outcome are those the view shows."""
-    message.MergeFromString(_answer_delivery(answer, shown, now.timestamp() if now is not None else None, health))
+    parted = _parted(now.timestamp()) if now is not None else None
+    message.MergeFromString(_answer_delivery(answer, told_of(answer), shown, parted, health))
 
 
 def _answer_delivery(
     answer: Answer,
+    told: Told,
     shown: PlatformFigures | None,
-    now_s: float | None,
+    now: _Parted | None,
     health: platform_service_pb2.PlatformHealth.ValueType,
 ) -> bytes:
-    said, latency_s, attempts, fetched_at, cache_age_s, retry_after_s, _, stale_because = answer
+    _, latency_s, attempts, fetched_at, cache_age_s, retry_after_s, _, stale_because = answer
     if shown is not None:
         outcome, count = shown.outcome, shown.record_count
     else:
-        outcome, count = said.outcome, 0
-    written = _unchanging(said.platform, outcome, said.reason, attempts, count, stale_because or 0, health)
-    written += _LATENCY(latency_s) if latency_s else _NO_LATENCY
+        outcome, count = told.outcome, 0
+    written = _unchanging(told.platform, outcome, told.reason, attempts, count, stale_because or 0, health)
+    written += _LATENCY(_parted(latency_s)) if latency_s else _NO_LATENCY
     if cache_age_s is not None:
-        written += _CACHE_AGE(cache_age_s)
+        written += _CACHE_AGE(_parted(cache_age_s))
         if fetched_at is not None:
             written += _kept_since(fetched_at)
     elif fetched_at is not None:
-        written += _FETCHED_AT(fetched_at.timestamp())
+        written += _FETCHED_AT(_parted(fetched_at.timestamp()))
     if retry_after_s is not None:
-        written += _RETRY_AFTER(retry_after_s)
-    if now_s is not None and said.HasField("as_of"):
-        written += _DATA_AGE(max(0.0, now_s - said.as_of.seconds))
+        written += _RETRY_AFTER(_parted(retry_after_s))
+    if now is not None and told.as_of_s is not None:
+        age_s = now[0] - told.as_of_s
+        written += _DATA_AGE((age_s, now[1]) if age_s >= 0 else (0, b""))
     return written
 
 
@@ -99,7 +103,17 @@ def _unchanging(
 @lru_cache(maxsize=16_384)
 def _kept_since(fetched_at: datetime) -> bytes:
     """Gives when a kept answer was fetched: the same moment whenever it is given again."""
-    return _FETCHED_AT(fetched_at.timestamp())
+    return _FETCHED_AT(_parted(fetched_at.timestamp()))
+
+
+_Parted: TypeAlias = tuple[int, bytes]
+"""Whole seconds, and the field of the nanoseconds beyond them: empty where there are none."""
+
+
+def _parted(seconds: float) -> _Parted:
+    """Parts a duration, or a moment in seconds since 1970, to the microsecond."""
+    whole, micros = divmod(round(seconds * 1e6), 1_000_000)
+    return whole, b"\x10" + varint(micros * 1000) if micros else b""
 
 
 @lru_cache(maxsize=1_024)
@@ -108,16 +122,12 @@ def _whole(seconds: int) -> bytes:
     return b"\x08" + varint(seconds)
 
 
-def _seconds(field: FieldDescriptor) -> Callable[[float], bytes]:
-    """Gives what writes a duration, or a moment in seconds since 1970, as that field."""
+def _seconds(field: FieldDescriptor) -> Callable[[_Parted], bytes]:
+    """Gives what writes a duration or a moment as that field."""
     heads = short_heads(field)
 
-    def write(seconds: float) -> bytes:
-        micros = round(seconds * 1e6)
-        whole = micros // 1_000_000
-        content = _whole(whole)
-        if micros := micros - whole * 1_000_000:
-            content += b"\x10" + varint(micros * 1000)  # nanos
+    def write(parted: _Parted) -> bytes:
+        content = _whole(parted[0]) + parted[1]
         return heads[len(content)] + content
 
     return write
@@ -125,7 +135,7 @@ def _seconds(field: FieldDescriptor) -> Callable[[float], bytes]:
 
 _ANSWER_FIELDS: Final = credit_service_pb2.AnswerDelivery.DESCRIPTOR.fields_by_name
 _LATENCY: Final = _seconds(_ANSWER_FIELDS["latency"])
-_NO_LATENCY: Final = _LATENCY(0.0)
+_NO_LATENCY: Final = _LATENCY((0, b""))
 _FETCHED_AT: Final = _seconds(_ANSWER_FIELDS["fetched_at"])
 _CACHE_AGE: Final = _seconds(_ANSWER_FIELDS["cache_age"])
 _RETRY_AFTER: Final = _seconds(_ANSWER_FIELDS["retry_after"])
@@ -180,22 +190,23 @@ def _view_delivery(
     *,
     is_repeated: bool,
 ) -> bytes:
-    now_s = admission.at.timestamp()
+    now = _parted(admission.at.timestamp())
     written = [
         _ANSWER_ID(answered.answer_id),
-        _ADMITTED_AT(now_s),
-        _DEADLINE(admission.deadline - admission.arrived),
+        _ADMITTED_AT(now),
+        _DEADLINE(_parted(admission.deadline - admission.arrived)),
     ]
     if query.request_id:
         written.append(_REQUEST_ID(query.request_id))
     if is_repeated:
         written.append(_IS_REPEATED(True))
-    if query.uscc.warnings:
-        written.append(_WARNINGS([warning.value for warning in query.uscc.warnings]))
+    warnings = query.uscc.warnings
+    if warnings:
+        written.append(_WARNINGS([warning.value for warning in warnings]))
     if answered.receipt is not None:
         written.append(_EVIDENCE(evidence_bytes(answered.receipt)))
     shown = answered.figures.platforms
-    for answer in answered.answers:
-        platform = answer.said.platform
-        written.append(_ANSWERS(_answer_delivery(answer, shown.get(platform), now_s, health_of(platform))))
+    for answer, told in zip(answered.answers, answered.told or told_of_all(answered.answers), strict=True):
+        platform = told.platform
+        written.append(_ANSWERS(_answer_delivery(answer, told, shown.get(platform), now, health_of(platform))))
     return b"".join(written)

@@ -19,6 +19,7 @@ from gateway.domain.consent import Permit
 from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
+from gateway.domain.told import told_of_all
 from gateway.ports import Clock, KeptView
 
 _KEPT_S: Final = 3_600.0
@@ -61,7 +62,7 @@ class LocalKeptViews:
         views = dict(self._by_uscc.get(uscc, {}))
         if len(views) >= _MOST_SCOPES:
             del views[next(iter(views))]
-        view = KeptView(merged, figures_of(merged.view), merged.view.SerializeToString())
+        view = KeptView(merged, figures_of(merged.view), merged.view.SerializeToString(), told_of_all(answers))
         views[_scope(query, permit, as_of)] = _Kept(tuple([answer.said for answer in answers]), view)
         try:
             self._by_uscc[uscc] = views
