@@ -33,13 +33,11 @@ class RequestIds:
     async def once(
         self, bank: str, request_id: str, body: Callable[[], bytes], make: Callable[[], Awaitable[CreditAnswer]]
     ) -> tuple[CreditAnswer, bool]:
-        """Gives the answer and whether it was given before; `body` gives the digest of the request.
+        """Gives the answer of an id and whether it was given before; `body` gives the digest of the request.
 
         A second caller with the same id and body waits for the first. A failure is not kept: it may be asked again.
         Raises RequestIdReusedError when the body differs.
         """
-        if not request_id:
-            return await make(), False
         key = (bank, request_id)
         digest = body()
         self._forget_old()

@@ -77,11 +77,16 @@ def permit_by_rights(rights: Rights, caller: Caller, query: CreditQuery) -> Perm
     """
     asked = permitted_categories(rights, caller, query)
     require_some(asked, query)
+    return _permit(asked, query.consent_ids)
+
+
+@lru_cache(maxsize=4_096)
+def _permit(asked: PermittedCategories, consents: tuple[str, ...]) -> Permit:
     return Permit(
         kind=DEVELOPMENT,
         categories=asked.permitted,
         refused=asked.refused,
-        consents=query.consent_ids,
+        consents=consents,
         withheld=tuple([Withheld(category, POLICY) for category in asked.refused]),
         policy=asked.policy,
     )

@@ -6,12 +6,13 @@ import ipaddress
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import grpc
 import structlog
 
 from gateway.adapters.identity.certificates import peer_certificate
+from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.domain.caller import OPERATOR_ROLES, Caller, PeerCertificate
 from gateway.domain.errors import (
     CallerMismatchError,
@@ -23,10 +24,20 @@ from gateway.ports import Callers, Clock
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
+
+class _Known(NamedTuple):
+    """A call with its metadata, which gRPC copies for whoever asks for them, and its caller; None where it is not known."""
+
+    context: Context | None
+    metadata: Metadata
+    caller: Caller | None
+
+
 _PEM: Final = "x509_pem_cert"
 _QUIET_S: Final = 60.0
 _MOST_TOLD: Final = 1_000
-_OF_THIS_CALL: ContextVar[tuple[Context, Caller] | None] = ContextVar("caller", default=None)
+_NONE_KNOWN: Final = _Known(None, (), None)
+_OF_THIS_CALL: ContextVar[_Known] = ContextVar("caller", default=_NONE_KNOWN)
 """Each call has a task of its own: whoever asks again during it gets the same answer, and a token is used once by it."""
 
 
@@ -42,26 +53,34 @@ class RpcCallers:
     async def of(self, context: Context) -> Caller:
         """Gives who calls; raises what `Callers.identify` does."""
         known = _OF_THIS_CALL.get()
-        if known is not None and known[0] is context:
-            return known[1]
+        if known.context is context and known.caller is not None:
+            return known.caller
         pem = next(iter(context.auth_context().get(_PEM, ())), None)
         try:
             certificate = peer_certificate(pem) if pem is not None else None
         except ValueError:  # read by the handshake's library and not by ours: known to nobody
             certificate = None
+        metadata = self.metadata_of(context)
         try:
-            caller = await self._callers.identify(certificate, context.invocation_metadata() or ())
+            caller = await self._callers.identify(certificate, metadata)
         except (UnauthenticatedError, CallerMismatchError) as error:
             self._tell(context, certificate, error)
             raise
         if caller.is_development and is_loopback(context.peer()):
             caller = _operating(caller)
-        _OF_THIS_CALL.set((context, caller))
+        _OF_THIS_CALL.set(_Known(context, metadata, caller))
         return caller
+
+    def metadata_of(self, context: Context) -> Metadata:
+        """Gives a call's metadata, those it was known by where it is known already."""
+        known = _OF_THIS_CALL.get()
+        return known.metadata if known.context is context else tuple(context.invocation_metadata() or ())
 
     async def bank_of(self, context: Context) -> Caller:
         """Gives the bank that calls; an operator of the gateway is none, and is refused with PermissionRefusedError."""
-        caller = await self.of(context)
+        known = _OF_THIS_CALL.get()
+        caller = known.caller if known.context is context else None
+        caller = caller or await self.of(context)
         if not caller.bank:
             raise PermissionRefusedError("this is for banks")
         return caller

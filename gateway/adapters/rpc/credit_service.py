@@ -9,8 +9,6 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
-from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -19,7 +17,8 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
-from gateway.adapters.rpc.requests import check_annotations, credit_query, deadline_s
+from gateway.adapters.rpc.questions import Questions
+from gateway.adapters.rpc.requests import deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
 from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
@@ -58,12 +57,11 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
     ) -> None:
         self._queries = queries
         self._request_ids = request_ids
-        self._platforms = tuple(sorted(platforms))
+        self._questions = Questions(platforms, unknown_fields_ignored)
         self._clock = clock
         self._health_of = health_of
         self._tracing = tracing
         self._error_sent = error_sent
-        self._unknown_fields_ignored = unknown_fields_ignored
         self._callers = callers
         self._default_deadline_s = default_deadline_s
         self._longest_deadline_s = longest_deadline_s
@@ -75,7 +73,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self, request: pb.GetCreditViewRequest, context: Context
     ) -> bytes:
         """Asks all platforms at once and answers with the merged view, serialised: see `methods_in_bytes`."""
-        trace = self._tracing.begin("CreditService/GetCreditView", context.invocation_metadata())
+        trace = self._tracing.begin("CreditService/GetCreditView", self._callers.metadata_of(context))
         try:
             with trace:
                 caller = await self._callers.bank_of(context)
@@ -83,9 +81,8 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 if not self._admissions.try_enter(bank):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
-                    check_annotations(request)
-                    self._count_unknown(request, request.query)
-                    answered, query, is_repeated = await self._answered(request.query, caller, admission)
+                    query = self._questions.read(request, caller)
+                    answered, is_repeated = await self._answered(query, caller, admission)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(len(view))
@@ -107,9 +104,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 if not self._admissions.try_enter(bank):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
-                    check_annotations(request)
-                    self._count_unknown(request, request.query)
-                    query = credit_query(request.query, caller, self._platforms)
+                    query = self._questions.read(request, caller)
                     async for step in self._queries.stream(query, admission):
                         if isinstance(step, CreditAnswer):
                             trace.span.note(answer_id=step.answer_id)
@@ -184,12 +179,13 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             with trace:
                 if is_repeated_id:
                     raise InvalidRequestError("correlation_id", "was used before in this stream")
-                check_annotations(item)
-                self._count_unknown(item, item.query)
+                query = self._questions.read(item, caller)
                 if not self._admissions.try_enter(bank, is_batch=True):
                     await self._admissions.wait(bank, admission.fetch_by, is_batch=True)
                 try:
-                    answered, query, is_repeated = await self._answered(item.query, caller, admission, is_batch=True)
+                    # The stream was let in when it began; its token may have ended since.
+                    await self._queries.require_proven(query, admission)
+                    answered, is_repeated = await self._answered(query, caller, admission)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(view.ByteSize() + _AROUND_ITEM)
@@ -200,25 +196,16 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             response.error.CopyFrom(self._status(error, trace.trace_id))
         return response
 
-    async def _answered(
-        self, message: pb.CreditQuery, caller: Caller, admission: Admission, *, is_batch: bool = False
-    ) -> tuple[CreditAnswer, CreditQuery, bool]:
-        """Gives the answer, the query as it was understood, and whether that answer was given before."""
-        query = credit_query(message, caller, self._platforms, is_batch=is_batch)
-        if is_batch:  # the stream was let in when it began; its token may have ended since
-            await self._queries.require_proven(query, admission)
+    async def _answered(self, query: CreditQuery, caller: Caller, admission: Admission) -> tuple[CreditAnswer, bool]:
+        """Gives the answer, and whether it was given before."""
+        if not query.request_id:
+            return await self._queries.answer(query, admission), False
         answered, is_repeated = await self._request_ids.once(
             caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
         if is_repeated:
             await self._queries.note_repeated(query, answered, caller)
-        return answered, query, is_repeated
-
-    def _count_unknown(self, request: Message, query: Message) -> None:
-        """Counts what a newer client states and this gateway does not know: it is ignored."""
-        unknown = len(UnknownFieldSet(request)) + len(UnknownFieldSet(query))
-        if unknown:
-            self._unknown_fields_ignored(unknown)
+        return answered, is_repeated
 
     def _check_size(self, size: int) -> None:
         """Raises ViewTooLargeError rather than let the transport cut the call off without a word on what to do."""
