@@ -109,8 +109,8 @@ class Answer(NamedTuple):
 
     def lasting(self, latency_s: float) -> Answer:
         """Gives the answer with another latency; every answer gets one, and `_replace` costs three times as much."""
-        said, _, attempts, fetched_at, cache_age_s, retry_after_s, detail, stale_because = self
-        return Answer(said, latency_s, attempts, fetched_at, cache_age_s, retry_after_s, detail, stale_because)
+        said, _, *others = self
+        return tuple.__new__(Answer, (said, latency_s, *others))
 
     @property
     def platform(self) -> str:

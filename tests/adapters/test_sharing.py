@@ -239,6 +239,18 @@ def test_a_call_that_will_not_end_holds_up_who_leaves_last_for_a_moment_only() -
     assert simulated(story()) == [True, "", 1.04]
 
 
+def test_a_call_that_is_left_before_it_began_is_over_and_asked_nothing() -> None:
+    async def story() -> list[object]:
+        house = House(Platforms(takes_s=60.0))
+        query = asking(oldest_acceptable_age_s=0.0)
+        wait = asyncio.ensure_future(house.sharing.fetch(query, permit(query), 100.0))
+        wait.cancel()
+        await asyncio.wait([wait])
+        return [wait.cancelled(), house.clock.monotonic(), len(house.flights), house.inner.calls]
+
+    assert simulated(story()) == [True, 0.0, 0, 0]
+
+
 def test_a_call_that_was_left_is_not_joined() -> None:
     async def story() -> tuple[bool, int]:
         house = House()

@@ -126,17 +126,13 @@ class Breaking:
         self._inner = inner
         self._clock = clock
         self._observer = observer
-        self._platform = inner.platform
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._fair_time_s = policy.fair_time_s
         self._circuit = _Circuit(inner.platform.id, policy, clock, chance)
         self._is_open = False
         self._turns = 0  # a call begun before a turn says nothing about the time after it
         self._because = ""
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
 
     @property
     def is_open(self) -> bool:
@@ -154,7 +150,7 @@ class Breaking:
                 circuit.handle_new_request()
             except _RefusedError as refused:
                 return failed_answer(
-                    self._platform.id,
+                    self.platform.id,
                     OUTCOME_BREAKER_OPEN,
                     self._because,
                     permit.categories,
@@ -221,7 +217,7 @@ class Breaking:
             if is_open is not self._is_open:
                 self._is_open = is_open
                 if self._observer is not None:
-                    self._observer.breaker_turned(self._platform.id, is_open=is_open)
+                    self._observer.breaker_turned(self.platform.id, is_open=is_open)
         self._circuit.messages.clear()
 
 

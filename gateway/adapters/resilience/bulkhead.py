@@ -78,16 +78,12 @@ class Bulkhead:
         self._policy = policy
         self._clock = clock
         self._observer = observer
-        self._platform = inner.platform
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._limit = AdaptiveLimit(policy, clock.monotonic())
         self._under_way = 0
         self._interactive = _Line()
         self._batch = _Line()
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
 
     @property
     def limit(self) -> int:
@@ -115,7 +111,7 @@ class Bulkhead:
             is_admitted = await self._wait(query.bank, query.is_batch, fetch_by)
             waited_s = self._clock.monotonic() - arrived
             if not is_admitted:
-                refused = failed_answer(self._platform.id, OUTCOME_SKIPPED, BULKHEAD_FULL, permit.categories)
+                refused = failed_answer(self.platform.id, OUTCOME_SKIPPED, BULKHEAD_FULL, permit.categories)
                 return refused._replace(latency_s=waited_s)
         began = self._clock.monotonic()
         try:
@@ -134,7 +130,7 @@ class Bulkhead:
 
     def _tell_limit(self) -> None:
         if self._observer is not None:
-            self._observer.limit_moved(self._platform.id, self._limit.calls)
+            self._observer.limit_moved(self.platform.id, self._limit.calls)
 
     async def _wait(self, bank: str, is_batch: bool, fetch_by: float) -> bool:
         """Whether a place was got in time; it is the caller's then."""

@@ -2,6 +2,7 @@
 
     the first of them   begins the call, in a task of its own
     each of them        waits with a future of its own: its cancellation, or the end of its time, ends only its wait
+    the call            hands its end to them itself: a callback of its task would do so a turn of the loop later
     the last to leave   cancels the call, and its future is cancelled once the call has ended, or a moment later
     a purge             disowns the calls about an enterprise: those who wait get the answer, but it is not kept, and
                         nobody joins any more
@@ -16,7 +17,6 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
-from gateway.application.fan_out import last_words
 from gateway.domain.answer import Answer
 from gateway.domain.keeping import AnswerKey
 
@@ -37,6 +37,9 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __contains__(self, flight: Flight) -> bool:
+        return flight in self._all
+
     def under_way(self, platform: str) -> int:
         """Gives how many calls of a platform are under way."""
         return sum([flight.key[0].platform == platform for flight in self._all])
@@ -49,17 +52,19 @@ class Flights:
     def begin(
         self,
         key: AnswerKey,
-        call: Callable[[Flight], Coroutine[Any, Any, Answer]],
+        call: Callable[[Flight], Coroutine[Any, Any, None]],
         *,
         bank: str,
         is_batch: bool,
         fetch_by: float,
         now: float,
     ) -> Flight:
-        """Begins a call in the name of a bank, planned to end by a point in time; later queries join it."""
+        """Begins a call in the name of a bank, planned to end by a point in time; later queries join it.
+
+        `call` ends its flight by `landed` or `broke_off`.
+        """
         flight = Flight(self, (key, is_batch), bank, fetch_by, now)
         flight.task = asyncio.get_running_loop().create_task(call(flight))
-        flight.task.add_done_callback(flight.landed)
         self._joinable[flight.key] = flight
         self._all.add(flight)
         return flight
@@ -79,14 +84,15 @@ class Flights:
     def over(self, flight: Flight) -> None:
         """Lets go of a call that has ended."""
         self._all.discard(flight)
-        self.close_to_others(flight)
+        if self._joinable.get(flight.key) is flight:
+            del self._joinable[flight.key]
 
     async def aclose(self) -> None:
         """Cancels what is still under way and waits for it."""
-        tasks = [flight.task for flight in self._all]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        flights = list(self._all)
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*[flight.task for flight in flights], return_exceptions=True)
 
 
 class Flight:
@@ -94,7 +100,7 @@ class Flight:
 
     __slots__ = ("_flights", "_leaving", "_waiters", "bank", "began", "fetch_by", "is_keepable", "key", "task")
 
-    task: asyncio.Task[Answer]
+    task: asyncio.Task[None]
 
     def __init__(self, flights: Flights, key: FlightKey, bank: str, fetch_by: float, began: float) -> None:
         self.key = key
@@ -123,25 +129,39 @@ class Flight:
             return
         self._leaving = waiter
         self._flights.close_to_others(self)
-        self.task.cancel()
+        self.cancel()
         self.task.get_loop().call_later(_GRACE_S, waiter.end)
 
-    def landed(self, task: asyncio.Task[Answer]) -> None:
-        """Hands the end of the call on to all who wait."""
+    def cancel(self) -> None:
+        """Cancels the call, be it that its task never ran: then it is the task's end that is told."""
+        self.task.add_done_callback(self._never_ran)
+        self.task.cancel()
+
+    def landed(self, answer: Answer) -> None:
+        """Hands the answer to all who wait."""
         self._flights.over(self)
         if self._leaving is not None:
-            self._leaving.end(last_words(task))
-        waiters, self._waiters = self._waiters, set()
-        if task.cancelled():
-            for waiter in waiters:
+            self._leaving.end()
+        for waiter in self._waiters:
+            waiter.set_result(answer)
+        self._waiters.clear()
+
+    def broke_off(self, error: BaseException) -> None:
+        """Hands on what the call raised; a cancelled one's last words only to the last, who left."""
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        self._flights.over(self)
+        if self._leaving is not None:
+            self._leaving.end(str(error) if is_cancelled else "")
+        for waiter in self._waiters:
+            if is_cancelled:
                 waiter.end()
-            return
-        error = task.exception()
-        for waiter in waiters:
-            if error is not None:
-                waiter.set_exception(error)
             else:
-                waiter.set_result(task.result())
+                waiter.set_exception(error)
+        self._waiters.clear()
+
+    def _never_ran(self, task: asyncio.Task[None]) -> None:
+        if self in self._flights:
+            self.broke_off(asyncio.CancelledError())
 
 
 class _Waiter(asyncio.Future[Answer]):

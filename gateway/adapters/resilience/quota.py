@@ -241,16 +241,12 @@ class Metered:
         self._ledger = ledger
         self._clock = clock
         self._observer = observer
-        self._platform = inner.platform
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._id = inner.platform.id
         self._waiting = 0
         rate = policy.calls_per_s or policy.bank_calls_per_s or 0.0
         self._may_wait = max(1, int(rate * policy.longest_wait_s)) if policy.longest_wait_s else 0
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
 
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Gives the connector's answer; its latency counts the wait. QUOTA_EXHAUSTED if no quota was left in time.

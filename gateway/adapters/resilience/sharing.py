@@ -12,7 +12,7 @@ A call under way is as old as its beginning: a query that accepts no age has the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -54,16 +54,12 @@ class Sharing:
         self._cache = cache
         self._flights = flights
         self._clock = clock
-        self._observer = observer
-        self._platform = inner.platform
+        self._tell: Callable[[str, str], None] = _tell_nobody if observer is None else observer.cache_asked
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._id = inner.platform.id
         self._keeping = Keeping(inner.platform, policy)
         self._least_attempt_s = least_attempt_s
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
 
     def at_hand(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer | None:
         """Gives what needs no call: a kept answer, or SKIPPED(deadline_too_short) and what may stand in for it; else None."""
@@ -72,7 +68,7 @@ class Sharing:
         if query.oldest_acceptable_age_s != 0.0 or query.is_stale_acceptable:
             kept = self._cache.peek(self._keeping.key(query, permit))
             if kept is not None and kept.is_young_enough(query.oldest_acceptable_age_s, now):
-                self._tell("hit")
+                self._tell(self._id, "hit")
                 return _again(kept, now)
         if fetch_by - now >= self._least_attempt_s:
             return None
@@ -82,7 +78,7 @@ class Sharing:
     def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Gives the kept answer, the one under way, or the connector's; of a platform not heard the stale one if allowed."""
         key = self._keeping.key(query, permit)
-        if _has_use_for_kept(query):
+        if query.oldest_acceptable_age_s != 0.0 or query.is_stale_acceptable:
             return self._find(key, query, permit, fetch_by)
         return self._begin(key, query, permit, fetch_by).wait()  # a call under way began before it was asked for
 
@@ -91,7 +87,7 @@ class Sharing:
         if kept is not None:
             now = self._clock.monotonic()
             if kept.is_young_enough(query.oldest_acceptable_age_s, now):
-                self._tell("hit")
+                self._tell(self._id, "hit")
                 return _again(kept, now)
             if query.is_stale_acceptable:
                 began = now
@@ -110,7 +106,7 @@ class Sharing:
         oldest_s = query.oldest_acceptable_age_s
         if flight is None or (oldest_s is not None and began - flight.began >= oldest_s):
             return await self._begin(key, query, permit, fetch_by).wait()
-        self._tell("shared")
+        self._tell(self._id, "shared")
         answer = await flight.wait()
         if answer.said.outcome not in HEARD and _may_fare_better(answer, flight, query, fetch_by):
             # Once more, with whoever else was let down: the first of them begins, the others join.
@@ -119,7 +115,7 @@ class Sharing:
         return answer._replace(latency_s=self._clock.monotonic() - began)
 
     def _begin(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Flight:
-        self._tell("miss")
+        self._tell(self._id, "miss")
         return self._flights.begin(
             key,
             partial(self._call, query, permit, fetch_by),
@@ -129,17 +125,23 @@ class Sharing:
             now=self._clock.monotonic(),
         )
 
-    async def _call(self, query: CreditQuery, permit: Permit, fetch_by: float, flight: Flight) -> Answer:
-        answer = await self._inner.fetch(query, permit, fetch_by)
-        kept = self._keeping.kept(answer, permit.categories, flight.began)
-        if kept is not None and flight.is_keepable:
-            await self._cache.keep(flight.key[0], kept)
-        return answer
+    async def _call(self, query: CreditQuery, permit: Permit, fetch_by: float, flight: Flight) -> None:
+        try:
+            answer = await self._inner.fetch(query, permit, fetch_by)
+            kept = self._keeping.kept(answer, permit.categories, flight.began)
+            if kept is not None and flight.is_keepable:
+                await self._cache.keep(flight.key[0], kept)
+        except BaseException as error:
+            flight.broke_off(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            flight.landed(answer)
 
     def _or_stale(self, answer: Answer, kept: KeptAnswer | None, query: CreditQuery) -> Answer:
         if kept is None or not query.is_stale_acceptable or answer.said.outcome in HEARD:
             return answer
-        self._tell("stale")
+        self._tell(self._id, "stale")
         return answer._replace(
             said=kept.answer.said,
             fetched_at=kept.answer.fetched_at,
@@ -147,14 +149,9 @@ class Sharing:
             stale_because=answer.said.outcome,
         )
 
-    def _tell(self, result: str) -> None:
-        if self._observer is not None:
-            self._observer.cache_asked(self._id, result)
 
-
-def _has_use_for_kept(query: CreditQuery) -> bool:
-    """Whether anything kept, however young, could be given to the query."""
-    return query.oldest_acceptable_age_s != 0.0 or query.is_stale_acceptable
+def _tell_nobody(_platform: str, _result: str) -> None:
+    """Observes nothing."""
 
 
 def _again(kept: KeptAnswer, now: float) -> Answer:

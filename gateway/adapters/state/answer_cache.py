@@ -71,25 +71,32 @@ class LocalAnswerCache:
     async def keep(self, key: AnswerKey, kept: KeptAnswer) -> None:
         """Keeps it in the place of what was asked for earlier; one too large for the whole cache is not kept."""
         now = self._monotonic()
-        self._forget_ended(now)
+        if self._endings and self._endings[0][0] <= now:
+            self._forget_ended(now)
         before = self._held.get(key)
-        if before is not None:
-            if before.kept.asked_at > kept.asked_at:
-                return
-            self._forget(key)
-        ends_at = kept.asked_at + kept.kept_s
-        size = max(kept.answer.said.ByteSize() * _IN_MEMORY + _AROUND, self._least)
-        if size > self._room or ends_at <= now:
+        if before is not None and before.kept.asked_at > kept.asked_at:
             return
-        while self._held_bytes + size > self._room:
-            self._forget(next(iter(self._held)))
+        ends_at = kept.asked_at + kept.kept_s
+        size = kept.answer.said.ByteSize() * _IN_MEMORY + _AROUND
+        if size < self._least:
+            size = self._least
+        if size > self._room or ends_at <= now:
+            if before is not None:
+                self._forget(key)
+            return
+        if before is not None:  # its place is taken: nothing else about the enterprise changes
+            self._held_bytes -= before.size
+            self._held.move_to_end(key)
+        else:
+            keys = self._by_uscc.get(key.uscc)
+            if keys is None:
+                self._by_uscc[key.uscc] = {key}
+            else:
+                keys.add(key)
         self._held[key] = _Held(kept, ends_at, size)
         self._held_bytes += size
-        keys = self._by_uscc.get(key.uscc)
-        if keys is None:
-            self._by_uscc[key.uscc] = {key}
-        else:
-            keys.add(key)
+        while self._held_bytes > self._room:  # never itself: it is the newest, and has room alone
+            self._forget(next(iter(self._held)))
         heappush(self._endings, (ends_at, key))
         if len(self._endings) > 2 * len(self._held) + _FEW:
             self._endings = [(held.ends_at, key) for key, held in self._held.items()]
