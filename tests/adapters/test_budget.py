@@ -33,7 +33,7 @@ def granted(budget: CallBudget, wanted: int) -> int:
 def test_extra_calls_are_a_share_of_the_calls() -> None:
     budget = CallBudget(0.1, 0, 60.0, FakeClock())
     for _ in range(70):
-        budget.note_call()
+        budget.note_call(FakeClock().at)
 
     extras = granted(budget, 100)
 
@@ -42,17 +42,33 @@ def test_extra_calls_are_a_share_of_the_calls() -> None:
 
 def test_a_platform_that_is_seldom_asked_has_the_floor() -> None:
     budget = CallBudget(0.1, 3, 60.0, FakeClock())
-    budget.note_call()
+    budget.note_call(FakeClock().at)
 
     extras = granted(budget, 100)
 
     assert extras == 3
 
 
+def test_a_share_of_what_is_allowed_can_be_left_to_others() -> None:
+    budget = CallBudget(0.1, 0, 60.0, FakeClock())
+    for _ in range(200):
+        budget.note_call(FakeClock().at)
+
+    sparing = sum(budget.try_extra(spared=0.1) for _ in range(100))
+
+    assert (sparing, granted(budget, 100)) == (18, 2)
+
+
+def test_a_floor_too_low_to_share_is_left_to_whoever_comes_first() -> None:
+    budget = CallBudget(0.1, 3, 60.0, FakeClock())
+
+    assert sum(budget.try_extra(spared=0.1) for _ in range(100)) == 3
+
+
 def test_the_floor_is_no_addition_to_the_share() -> None:
     budget = CallBudget(0.1, 3, 60.0, FakeClock())
     for _ in range(50):
-        budget.note_call()
+        budget.note_call(FakeClock().at)
 
     extras = granted(budget, 100)
 
@@ -76,7 +92,7 @@ def test_calls_that_have_left_the_window_earn_nothing() -> None:
     clock = FakeClock()
     budget = CallBudget(0.1, 0, 60.0, clock)
     for _ in range(1_000):
-        budget.note_call()
+        budget.note_call(clock.at)
 
     clock.at += 3_600.0
     extras = granted(budget, 5)
@@ -97,7 +113,7 @@ def test_no_order_of_calls_wins_more_than_the_share_and_the_floor_of_each_window
 
     for made, wanted, pause_s in steps:
         for _ in range(made):
-            budget.note_call()
+            budget.note_call(clock.at)
         calls += made
         extras += granted(budget, wanted)
         clock.at += pause_s

@@ -42,20 +42,21 @@ class CallBudget:
         self._calls_seen = 0  # the sums of the two, kept so that asking costs the same however long the window
         self._extras_seen = 0
 
-    def note_call(self) -> None:
-        """Counts one call that had to be made."""
-        tick = int(self._clock.monotonic() / self._bucket_s)
+    def note_call(self, now: float) -> None:
+        """Counts one call that had to be made now, which whoever makes it has looked up."""
+        tick = int(now / self._bucket_s)
         if tick != self._tick:
             self._turn(tick)
         self._calls[tick % _BUCKETS] += 1
         self._calls_seen += 1
 
-    def try_extra(self) -> bool:
-        """Whether one extra call may be made now; counts it if so."""
+    def try_extra(self, *, spared: float = 0.0) -> bool:
+        """Whether one extra call may be made now, and that share of all that are allowed is left; counts it if so."""
         tick = int(self._clock.monotonic() / self._bucket_s)
         if tick != self._tick:
             self._turn(tick)
-        if self._extras_seen + 1 > max(self._floor, self._share * self._calls_seen + _ROUNDING):
+        allowed = max(self._floor, self._share * self._calls_seen + _ROUNDING)
+        if self._extras_seen + 1 > allowed - int(allowed * spared):
             return False
         self._extras[tick % _BUCKETS] += 1
         self._extras_seen += 1

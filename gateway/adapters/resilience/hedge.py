@@ -7,8 +7,13 @@
 Where the policy has `attempts` 3, a second that is as slow as the first gets a third beside both after as long again; what
 is said here of the second holds for it too.
 
-The first attempt runs in the caller's own task, so a call that is quick pays for one timer and no task. Only a second
-attempt is a task. Whichever is not taken has ended, its `finally` run, before the answer leaves. A first attempt is
+The budget is for the slow ones. Of a platform with one slow answer in twenty a few more are late by a moment, for want of a
+processor or on the wire, and these alone would spend what little the budget has above the slow share. So a late attempt
+takes nothing of the budget's last tenth; half a delay later most of the late ones are over, and one that is not may have
+it. It is asked for twice at most: a queue for the budget would have each slow attempt wait for those before it.
+
+The first attempt runs in the caller's own task, so a call that is quick pays for a place in a line. Only a second attempt
+is a task. Whichever is not taken has ended, its `finally` run, before the answer leaves. A first attempt is
 interrupted in the way of `asyncio.timeout`: by cancelling the task it runs in and taking that one request back; a request
 from outside is never taken back. The price: a connector that is slow to heed cancellation delays the second's answer.
 
@@ -20,6 +25,7 @@ the first can still be heard.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +42,10 @@ from gateway.ports import CallObserver, Clock, Connector
 _WHOLE: Final = HEARD - {OUTCOME_PARTIAL}
 _HANDOVER_S: Final = 0.01
 """What is kept of the time left to hand on an answer in hand, before whoever asks cancels at the point in time."""
+_SPARED: Final = 0.1
+"""What share of the budget an attempt that is late, and may be so by a moment only, leaves to those that are slow."""
+_SLOW_AFTER: Final = 1.5
+"""After how many of the platform's own delays an attempt is slow."""
 _GRACE_S: Final = 0.03
 """How long a cancelled second attempt may take to tidy up; less than the fan-out gives the whole call."""
 
@@ -87,15 +97,16 @@ class Hedging:
         self._budget = budget or CallBudget(policy.budget_share, policy.budget_floor, policy.budget_window_s, clock)
         self._pay = pay
         self._observer = observer
-        self._platform = inner.platform
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._is_on = policy.enabled and may_hedge(inner.platform)
         self._latency = Quantile(policy.quantile, policy.fewest_samples)
         self._ending: set[asyncio.Future[Answer]] = set()  # cancelled, not over yet: held, so that none is lost
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
+        # Who may get a second attempt, the next first; those whose first has ended stay until it is their turn. One timer
+        # rings for all of them: nearly every attempt ends before its turn, and to set and cancel a timer for each costs
+        # more than all else here.
+        self._watched: deque[_Race] = deque()
+        self._bell: asyncio.TimerHandle | None = None
 
     @property
     def delay_s(self) -> float | None:
@@ -112,12 +123,30 @@ class Hedging:
         """Gives the answer of the first attempt or of the one beside it; `attempts` counts both."""
         if not self._is_on:
             return self._inner.fetch(query, permit, fetch_by)
-        self._budget.note_call()
         started = self._clock.monotonic()
+        self._budget.note_call(started)
         delay_s = self.delay_s
         if delay_s is None or started + delay_s + self._policy.least_attempt_s > fetch_by:
             return self._alone(query, permit, fetch_by, started)
-        return _Race(self, query, permit, fetch_by).run(started, delay_s)
+        return _Race(self, query, permit, fetch_by, started + delay_s, delay_s).run(started)
+
+    def _watch(self, race: _Race, loop: asyncio.AbstractEventLoop) -> None:
+        """Has the race looked at when it is its turn."""
+        if self._watched and race.due < self._watched[-1].due:  # the delay has just become shorter
+            loop.call_at(race.due, race.begin_another)
+            return
+        self._watched.append(race)
+        if self._bell is None:
+            self._bell = loop.call_at(self._watched[0].due, self._ring, loop, self._watched[0].due)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """Looks at those whose turn it is by the time for which the bell was set; the bell may ring a little before it."""
+        self._bell = None
+        watched = self._watched
+        while watched and (watched[0].due <= until or not watched[0].is_first_running):
+            watched.popleft().begin_another()
+        if watched and self._bell is None:
+            self._bell = loop.call_at(watched[0].due, self._ring, loop, watched[0].due)
 
     async def _alone(self, query: CreditQuery, permit: Permit, fetch_by: float, started: float) -> Answer:
         answer = await self._inner.fetch(query, permit, fetch_by)
@@ -127,7 +156,7 @@ class Hedging:
 
 
 class _Race:
-    """One attempt that may get a second one beside it."""
+    """One attempt that may get a second one beside it; looked at when it is `due`."""
 
     __slots__ = (
         "_beside",
@@ -135,40 +164,42 @@ class _Race:
         "_delay_s",
         "_fetch_by",
         "_hedging",
-        "_is_first_running",
         "_is_interrupted",
-        "_loop",
+        "_is_slow",
         "_permit",
         "_query",
         "_task",
         "_timer",
+        "due",
+        "is_first_running",
     )
 
     _cancels_before: int
-    _delay_s: float
-    _loop: asyncio.AbstractEventLoop
     _task: asyncio.Task[Any]
-    _timer: asyncio.TimerHandle
 
-    def __init__(self, hedging: Hedging, query: CreditQuery, permit: Permit, fetch_by: float) -> None:
+    def __init__(
+        self, hedging: Hedging, query: CreditQuery, permit: Permit, fetch_by: float, due: float, delay_s: float
+    ) -> None:
         self._hedging = hedging
         self._query = query
         self._permit = permit
         self._fetch_by = fetch_by
+        self.due = due
+        self._delay_s = delay_s
         self._beside: list[asyncio.Future[Answer]] = []
-        self._is_first_running = True
+        self.is_first_running = True
         self._is_interrupted = False
+        self._is_slow = False
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, started: float, delay_s: float) -> Answer:
+    async def run(self, started: float) -> Answer:
         """Gives the answer; no second attempt is left when it returns or raises."""
         hedging = self._hedging
         task = asyncio.current_task()
         assert task is not None  # a coroutine is always run by one
         self._task = task
         self._cancels_before = task.cancelling()
-        self._loop = task.get_loop()
-        self._delay_s = delay_s
-        self._timer = self._loop.call_at(started + delay_s, self._begin_another)
+        hedging._watch(self, task.get_loop())
         first: Answer | None = None  # what the second's answer made needless
         winner: asyncio.Future[Answer] | None = None
         try:
@@ -189,8 +220,9 @@ class _Race:
 
     def _first_ended(self, answer: Answer | None, started: float) -> None:
         hedging = self._hedging
-        self._is_first_running = False
-        self._timer.cancel()
+        self.is_first_running = False
+        if self._timer is not None:
+            self._timer.cancel()
         if self._is_interrupted:
             self._task.uncancel()
         took_s = hedging._clock.monotonic() - started
@@ -198,28 +230,42 @@ class _Race:
         if took_s > self._delay_s or (answer is not None and answer.said.outcome in HEARD):
             hedging._latency.note(took_s)
 
-    def _begin_another(self) -> None:
+    def begin_another(self) -> None:
+        """Makes one more attempt beside the first if that still runs, there is time for it, and it is granted."""
+        if not self.is_first_running or self._is_interrupted or self._timer is not None:
+            return  # it is over, about to be, or there is an answer in hand
         hedging = self._hedging
         now = hedging._clock.monotonic()
         if self._fetch_by - now < hedging._policy.least_attempt_s:
             return  # the loop was late
-        if not hedging._budget.try_extra() or not hedging._pay(self._query):
+        if not hedging._budget.try_extra(spared=0.0 if self._is_slow else _SPARED):
+            if not self._is_slow:
+                self._look_again(now + self._delay_s * (_SLOW_AFTER - 1))
+            return
+        if not hedging._pay(self._query):
             return
         attempt = asyncio.ensure_future(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
         self._beside.append(attempt)
         attempt.add_done_callback(self._ended)
         if len(self._beside) + 1 < hedging._policy.attempts:
-            self._timer = self._loop.call_at(now + self._delay_s, self._begin_another)
+            self._look_again(now + self._delay_s)
+
+    def _look_again(self, due: float) -> None:
+        """Has an attempt that is slow by then looked at once more; for what it is refused then it does not ask again."""
+        self._is_slow = True
+        self.due = due
+        self._hedging._watch(self, self._task.get_loop())
 
     def _ended(self, attempt: asyncio.Future[Answer]) -> None:
         answer = _answer_of(attempt)
-        if answer is None or not self._is_first_running:
+        if answer is None or not self.is_first_running:
             return
         if answer.said.outcome in _WHOLE:
             self._interrupt()
-        elif answer.is_heard:  # better than none: the first has until the last moment to say more
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._fetch_by - _HANDOVER_S, self._interrupt)
+        elif (
+            answer.is_heard and self._timer is None
+        ):  # better than none: the first has until the last moment to say more
+            self._timer = self._task.get_loop().call_at(self._fetch_by - _HANDOVER_S, self._interrupt)
 
     def _interrupt(self) -> None:
         if not self._is_interrupted:  # two may answer in the same turn
@@ -256,7 +302,7 @@ class _Race:
         observer = self._hedging._observer
         if observer is not None:
             for attempt in self._beside:
-                observer.call_hedged(self._hedging._platform.id, won=attempt is winner)
+                observer.call_hedged(self._hedging.platform.id, won=attempt is winner)
         running = [attempt for attempt in self._beside if not attempt.done()]
         if not running:
             return

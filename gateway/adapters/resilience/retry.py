@@ -59,14 +59,10 @@ class Retrying:
         self._budget = budget or CallBudget(policy.budget_share, policy.budget_floor, policy.budget_window_s, clock)
         self._pay = pay
         self._observer = observer
-        self._platform = inner.platform
+        self.platform: Platform = inner.platform
+        """The facts about the platform."""
         self._can_repeat = inner.platform.is_idempotent and policy.attempts > 1
         self._wait = _WaitAsAsked(policy)
-
-    @property
-    def platform(self) -> Platform:
-        """The facts about the platform."""
-        return self._platform
 
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Gives the answer of the first attempt, or of the last one made; latency and attempts count all of them.
@@ -75,8 +71,8 @@ class Retrying:
         """
         started = self._clock.monotonic()
         if fetch_by - started < self._policy.least_attempt_s:
-            return failed_answer(self._platform.id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)
-        self._budget.note_call()
+            return failed_answer(self.platform.id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)
+        self._budget.note_call(started)
         answer = await self._inner.fetch(query, permit, fetch_by)
         if answer.said.outcome not in HEARD and self._can_repeat and _is_curable(answer):
             answer = await self._again(answer, query, permit, fetch_by)
@@ -108,7 +104,7 @@ class Retrying:
                 is_given_up = True
                 return last
             if self._observer is not None:
-                self._observer.call_repeated(self._platform.id)
+                self._observer.call_repeated(self.platform.id)
             last = await self._inner.fetch(query, permit, fetch_by)
             attempts += max(last.attempts, 1)
             return last
