@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from gateway._pb.xinyidai.catalogue.v1 import authority_pb2, envelope_pb2
+from gateway._pb.xinyidai.catalogue.v1 import authority_pb2, envelope_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
-from gateway.domain.wire import delimited, encoder, take_delimited
+from gateway.domain.wire import delimited, encoder, split_entries, tag_of, take_delimited
 
 _SM3: Final = hashlib.new("sm3")
 STRONG: Final = "strong"
@@ -32,6 +32,8 @@ _PROVENANCE: Final = envelope_pb2.Provenance.DESCRIPTOR.fields_by_name
 _PROVENANCES: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
 _DIGEST: Final = encoder(_PROVENANCE["digest"])(bytes(32))[:-32]
 _STATUS: Final = encoder(_PROVENANCE["status"])
+_UNSPECIFIED: Final = envelope_pb2.RECORD_STATUS_UNSPECIFIED
+_RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields_by_name
 
 
 def sm3(content: bytes) -> bytes:
@@ -123,11 +125,14 @@ def _parts(fields: Sequence[FieldPlan], authority_ids: AuthorityIds) -> Callable
     if len(parts) == 1:
         (only,) = parts
         return lambda record: (only(record),)
+    if len(parts) == 2:
+        first, second = parts
+        return lambda record: (first(record), second(record))
     return lambda record: tuple([part(record) for part in parts])
 
 
 def _part(field: FieldPlan, authority_ids: AuthorityIds) -> Callable[[Any], Any]:
-    form = comparable(field, authority_ids)
+    form = comparable(field, authority_ids.__call__)
     name = field.name
     if field.is_authority:
         # An absent authority reads as an empty message, whose id is the empty text: no presence check is needed.
@@ -149,9 +154,13 @@ class Reader:
     """Reads answers into statements: the one door into the merge."""
 
     def __init__(self, catalogue: Catalogue, authority_ids: AuthorityIds, platforms: Mapping[str, Platform]) -> None:
-        self._plans = catalogue.by_records_field
         self._platforms = platforms
-        self._keys = {plan.records_field: key_function(plan, authority_ids) for plan in catalogue.plans}
+        self._kinds = {
+            tag_of(_RECORDS[plan.records_field]): _Kind(
+                plan.records_field, plan.category, key_function(plan, authority_ids)
+            )
+            for plan in catalogue.plans
+        }
 
     def read(self, answer: Answer, uscc: str) -> Reading:
         """Gives the answer's statements; an answer that may not enter the merge becomes BAD_ANSWER.
@@ -163,7 +172,8 @@ class Reader:
         said = answer.said
         if not answer.is_heard:
             return Reading(answer, {})
-        if any(subject.uscc and subject.uscc != uscc for subject in said.records.subjects):
+        records = said.records
+        if any(subject.uscc and subject.uscc != uscc for subject in records.subjects):
             return Reading(_refused(answer, "wrong_subject"), {})
         platform = self._platforms[said.platform]
         default_as_of = (said.as_of.seconds, said.as_of.nanos)
@@ -173,52 +183,73 @@ class Reader:
             if category.HasField("as_of")
         }
         by_field: dict[str, list[Statement]] = {}
-        for descriptor, rows in said.records.ListFields():
-            name = descriptor.name
-            key_of = self._keys[name]
-            as_of = as_of_by_category.get(self._plans[name].category, default_as_of)
-            as_of_field = _as_of_field(*as_of)
-            found: list[Statement] = []
-            for record in rows:
-                key = key_of(record)
-                if key is None:
-                    return Reading(_refused(answer, "no_key"), {})
-                raw = record.SerializeToString(deterministic=True)
-                parts = _split(raw)
+        # All records are written at once and parted here: a call of the library for each costs more than all the parting.
+        raw = records.SerializeToString(deterministic=True)
+        last_tag = 0
+        for tag, start, end in split_entries(raw):
+            if tag != last_tag:
+                kind = self._kinds.get(tag)
+                if kind is None:  # a field that this schema does not know
+                    continue
+                last_tag = tag
+                rows = iter(getattr(records, kind.name))
+                key_of = kind.key_of
+                as_of = as_of_by_category.get(kind.category, default_as_of)
+                as_of_field = _as_of_field(*as_of)
+                found = by_field[kind.name] = []
+            record = next(rows)
+            key = key_of(record)
+            if key is None:
+                return Reading(_refused(answer, "no_key"), {})
+            hashing = _SM3.copy()
+            hashing.update(raw[start:end])
+            digest = hashing.digest()
+            # Most envelopes hold one provenance and nothing else, which their first bytes tell.
+            content_at = start + _ALONE.get(raw[start : start + 4], _NEVER)
+            if content_at <= end:
+                provenance, more, content = raw[start + 4 : content_at], b"", raw[content_at:end]
+                status, status_field = _UNSPECIFIED, b""
+            else:
+                parts = _split(raw, start, end)
                 if parts is None:
                     return Reading(_refused(answer, "provenance"), {})
                 provenance, more, content = parts
-                hashing = _SM3.copy()
-                hashing.update(raw)
-                digest = hashing.digest()
-                status = record.envelope.status if more else envelope_pb2.RECORD_STATUS_UNSPECIFIED
-                provenance += _DIGEST + digest + as_of_field
-                if status:
-                    provenance += _STATUS(status)
-                provenance = _PROVENANCES(provenance)
-                found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
-            by_field[name] = found
+                status = record.envelope.status
+                status_field = _STATUS(status) if status else b""
+            provenance = _PROVENANCES(b"".join((provenance, _DIGEST, digest, as_of_field, status_field)))
+            found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
         return Reading(answer, by_field)
 
 
-def _split(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Parts a record's deterministic bytes into its provenance, what else its envelope holds, and the rest.
+class _Kind(NamedTuple):
+    """What reading a record of one type takes: its field of `Records`, its category, and what makes its key."""
+
+    name: str
+    category: int
+    key_of: Callable[[Any], Key | None]
+
+
+def _split(raw: bytes, start: int, end: int) -> tuple[bytes, bytes, bytes] | None:
+    """Parts the deterministic bytes of a record into its provenance, what else its envelope holds, and the rest.
 
     Field 1 of a record is the envelope and field 1 of that are the provenances, so both stand first. Gives None when there
     is not exactly one provenance.
     """
-    if not raw or raw[0] != _FIRST_FIELD:
-        return None
-    start, end = take_delimited(raw, 0)
     if start == end or raw[start] != _FIRST_FIELD:
         return None
-    first, after = take_delimited(raw, start)
-    if after < end and raw[after] == _FIRST_FIELD:
+    start, envelope_end = take_delimited(raw, start)
+    if start == envelope_end or raw[start] != _FIRST_FIELD:
         return None
-    return raw[first:after], raw[after:end], raw[end:]
+    start, after = take_delimited(raw, start)
+    if after < envelope_end and raw[after] == _FIRST_FIELD:
+        return None
+    return raw[start:after], raw[after:envelope_end], raw[envelope_end:end]
 
 
 _FIRST_FIELD: Final = 0x0A  # the tag of a length-delimited field of number 1
+_ALONE: Final = {bytes((_FIRST_FIELD, 2 + size, _FIRST_FIELD, size)): 4 + size for size in range(126)}
+"""Size of an envelope that is one short provenance, its head included, by the first bytes of its record."""
+_NEVER: Final = 1 << 62
 
 
 @lru_cache(maxsize=4096)

@@ -32,6 +32,8 @@ def varint(number: int) -> bytes:
     """Gives a whole number of at most 64 bits; a negative one in two's complement."""
     if 0 <= number < 1 << _STEP:
         return _LAST[number]
+    if 0 < number < 1 << 2 * _STEP:
+        return _MORE[number & (1 << _STEP) - 1] + _LAST[number >> _STEP]
     if number < 0:
         number += 1 << 64
     written = b""
@@ -43,6 +45,11 @@ def varint(number: int) -> bytes:
 
 def _tag(field: FieldDescriptor, wire_type: int) -> bytes:
     return varint(field.number << 3 | wire_type)
+
+
+def tag_of(field: FieldDescriptor) -> int:
+    """Gives the tag of a text, message or repeated message, as a number."""
+    return field.number << 3 | _DELIMITED
 
 
 @cache
@@ -112,6 +119,37 @@ def take_delimited(raw: bytes, place: int) -> tuple[int, int]:
         return place + 2, place + 2 + length
     length, start = take_varint(raw, place + 1)
     return start, start + length
+
+
+def split_entries(raw: bytes) -> list[tuple[int, int, int]]:
+    """Parts a message of repeated messages, such as `Records`: gives tag, start and end of each one's well-formed bytes."""
+    entries: list[tuple[int, int, int]] = []
+    place, end = 0, len(raw)
+    while place < end:
+        tag = raw[place]
+        place += 1
+        if tag >= 128:
+            tag, place = take_varint(raw, place - 1)
+        if tag & 7 != _DELIMITED:  # nothing that the schema knows
+            place = _after(raw, place, tag & 7)
+            continue
+        length = raw[place]
+        place += 1
+        if length >= 128:
+            if raw[place] < 128:  # two bytes, as most then have
+                length += (raw[place] << 7) - 128
+                place += 1
+            else:
+                length, place = take_varint(raw, place - 1)
+        start, place = place, place + length
+        entries.append((tag, start, place))
+    return entries
+
+
+def _after(raw: bytes, place: int, wire_type: int) -> int:
+    if wire_type == _VARINT:
+        return take_varint(raw, place)[1]
+    return place + _FIXED[wire_type]
 
 
 def split_fields(raw: bytes) -> dict[int, bytes]:
