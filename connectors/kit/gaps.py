@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.kit.mapping import PayloadMapping, TypeMapping
-from connectors.kit.setters import Flagged, Put, Row, Setter
+from connectors.kit.setters import Flaw, Setter, Write
 from gateway.domain.catalogue import RecordPlan
 
 
@@ -23,9 +23,11 @@ def flagging_gaps(mapping: PayloadMapping, document: Mapping[str, Any]) -> Paylo
 
 def _flagging(compiled: TypeMapping, fields: Mapping[str, Any]) -> TypeMapping:
     mandatory = _mandatory(compiled.plan)
-    setters = [  # one for each field of the table, in its order; without keys, one is asked about rows that lack its own too
-        Setter(_flagged_if_missing(setter.put, _key(spec)), ()) if target in mandatory and _key(spec) else setter
-        for (target, spec), setter in zip(fields.items(), compiled.setters, strict=True)
+    setters = [  # one for each field of the table, in its order
+        Setter.of(setter.keys, _flagged_if_missing(setter.read), setter.quicken, is_mandatory=True)
+        if target in mandatory and setter.keys
+        else setter
+        for target, setter in zip(fields, compiled.setters, strict=True)
     ]
     return replace(compiled, setters=tuple(setters))
 
@@ -35,19 +37,11 @@ def _mandatory(plan: RecordPlan) -> set[str]:
     return always | ({plan.key_document.name} if plan.key_document is not None else set())
 
 
-def _key(spec: Any) -> str:
-    """Gives the payload key that a field is read from, the first of several; none for a constant."""
-    if isinstance(spec, str):
-        return spec
-    return str(spec.get("from") or spec.get("name") or spec.get("code") or "")
-
-
-def _flagged_if_missing(put: Put, key: str) -> Put:
-    def put_or_flag(row: Row, flagged: Flagged) -> bytes:
-        flaws = len(flagged)
-        written = put(row, flagged)
-        if not written and len(flagged) == flaws:
-            flagged.append((key, "value.missing", None))
+def _flagged_if_missing(read: Write) -> Write:
+    def read_or_flag(raw: Any) -> bytes:
+        written = read(raw)
+        if not written:
+            raise Flaw(("value.missing", None))
         return written
 
-    return put_or_flag
+    return read_or_flag

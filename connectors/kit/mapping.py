@@ -30,9 +30,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import lru_cache
+from operator import call, itemgetter
+from typing import Any, Final, NamedTuple
 
-from connectors.kit.setters import Flagged, Put, Row, Setter, compile_field
+from connectors.kit.setters import Flagged, Flaw, Row, Setter, Write, compile_field
 from connectors.kit.values import converter
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import Penalty
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
@@ -88,13 +90,88 @@ def shorten(raw: Any) -> str:
     return "" if raw is None else mask_text(str(raw)[:_LOOKED_AT])[:_SHOWN]
 
 
-_Layout = tuple[tuple[Put, ...], tuple[Put, ...]]
+class _Part(NamedTuple):
+    """What rows of one set of keys say of a record, or of its envelope.
+
+    `take` gives the values of single keys, and each of `writes` writes one of them; `others` read more keys than one, or a
+    key that these rows lack. `setters` are all of them in the order of the mapping, but for the constants.
+    """
+
+    take: Callable[[Row], Sequence[Any]]
+    writes: Sequence[Write]
+    others: Sequence[tuple[Callable[[Row], Any], Write]]
+    constants: bytes
+    setters: Sequence[Setter]
+
+    def of(self, row: Row) -> bytes:
+        """Gives the part on the wire; raises Flaw or TypeError where it takes a closer look to read the row."""
+        written = b"".join(map(call, self.writes, self.take(row)))
+        for take, write in self.others:
+            written += write(take(row))
+        return written + self.constants
+
+    def of_flawed(self, row: Row, flagged: Flagged) -> bytes:
+        """Gives the part of a row that may have flaws, and flags them in the order of the mapping."""
+        written = []
+        for setter in self.setters:
+            try:
+                written.append(setter.read(_value(setter.keys)(row)))
+            except Flaw as flaw:
+                written.append(flaw.written)
+                flagged.extend((setter.keys[0], reason, raw) for reason, raw in flaw.notes)
+        return b"".join(written) + self.constants
+
+
+def _part(setters: Sequence[Setter], keys: frozenset[str]) -> _Part:
+    asked = [s for s in setters if s.is_mandatory or not keys.isdisjoint(s.keys)]
+    plain = [s for s in asked if len(s.keys) == 1 and s.keys[0] in keys]
+    return _Part(
+        take=_values([s.keys[0] for s in plain]),
+        writes=[s.write for s in plain],
+        others=[(_value(s.keys), s.write) for s in asked if s not in plain],
+        constants=b"".join([s.write(None) for s in setters if not s.keys]),
+        setters=asked,
+    )
+
+
+def _value(keys: Sequence[str]) -> Callable[[Row], Any]:
+    """Gives what takes the value of one key or the values of two, None where a row lacks it."""
+    if len(keys) == 1:
+        (only,) = keys
+        return lambda row: row.get(only)
+    first, second = keys
+    return lambda row: (row.get(first), row.get(second))
+
+
+def _values(keys: Sequence[str]) -> Callable[[Row], Sequence[Any]]:
+    """Gives what takes the values of keys that all rows have."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda row: [row[key] for key in keys]
+
+
+class _Layout(NamedTuple):
+    """What rows with just those keys, in that order, need."""
+
+    record: _Part
+    envelope: _Part | None
+
+
+@lru_cache(maxsize=4096)
+def _opening(said_by: bytes, key_length: int) -> bytes:
+    """Gives an envelope that holds a provenance only, up to the bytes of the platform's own key of the record."""
+    return _ENVELOPE(_provenance(said_by, bytes(key_length)))[: -key_length or None]
+
+
+def _provenance(said_by: bytes, key: bytes) -> bytes:
+    return _PROVENANCE(said_by + _RECORD_KEY(key) if key else said_by)
 
 
 @dataclass(frozen=True, slots=True)
 class TypeMapping:
-    """The compiled mapping of one record type; `layouts` keeps what rows with just those keys need, of the record and of
-    its envelope.
+    """The compiled mapping of one record type; `layouts` keeps what rows with just those keys need.
+
+    `code_keys` are those of the keys that tell the subject under which its code stands.
     """
 
     plan: RecordPlan
@@ -102,6 +179,7 @@ class TypeMapping:
     category_key: str
     record_key: str | None
     subject_keys: tuple[tuple[str, int], ...]
+    code_keys: tuple[str, ...]
     known_keys: frozenset[str]
     setters: tuple[Setter, ...]
     envelope_setters: tuple[Setter, ...]
@@ -119,39 +197,45 @@ class TypeMapping:
 
         `said_by` holds the platform's provenance on the wire, by the method of matching.
         """
-        record_key, layouts = self.record_key, self.layouts
-        by_code = said_by[MATCH_METHOD_CODE]
+        record_key, subject_keys, layouts, entry = self.record_key, self.subject_keys, self.layouts, self.entry
+        said, key = said_by[MATCH_METHOD_CODE], b""
         entries = []
         for number, row in enumerate(rows):
-            layout = tuple(row)
-            puts, on_envelope = layouts.get(layout) or self._layout(layout, drifts)
-            flagged: Flagged = []
-            content = b"".join([put(row, flagged) for put in puts])
-            provenance = said_by[self._method(row)] if self.subject_keys else by_code
+            layout = layouts.get(tuple(row)) or self._layout(tuple(row), drifts)
+            if subject_keys:
+                said = said_by[self._method(row)]
             if record_key is not None:
-                provenance += _RECORD_KEY(str(row.get(record_key) or "").encode())
-            envelope = _PROVENANCE(provenance)
-            for put in on_envelope:
-                envelope += put(row, flagged)
-            if flagged:
-                envelope += self._drifts(flagged, f"{self.path}[{number}]")
-            entries.append(self.entry(_ENVELOPE(envelope) + content))
+                key = str(row.get(record_key) or "").encode()
+            try:
+                content = layout.record.of(row)
+                more = layout.envelope.of(row) if layout.envelope is not None else b""
+            except (Flaw, TypeError):
+                content, more = self._flawed(row, layout, f"{self.path}[{number}]")
+            if more:
+                entries.append(entry(_ENVELOPE(_provenance(said, key) + more) + content))
+            else:  # as most: nothing but the key is new in such an envelope
+                entries.append(entry(_opening(said, len(key)) + key + content))
         return entries
 
     def _layout(self, layout: tuple[str, ...], drifts: Drifts) -> _Layout:
         """Gives what rows of these keys need, and keeps it while there is no unknown key, which is flagged each time."""
         keys = frozenset(layout)
-        of_record, of_envelope = (
-            tuple(setter.put for setter in setters if not setter.keys or not keys.isdisjoint(setter.keys))
-            for setters in (self.setters, self.envelope_setters)
-        )
+        envelope = _part(self.envelope_setters, keys)
+        needed = _Layout(_part(self.setters, keys), envelope if envelope.setters or envelope.constants else None)
         unknown = keys - self.known_keys
         for key in heapq.nsmallest(DRIFTS_TOLD + 1, unknown):  # by name: the same ones every time
             # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
             drifts.add(f"{self.path}[].{key}", "field.unknown")
         if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
-            self.layouts[layout] = (of_record, of_envelope)
-        return of_record, of_envelope
+            self.layouts[layout] = needed
+        return needed
+
+    def _flawed(self, row: Row, layout: _Layout, where: str) -> tuple[bytes, bytes]:
+        """Gives the content of a row that may have flaws, and what its envelope holds beside provenance."""
+        flagged: Flagged = []
+        content = layout.record.of_flawed(row, flagged)
+        more = layout.envelope.of_flawed(row, flagged) if layout.envelope is not None else b""
+        return content, more + self._drifts(flagged, where)
 
     def _method(self, row: Row) -> int:
         for key, method in self.subject_keys:
@@ -270,6 +354,7 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
         category_key=table.get("category_key", ""),
         record_key=table.get("record_key"),
         subject_keys=tuple(subject),
+        code_keys=tuple(key for key, method in subject if method == MATCH_METHOD_CODE),
         known_keys=frozenset(known),
         setters=tuple(setters),
         envelope_setters=tuple(on_envelope),

@@ -1,12 +1,12 @@
 """Setters: what writes one field of a record from a payload's row, compiled from its line in mapping.toml.
 
-A setter reads its keys, converts, and gives the field's bytes on the wire; what it cannot read it flags and leaves out. Days,
+A setter converts the value of its key and gives the field's bytes on the wire; what cannot be read it raises as a flaw. Days,
 claims, coded values and public bodies repeat endlessly and say nothing of a person: how they were read is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -15,24 +15,74 @@ from google.type.date_pb2 import Date
 from connectors.kit.values import FEN, LARGEST_WHOLE, NULLS, Indefinite, Unreadable, converter, text
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
-from gateway.domain.wire import encoder, short_heads, varint
+from gateway.domain.wire import delimited, encoder, short_heads, varint
 
 Row = Mapping[str, Any]
 Flagged = list[tuple[str, str, Any]]
 """(payload key, reason, raw value) of each value that could not be read."""
-Put = Callable[[Row, Flagged], bytes]
-"""Gives the bytes of what a row says of a field, none where it says nothing."""
+Write = Callable[[Any], bytes]
+"""Gives the bytes of what a value says of a field, none where it says nothing; raises Flaw."""
+
+
+class Flaw(Exception):  # noqa: N818  # it is what the platform sent, not an error of ours
+    """What is wrong with a value, as reasons with the raw value to be shown; `written` is what is written all the same."""
+
+    def __init__(self, *notes: tuple[str, Any], written: bytes = b"") -> None:
+        super().__init__()
+        self.notes: Sequence[tuple[str, Any]] = notes
+        self.written = written
 
 
 class Setter(NamedTuple):
-    """What writes one field, and the payload keys it reads; without any it writes a constant."""
+    """What writes one field from the value of its payload key, from both values of two keys, or a constant without any.
 
-    put: Put
+    `read` has all the rules. `write` gives the same, sooner for the values that `quicken` knows, and may raise a TypeError
+    for a list or object. One that is mandatory is asked about rows without its key too, as if they had None there.
+    """
+
     keys: tuple[str, ...]
+    read: Write
+    quicken: Callable[[Write], Write]
+    write: Write
+    is_mandatory: bool
+
+    @classmethod
+    def of(
+        cls, keys: tuple[str, ...], read: Write, quicken: Callable[[Write], Write], *, is_mandatory: bool = False
+    ) -> Setter:
+        """Gives the setter that reads so."""
+        return cls(keys, read, quicken, quicken(read), is_mandatory)
 
 
 _KEPT: Final = 10_000
 _LONGEST_KEPT: Final = 64
+
+
+class _Remembered(dict[Any, bytes]):
+    """How texts, or pairs of them, without a flaw were read; asked as a mapping, since that costs no call of Python."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Write) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, raw: Any) -> bytes:
+        written = self._read(raw)
+        parts = raw if raw.__class__ is tuple else (raw,)
+        # Nothing else than texts, since 1, 1.0 and True are one key.
+        is_kept = all(part is None or (part.__class__ is str and len(part) <= _LONGEST_KEPT) for part in parts)
+        if is_kept and len(self) < _KEPT:
+            self[raw] = written
+        return written
+
+
+def _remembering(read: Write) -> Write:
+    return _Remembered(read).__getitem__
+
+
+def _as_read(read: Write) -> Write:
+    return read
 
 
 def compile_field(message: Any, target: str, spec: Any, where: str, faults: list[str]) -> list[Setter]:
@@ -44,40 +94,44 @@ def compile_field(message: Any, target: str, spec: Any, where: str, faults: list
     field = message.fields_by_name[target]
     try:
         if "constant" in settings:
-            return [Setter(_constant(field, settings["constant"]), ())]
+            return [Setter.of((), _constant(field, settings["constant"]), _as_read)]
         if kind == "authority":
-            name_key, code_key = settings.get("name", ""), settings.get("code", "")
-            return [Setter(_authority(field, name_key, code_key), tuple(key for key in (name_key, code_key) if key))]
+            return [_authority(field, settings.get("name", ""), settings.get("code", ""))]
         key = settings.pop("from")
-        return [Setter(_put(kind, message, field, key, settings), (key,))]
+        return [Setter.of((key,), *_rules(kind, message, field, settings))]
     except (ValueError, KeyError) as error:
         faults.append(f"{where}: {error}")
         return []
 
 
-def _put(kind: str, message: Any, field: FieldDescriptor, key: str, settings: dict[str, Any]) -> Put:
+def _rules(
+    kind: str, message: Any, field: FieldDescriptor, settings: dict[str, Any]
+) -> tuple[Write, Callable[[Write], Write]]:
+    """Gives how a kind of value is read, and how that is quickened."""
     if kind in ("code", "codes"):
         raw_sibling = message.fields_by_name.get(f"{field.name}_raw")
         codes = _codes(field.enum_type, settings.pop("codes"))
         if kind == "codes":
-            return _remembered(key, _several_codes(field, raw_sibling, key, codes, settings.pop("split", ";")))
-        return _remembered(key, _code(field, raw_sibling, key, codes))
+            return _several_codes(field, raw_sibling, codes, settings.pop("split", ";")), _remembering_texts
+        return _code(field, raw_sibling, codes), _remembering
     if kind == "names":
-        return _names(field, key, settings.pop("split", ";"))
+        return _names(field, settings.pop("split", ";")), _as_read
     if kind == "table":
         raw_sibling = message.fields_by_name[settings.pop("raw")] if "raw" in settings else None
-        return _remembered(key, _table(field, raw_sibling, key, settings.pop("codes")))
+        return _table(field, raw_sibling, settings.pop("codes")), _remembering
     indefinite = settings.pop("indefinite", None)
     if indefinite is not None and indefinite not in message.fields_by_name:
         raise ValueError(f"no field {indefinite!r}")
     convert = converter(kind, **settings)
     _check_fit(kind, field)
-    if kind == "text":
-        return _text(field, key)
-    put = _plain(field, key, convert, message.fields_by_name.get(indefinite))
+    read = _plain(field, convert, message.fields_by_name.get(indefinite))
     if kind in ("date", "flag"):
-        return _remembered(key, put)
-    return _whole_money(field, key, FEN[settings["unit"]], put) if kind == "money" else put
+        return read, _remembering
+    if kind == "text":
+        return read, _clean_texts(field)
+    if kind == "money":
+        return read, _whole_money(field, FEN[settings["unit"]])
+    return read, _small_counts(field) if kind == "count" else _as_read
 
 
 _FITTING: Final[Mapping[str, frozenset[Any]]] = {
@@ -98,95 +152,97 @@ def _check_fit(kind: str, field: FieldDescriptor) -> None:
         raise ValueError(f"a field of this type cannot be read as {kind!r}")
 
 
-def _plain(field: FieldDescriptor, key: str, convert: Callable[[Any], Any], indefinite: FieldDescriptor | None) -> Put:
+def _plain(field: FieldDescriptor, convert: Callable[[Any], Any], indefinite: FieldDescriptor | None) -> Write:
     encode = encoder(field)
     is_uint32 = field.type == field.TYPE_UINT32
     without_end = encoder(indefinite)(True) if indefinite is not None else None
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
+    def read(raw: Any) -> bytes:
         if raw is None:
             return b""
         try:
             value = convert(raw)
         except Unreadable as error:
-            flagged.append((key, error.reason, raw))
-            return b""
+            raise Flaw((error.reason, raw)) from error
         if value is None:
             return b""
         if value.__class__ is Indefinite:
             if without_end is None:
-                flagged.append((key, "date.indefinite", raw))
-                return b""
+                raise Flaw(("date.indefinite", raw))
             return without_end
         if is_uint32 and not 0 <= value < 2**32:
-            flagged.append((key, "number.range", raw))
-            return b""
+            raise Flaw(("number.range", raw))
         return encode(value)
 
-    return put
+    return read
 
 
-def _text(field: FieldDescriptor, key: str) -> Put:
-    heads, encode = short_heads(field), encoder(field)
+def _clean_texts(field: FieldDescriptor) -> Callable[[Write], Write]:
+    """For texts that need no cleaning, as most do: `text` has the rules and the last word on all others."""
+    heads, encode = short_heads(field), delimited(field)
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
-        if raw.__class__ is str:
-            encoded: bytes = raw.encode()
-            length = len(encoded)
-            # Most texts are clean, which is told most quickly here; `text` has the rules and the last word on all others.
-            if 6 < length < 128 and raw.isprintable() and encoded[0] != 32 != encoded[-1] and "\ufffd" not in raw:
-                return heads[length] + encoded
-        elif raw is None:
-            return b""
-        try:
-            value = text(raw)
-        except Unreadable as error:
-            flagged.append((key, error.reason, raw))
-            return b""
-        return encode(value) if value is not None else b""
+    def quicken(read: Write) -> Write:
+        def write(raw: Any) -> bytes:
+            if raw.__class__ is str:
+                encoded: bytes = raw.encode()
+                length = len(encoded)
+                if (
+                    (length > _LONGEST_NULL or raw not in NULLS)
+                    and raw.isprintable()
+                    and encoded[0] != _SPACE != encoded[-1]
+                    and "\ufffd" not in raw
+                ):
+                    return heads[length] + encoded if length < 128 else encode(encoded)
+            return read(raw)
 
-    return put
+        return write
+
+    return quicken
 
 
-def _whole_money(field: FieldDescriptor, key: str, factor: int, otherwise: Put) -> Put:
+_LONGEST_NULL: Final = max(len(null.encode()) for null in NULLS)
+_SPACE: Final = ord(" ")
+
+
+def _whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write]:
     """For amounts sent as whole numbers, as most are: written without a message in between."""
-    heads = short_heads(field)
     tag = b"\x08"  # Money.minor_units
     currency = Money(currency="CNY").SerializeToString()
     around = len(tag) + len(currency)
+    heads = [head + tag for head in short_heads(field)[around:]]  # by the length of the number
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
-        if raw.__class__ is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
-            number = varint(raw * factor)
-            return heads[around + len(number)] + tag + number + currency
-        return otherwise(row, flagged)
+    def quicken(read: Write) -> Write:
+        def write(raw: Any) -> bytes:
+            if raw.__class__ is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
+                number = varint(raw * factor)
+                return heads[len(number)] + number + currency
+            return read(raw)
 
-    return put
+        return write
 
-
-def _remembered(key: str, put: Put) -> Put:
-    """Gives a setter that keeps how texts without a flaw were read."""
-    seen: dict[str, bytes] = {}
-
-    def put_remembered(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
-        if raw.__class__ is not str:
-            return put(row, flagged)
-        found = seen.get(raw)
-        if found is None:
-            flaws = len(flagged)
-            found = put(row, flagged)
-            if len(flagged) == flaws and len(seen) < _KEPT and len(raw) <= _LONGEST_KEPT:
-                seen[raw] = found
-        return found
-
-    return put_remembered
+    return quicken
 
 
-def _constant(field: FieldDescriptor, constant: Any) -> Put:
+def _small_counts(field: FieldDescriptor) -> Callable[[Write], Write]:
+    """For counts sent as whole numbers that fit any field."""
+    encode = encoder(field)
+
+    def quicken(read: Write) -> Write:
+        def write(raw: Any) -> bytes:
+            return encode(raw) if raw.__class__ is int and 0 <= raw < 2**32 else read(raw)
+
+        return write
+
+    return quicken
+
+
+def _remembering_texts(read: Write) -> Write:
+    """For what comes as a text or as a list: the text is kept."""
+    seen = _Remembered(read)
+    return lambda raw: seen[raw] if raw.__class__ is str else read(raw)
+
+
+def _constant(field: FieldDescriptor, constant: Any) -> Write:
     value = constant
     if field.enum_type is not None:
         value = _codes(field.enum_type, {"": constant})[""]
@@ -194,30 +250,24 @@ def _constant(field: FieldDescriptor, constant: Any) -> Put:
         written = encoder(field)(value)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"constant {constant!r} is no value of this field") from error
-    return lambda _row, _flagged: written
+    return lambda _raw: written
 
 
-def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Put:
-    # Public bodies are few and say nothing of a person: what was read once is kept.
-    seen: dict[tuple[Any, Any], bytes] = {}
+def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Setter:
     encode = encoder(field)
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = (row.get(name_key), row.get(code_key))
+    def read_both(raw: tuple[Any, Any]) -> bytes:
         try:
-            return seen[raw]
-        except (KeyError, TypeError):  # a TypeError: an unhashable value, which `text` refuses below
-            try:
-                name, code = text(raw[0]), text(raw[1])
-            except Unreadable as error:
-                flagged.append((name_key or code_key, error.reason, None))
-                return b""
-        written = encode(Authority(name=name or "", code=code or "")) if name or code else b""
-        if len(seen) < _KEPT:
-            seen[raw] = written
-        return written
+            name, code = text(raw[0]), text(raw[1])
+        except Unreadable as error:
+            raise Flaw((error.reason, None)) from error
+        return encode(Authority(name=name or "", code=code or "")) if name or code else b""
 
-    return put
+    if name_key and code_key:
+        return Setter.of((name_key, code_key), read_both, _remembering)
+    if name_key:
+        return Setter.of((name_key,), lambda raw: read_both((raw, None)), _remembering)
+    return Setter.of((code_key,), lambda raw: read_both((None, raw)), _remembering)
 
 
 def _enum_prefix(enum: Any) -> str:
@@ -239,77 +289,71 @@ def _unmapped(enum: Any) -> int:
     return int(enum.values_by_name[_enum_prefix(enum) + "UNMAPPED"].number)
 
 
-def _code(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, codes: Mapping[str, int]) -> Put:
+def _code(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, codes: Mapping[str, int]) -> Write:
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
-    unmapped = _unmapped(field.enum_type)
+    unmapped = encode(_unmapped(field.enum_type))
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
+    def read(raw: Any) -> bytes:
         if raw is None:
             return b""
         label = raw.strip() if isinstance(raw, str) else str(raw)
         value = codes.get(label)
-        if value is None:
-            if label in NULLS:
-                return b""
-            value = unmapped
-            flagged.append((key, "code.unmapped", raw))
-        return encode(value) + encode_raw(label)
+        if value is not None:
+            return encode(value) + encode_raw(label)
+        if label in NULLS:
+            return b""
+        raise Flaw(("code.unmapped", raw), written=unmapped + encode_raw(label))
 
-    return put
+    return read
 
 
 def _several_codes(
-    field: FieldDescriptor,
-    raw_sibling: FieldDescriptor | None,
-    key: str,
-    codes: Mapping[str, int],
-    separators: str,
-) -> Put:
+    field: FieldDescriptor, raw_sibling: FieldDescriptor | None, codes: Mapping[str, int], separators: str
+) -> Write:
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
     unmapped = _unmapped(field.enum_type)
 
-    def put(row: Row, flagged: Flagged) -> bytes:
-        raw = row.get(key)
+    def read(raw: Any) -> bytes:
         if raw is None or raw == "":
             return b""
         if not isinstance(raw, (str, list)):
-            flagged.append((key, "codes.type", None))
-            return b""
+            raise Flaw(("codes.type", None))
         labels = split(raw, separators)
-        flagged.extend((key, "code.unmapped", label) for label in labels if label not in codes)
         found = sorted({codes.get(label, unmapped) for label in labels})
-        return encode(found) + encode_raw(raw if isinstance(raw, str) else ";".join(map(str, raw)))
+        written = encode(found) + encode_raw(raw if isinstance(raw, str) else ";".join(map(str, raw)))
+        unknown = [("code.unmapped", label) for label in labels if label not in codes]
+        if unknown:
+            raise Flaw(*unknown, written=written)
+        return written
 
-    return put
+    return read
 
 
 def _encode_raw(field: FieldDescriptor | None) -> Callable[[str], bytes]:
     return encoder(field) if field is not None else lambda _label: b""
 
 
-def _names(field: FieldDescriptor, key: str, separators: str) -> Put:
+def _names(field: FieldDescriptor, separators: str) -> Write:
     encode = encoder(field)
-    return lambda row, _flagged: encode(split(row.get(key), separators))
+    return lambda raw: encode(split(raw, separators))
 
 
-def _table(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, key: str, table: Mapping[str, str]) -> Put:
+def _table(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, table: Mapping[str, str]) -> Write:
     """For codes that are texts kept as data (list codes, schemes): an unknown one becomes "UNMAPPED"."""
     encode, encode_raw = encoder(field), _encode_raw(raw_sibling)
 
-    def put(row: Row, flagged: Flagged) -> bytes:
+    def read(raw: Any) -> bytes:
         try:
-            label = text(row.get(key))
+            label = text(raw)
         except Unreadable as error:
-            flagged.append((key, error.reason, None))
-            return b""
+            raise Flaw((error.reason, None)) from error
         if label is None:
             return b""
         if label not in table:
-            flagged.append((key, "code.unmapped", label))
-        return encode(table.get(label, "UNMAPPED")) + encode_raw(label)
+            raise Flaw(("code.unmapped", label), written=encode("UNMAPPED") + encode_raw(label))
+        return encode(table[label]) + encode_raw(label)
 
-    return put
+    return read
 
 
 def split(raw: Any, separators: str) -> list[str]:
