@@ -112,6 +112,10 @@ class Answer(NamedTuple):
         said, _, *others = self
         return tuple.__new__(Answer, (said, latency_s, *others))
 
+    def again(self, cache_age_s: float) -> Answer:
+        """Gives what a cache gives of it: what was said and when it was fetched, without what that took then."""
+        return tuple.__new__(Answer, (self.said, 0.0, 0, self.fetched_at, cache_age_s, None, "", None))
+
     @property
     def platform(self) -> str:
         """Id of the platform."""

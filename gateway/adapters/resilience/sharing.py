@@ -69,7 +69,7 @@ class Sharing:
             kept = self._cache.peek(self._keeping.key(query, permit))
             if kept is not None and kept.is_young_enough(query.oldest_acceptable_age_s, now):
                 self._tell(self._id, "hit")
-                return _again(kept, now)
+                return kept.answer.again(now - kept.asked_at)
         if fetch_by - now >= self._least_attempt_s:
             return None
         skipped = failed_answer(self._id, OUTCOME_SKIPPED, DEADLINE_TOO_SHORT, permit.categories)
@@ -88,7 +88,7 @@ class Sharing:
             now = self._clock.monotonic()
             if kept.is_young_enough(query.oldest_acceptable_age_s, now):
                 self._tell(self._id, "hit")
-                return _again(kept, now)
+                return kept.answer.again(now - kept.asked_at)
             if query.is_stale_acceptable:
                 began = now
                 try:
@@ -152,11 +152,6 @@ class Sharing:
 
 def _tell_nobody(_platform: str, _result: str) -> None:
     """Observes nothing."""
-
-
-def _again(kept: KeptAnswer, now: float) -> Answer:
-    answer = kept.answer
-    return Answer(answer.said, fetched_at=answer.fetched_at, cache_age_s=now - kept.asked_at)
 
 
 def _may_fare_better(answer: Answer, flight: Flight, query: CreditQuery, fetch_by: float) -> bool:

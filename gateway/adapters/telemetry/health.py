@@ -57,6 +57,7 @@ class PlatformHealth:
 
     def __init__(self, platforms: Iterable[str], clock: Clock) -> None:
         self._clock = clock
+        self._monotonic = clock.monotonic
         self._calls: dict[str, deque[_Call]] = {p: deque(maxlen=_MOST_CALLS) for p in platforms}
         self._last: dict[str, tuple[float, Outcome.ValueType]] = {}
         self._verdicts: dict[str, tuple[float, Health]] = {}
@@ -77,7 +78,7 @@ class PlatformHealth:
             return None
         platform = said.platform
         is_heard = outcome in HEARD
-        at = self._clock.monotonic()
+        at = self._monotonic()
         before = self._last.get(platform)
         self._last[platform] = (at, outcome)
         self._calls[platform].append((at, is_heard, answer.latency_s))

@@ -25,6 +25,8 @@ from gateway.domain.figures import ViewFigures
 
 _TRACEBACK: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _TEXTS: Final = frozenset({"exc_value", "exc_notes", "syntax_error"})
+_SECURITY: Final = frozenset({"wrong_subject", "tls_pin", "tls_certificate"})
+"""Reasons of answers that are events of security."""
 _FLUSH_S: Final = 0.25
 _WHOLE_BYTES: Final = 4_096
 """What a pipe takes in one piece (PIPE_BUF): workers share one, and lines of two must not run into each other."""
@@ -148,8 +150,9 @@ class LogObserver:
                 detail=answer.detail,
             )
             self._changed()
-        if said.reason in ("wrong_subject", "tls_pin", "tls_certificate"):
-            self._log.error("security.refused_answer", platform=said.platform, reason=said.reason)
+        reason = said.reason
+        if reason and reason in _SECURITY:
+            self._log.error("security.refused_answer", platform=said.platform, reason=reason)
         for drift in said.drifts:
             key = (said.platform, drift.path)
             if key not in self._drifted and len(self._drifted) < 10_000:

@@ -158,12 +158,8 @@ class Traced:
         self._inner = inner
         self._tracing = tracing
         self._is_told = is_told
-        self._platform = inner.platform
-
-    @property
-    def platform(self) -> Platform:
+        self.platform: Platform = inner.platform
         """The facts about the platform."""
-        return self._platform
 
     def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Awaitable[Answer]:
         """Gives the inner connector's answer, and records how it came out.
@@ -178,7 +174,7 @@ class Traced:
     async def _recorded(self, place: Place, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         PLACE.set(Place(place.trace_id, place.span, self._is_told))
         try:
-            with self._tracing.span("platform.fetch", platform=self._platform.id) as span:
+            with self._tracing.span("platform.fetch", platform=self.platform.id) as span:
                 answer = await self._inner.fetch(query, permit, fetch_by)
                 said = answer.said
                 span.note(outcome=Outcome.Name(said.outcome).removeprefix("OUTCOME_"), attempts=answer.attempts)
