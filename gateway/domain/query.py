@@ -37,3 +37,34 @@ class CreditQuery:
     is_stale_acceptable: bool = False
     is_batch: bool = field(default=False, repr=False)  # how it was sent, not what was asked
     sent: bytes = field(default=b"", repr=False, compare=False)
+
+    def again(
+        self,
+        uscc: Uscc,
+        request_id: str,
+        consent_ids: tuple[str, ...],
+        loan_reference: str,
+        application_reference: str,
+        sent: bytes,
+    ) -> CreditQuery:
+        """Gives the same question about another enterprise, with references of its own."""
+        return CreditQuery(
+            uscc,
+            self.purpose,
+            self.categories,
+            self.platforms,
+            self.bank,
+            self.required,
+            self.quorum,
+            self.oldest_acceptable_age_s,
+            request_id,
+            consent_ids,
+            loan_reference,
+            application_reference,
+            self.operator,
+            self.branch,
+            self.is_all_or_nothing,
+            self.is_stale_acceptable,
+            self.is_batch,
+            sent,
+        )

@@ -1,0 +1,128 @@
+"""Requests of one shape: what was checked once is not checked again, and nothing gets by because of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway._pb.buf.validate import validate_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_REGISTRATION
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_POST_LOAN, PURPOSE_PRE_LOAN
+from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
+from gateway.adapters.rpc import questions
+from gateway.adapters.rpc.questions import TEXTS, Questions, rules_of
+from gateway.domain.caller import Caller, Role
+from gateway.domain.errors import GatewayError
+from gateway.domain.query import CreditQuery
+
+USCC = "91310115MA0TERT167"
+OTHER = "91320594MA1MQ20B6L"
+PLATFORMS = ("anhui", "jiangsu", "shanghai")
+A = Caller("bank-a", frozenset({Role.BANK_QUERY}))
+B = Caller("bank-b", frozenset({Role.BANK_QUERY}), operator="op-1")
+
+
+def reading() -> tuple[Questions, list[int]]:
+    unknown: list[int] = []
+    return Questions(PLATFORMS, unknown.append), unknown
+
+
+def asked(**fields: Any) -> pb.GetCreditViewRequest:
+    return pb.GetCreditViewRequest(query=pb.CreditQuery(**{"uscc": USCC, "purpose": PURPOSE_PRE_LOAN, **fields}))
+
+
+def outcome(reader: Questions, request: Any, caller: Caller) -> CreditQuery | tuple[type, str]:
+    try:
+        return reader.read(request, caller)
+    except GatewayError as error:
+        return type(error), str(error)
+
+
+_texts = st.sampled_from(["", "x", "y" * 128, "z" * 129, USCC, OTHER, USCC[:-1] + "0", f" {USCC.lower()}", "信" * 64])
+_requests = st.builds(
+    asked,
+    uscc=_texts,
+    purpose=st.sampled_from([0, PURPOSE_PRE_LOAN, PURPOSE_POST_LOAN, 99]),
+    categories=st.lists(st.sampled_from([0, CATEGORY_REGISTRATION, CATEGORY_PENALTY, 77]), max_size=3),
+    platforms=st.lists(st.sampled_from(["anhui", "nowhere"]), max_size=2),
+    quorum=st.sampled_from([0, 1, 99]),
+    request_id=_texts,
+    consent_ids=st.lists(_texts, max_size=3) | st.just([str(number) for number in range(65)]),
+    loan_reference=_texts,
+    application_reference=_texts,
+    operator=st.sampled_from(["", "op-1", "op-2"]),
+)
+
+
+@given(st.lists(st.tuples(_requests, st.sampled_from([A, B])), min_size=2, max_size=4))
+def test_who_read_a_thousand_requests_reads_the_next_as_who_read_none(told: list[tuple[Any, Caller]]) -> None:
+    warm, _ = reading()
+    for caller in (A, B):
+        warm.read(asked(), caller)
+        warm.read(asked(categories=[CATEGORY_REGISTRATION]), caller)
+        warm.read(asked(purpose=PURPOSE_POST_LOAN, platforms=["anhui"]), caller)
+
+    for request, caller in told:
+        assert outcome(warm, request, caller) == outcome(reading()[0], request, caller)
+        plain = pb.GetCreditViewRequest(query=pb.CreditQuery(uscc=request.query.uscc, purpose=PURPOSE_PRE_LOAN))
+        plain.query.consent_ids.extend(request.query.consent_ids)
+        assert outcome(warm, plain, caller) == outcome(reading()[0], plain, caller)
+
+
+def test_requests_of_one_shape_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    check: Any = getattr(questions, "check_annotations")  # noqa: B009  # it is theirs, not exported
+
+    def checking(request: Any) -> None:
+        checked.append(request)
+        check(request)
+
+    monkeypatch.setattr(questions, "check_annotations", checking)
+    reader, _ = reading()
+
+    first = reader.read(asked(consent_ids=["c-1"]), A)
+    second = reader.read(asked(uscc=OTHER, consent_ids=["c-2"], request_id="r"), A)
+
+    assert (first.uscc.value, first.consent_ids) == (USCC, ("c-1",))
+    assert (second.uscc.value, second.consent_ids, second.request_id) == (OTHER, ("c-2",), "r")
+    assert second.sent == asked(uscc=OTHER, consent_ids=["c-2"], request_id="r").query.SerializeToString()
+    assert len(checked) == 1
+    reader.read(asked(quorum=2), A)
+    reader.read(asked(), B)
+    assert len(checked) == 3
+
+
+def test_a_field_of_a_newer_client_is_counted_each_time() -> None:
+    reader, unknown = reading()
+    newer = asked().SerializeToString() + b"\x98\x06\x01"  # field 99
+
+    for _ in range(2):
+        reader.read(pb.GetCreditViewRequest.FromString(newer), A)
+        reader.read(asked(), A)
+
+    assert unknown == [1, 1]
+
+
+def test_items_of_a_batch_are_checked_one_by_one() -> None:
+    reader, _ = reading()
+    item = pb.BatchGetCreditViewsRequest(correlation_id="1", query=asked().query)
+    assert reader.read(item, A).is_batch
+
+    item.correlation_id = "x" * 1_000
+    assert isinstance(outcome(reader, item, A), tuple)
+
+
+def test_what_differs_has_no_rules_but_those_that_are_looked_at() -> None:
+    for name in TEXTS:
+        rules = rules_of(name)
+        assert [field.name for field, _ in rules.ListFields()] == ["string"]
+        assert {field.name for field, _ in rules.string.ListFields()} <= {"min_len", "max_len"}
+    consents = rules_of("consent_ids")
+    assert [field.name for field, _ in consents.ListFields()] == ["repeated"]
+    assert {field.name for field, _ in consents.repeated.ListFields()} == {"max_items", "unique", "items"}
+    assert consents.repeated.items.WhichOneof("type") == "string"
+    assert {field.name for field, _ in consents.repeated.items.string.ListFields()} == {"min_len", "max_len"}
+    assert isinstance(consents, validate_pb2.FieldRules)
