@@ -105,10 +105,11 @@ class _Part(NamedTuple):
 
     def of(self, row: Row) -> bytes:
         """Gives the part on the wire; raises Flaw or TypeError where it takes a closer look to read the row."""
-        written = b"".join(map(call, self.writes, self.take(row)))
-        for take, write in self.others:
+        take, writes, others, constants, _ = self
+        written = b"".join(map(call, writes, take(row)))
+        for take, write in others:
             written += write(take(row))
-        return written + self.constants
+        return written + constants if constants else written
 
     def of_flawed(self, row: Row, flagged: Flagged) -> bytes:
         """Gives the part of a row that may have flaws, and flags them in the order of the mapping."""
@@ -128,7 +129,11 @@ def _part(setters: Sequence[Setter], keys: frozenset[str]) -> _Part:
     return _Part(
         take=_values([s.keys[0] for s in plain]),
         writes=[s.write for s in plain],
-        others=[(_value(s.keys), s.write) for s in asked if s not in plain],
+        others=[
+            (itemgetter(*s.keys) if keys.issuperset(s.keys) else _value(s.keys), s.write)
+            for s in asked
+            if s not in plain
+        ],
         constants=b"".join([s.write(None) for s in setters if not s.keys]),
         setters=asked,
     )
@@ -159,7 +164,7 @@ class _Layout(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _opening(said_by: bytes, key_length: int) -> bytes:
-    """Gives an envelope that holds a provenance only, up to the bytes of the platform's own key of the record."""
+    """Gives an envelope that holds a provenance only, as most do, up to the bytes of the platform's own key of the record."""
     return _ENVELOPE(_provenance(said_by, bytes(key_length)))[: -key_length or None]
 
 
@@ -198,27 +203,36 @@ class TypeMapping:
         `said_by` holds the platform's provenance on the wire, by the method of matching.
         """
         record_key, subject_keys, layouts, entry = self.record_key, self.subject_keys, self.layouts, self.entry
-        said, key = said_by[MATCH_METHOD_CODE], b""
+        said, key, more = said_by[MATCH_METHOD_CODE], b"", b""
+        opening = _opening(said, 0)
+        unlike: dict[tuple[str, ...], _Layout] = {}
         entries = []
         for number, row in enumerate(rows):
-            layout = layouts.get(tuple(row)) or self._layout(tuple(row), drifts)
-            if subject_keys:
-                said = said_by[self._method(row)]
-            if record_key is not None:
-                key = str(row.get(record_key) or "").encode()
+            keys = tuple(row)
+            layout = layouts.get(keys) or unlike.get(keys) or self._layout(keys, unlike, drifts)
+            record, envelope = layout
             try:
-                content = layout.record.of(row)
-                more = layout.envelope.of(row) if layout.envelope is not None else b""
+                content = record.of(row)
+                if envelope is not None:
+                    more = envelope.of(row)
             except (Flaw, TypeError):
                 content, more = self._flawed(row, layout, f"{self.path}[{number}]")
+            if subject_keys:
+                said = said_by[self._method(row)]
+                opening = _opening(said, 0)
+            if record_key is not None:
+                key = str(row.get(record_key) or "").encode()
             if more:
                 entries.append(entry(_ENVELOPE(_provenance(said, key) + more) + content))
-            else:  # as most: nothing but the key is new in such an envelope
+                more = b""
+            elif key:
                 entries.append(entry(_opening(said, len(key)) + key + content))
+            else:
+                entries.append(entry(opening + content))
         return entries
 
-    def _layout(self, layout: tuple[str, ...], drifts: Drifts) -> _Layout:
-        """Gives what rows of these keys need, and keeps it while there is no unknown key, which is flagged each time."""
+    def _layout(self, layout: tuple[str, ...], unlike: dict[tuple[str, ...], _Layout], drifts: Drifts) -> _Layout:
+        """Gives what rows of these keys need, and keeps it: with an unknown key, which is flagged, for this answer only."""
         keys = frozenset(layout)
         envelope = _part(self.envelope_setters, keys)
         needed = _Layout(_part(self.setters, keys), envelope if envelope.setters or envelope.constants else None)
@@ -226,8 +240,9 @@ class TypeMapping:
         for key in heapq.nsmallest(DRIFTS_TOLD + 1, unknown):  # by name: the same ones every time
             # The value of an unknown key may be personal: its name is enough to find it in the platform's answer.
             drifts.add(f"{self.path}[].{key}", "field.unknown")
-        if not unknown and len(self.layouts) < _LAYOUTS_KEPT:
-            self.layouts[layout] = needed
+        held = unlike if unknown else self.layouts
+        if len(held) < _LAYOUTS_KEPT:
+            held[layout] = needed
         return needed
 
     def _flawed(self, row: Row, layout: _Layout, where: str) -> tuple[bytes, bytes]:

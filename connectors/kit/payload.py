@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 
 from connectors.kit.mapping import Drifts, PayloadMapping, TypeMapping, dig
@@ -28,7 +30,7 @@ from gateway.domain.dates import china_midnight
 from gateway.domain.errors import InvalidIdentifierError, PlatformError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import Platform
-from gateway.domain.wire import delimited
+from gateway.domain.wire import delimited, encoder
 
 
 class PayloadReader:
@@ -37,6 +39,8 @@ class PayloadReader:
     def __init__(self, platform: Platform, mapping: PayloadMapping) -> None:
         self._platform = platform
         self._mapping = mapping
+        self._head = _PLATFORM(platform.id)
+        self._as_of_of = lru_cache(maxsize=1024)(self._read_as_of)
         self._covered = {
             category: mapping for category, mapping in mapping.by_category.items() if platform.covers(category)
         }
@@ -82,42 +86,41 @@ class PayloadReader:
         for page in pages:
             self._check_subject(dig(page, self._mapping.subject_path), uscc)
         drifts = Drifts()
-        as_of = self._as_of(pages, drifts)
         left = self._platform.limits.max_records
-        entries: list[bytes] = []
+        parts: list[bytes] = [self._head, _RAW_DIGEST(raw_digest), self._as_of(pages, drifts)]
+        stated: list[tuple[int, Outcome.ValueType, str]] = []
         records: list[bytes] = []
         for category in categories:
             mapping = self._covered.get(category)
             rows = _rows(pages, mapping) if mapping is not None else None
-            if mapping is None:
-                entries.append(category_entry(category, OUTCOME_NOT_COVERED))
-            elif rows is None:
-                entries.append(category_entry(category, OUTCOME_BAD_ANSWER, "category_missing"))
-            else:
-                cut = is_cut or len(rows) > left
-                kept = rows[:left] if cut else rows
-                left -= len(kept)
-                if kept:
-                    self._check_rows(mapping, kept, uscc)
-                    records += mapping.encode(kept, self._said_by, drifts)
-                outcome = OUTCOME_PARTIAL if cut else OUTCOME_OK if kept else OUTCOME_NO_RECORDS
-                entries.append(category_entry(category, outcome, "cap" if cut else "", len(kept)))
-        said = view_pb2.Answer(platform=self._platform.id, raw_digest=raw_digest)
+            outcome, reason, count = OUTCOME_NOT_COVERED, "", 0
+            if mapping is not None:
+                if rows is None:
+                    outcome, reason = OUTCOME_BAD_ANSWER, "category_missing"
+                else:
+                    if is_cut or len(rows) > left:
+                        outcome, reason, rows = OUTCOME_PARTIAL, "cap", rows[:left]
+                    else:
+                        outcome = OUTCOME_OK if rows else OUTCOME_NO_RECORDS
+                    count = len(rows)
+                    left -= count
+                    if count:
+                        self._check_rows(mapping, rows, uscc)
+                        records += mapping.encode(rows, self._said_by, drifts)
+            parts.append(category_entry(category, outcome, reason, count))
+            stated.append((category, outcome, reason))
+        parts.append(_summary(tuple(stated)))
         if records:
-            entries.append(_RECORDS(b"".join(records)))
-        said.MergeFromString(b"".join(entries))
-        if as_of is not None:
-            said.as_of.seconds = as_of
+            parts.append(_RECORDS(b"".join(records)))
+        said = view_pb2.Answer.FromString(b"".join(parts))
         if drifts.found:
             said.drifts.extend(drifts.found)
-        said.outcome, said.reason = summary_outcome(said.categories)
-        return Answer(said=said, fetched_at=fetched_at, attempts=1)
+        return Answer(said, 0.0, 1, fetched_at)
 
     def _check_rows(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc) -> None:
-        codes = [key for key, method in mapping.subject_keys if method == envelope_pb2.MATCH_METHOD_CODE]
-        if {row.__class__ for row in rows} != {dict}:
+        if set(map(type, rows)) != _OBJECTS:
             raise PlatformError(OUTCOME_BAD_ANSWER, "shape", detail="a row is no object")
-        for key in codes:
+        for key in mapping.code_keys:
             for row in rows:
                 if row.get(key):
                     self._check_subject(row[key], uscc)
@@ -133,20 +136,25 @@ class PayloadReader:
         if not is_same:
             raise PlatformError(OUTCOME_BAD_ANSWER, "wrong_subject", detail="the answer is about another enterprise")
 
-    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> int | None:
-        """Gives the data time as seconds since 1970, None when it is not stated or cannot be read."""
+    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> bytes:
+        """Gives the data time as a field of an answer, nothing when it is not stated or cannot be read."""
         if self._mapping.as_of is None or not pages:
-            return None
+            return b""
         raw = dig(pages[0], self._mapping.as_of_path)
         try:
-            day = self._mapping.as_of(raw)
+            # Days are few. Texts only are kept: 1, 1.0 and True are one key.
+            return self._as_of_of(raw) if raw.__class__ is str and len(raw) < _LONGEST_DAY else self._read_as_of(raw)
         except Unreadable as error:
             drifts.add(".".join(self._mapping.as_of_path), error.reason, raw)
-            return None
+            return b""
+
+    def _read_as_of(self, raw: Any) -> bytes:
+        assert self._mapping.as_of is not None  # asked only for a mapping that names it
+        day = self._mapping.as_of(raw)
         if not isinstance(day, Date) or not day.day:
-            return None
+            return b""
         # A date without a time is true at the start of its day in China: never fresher than it may be.
-        return china_midnight(date(day.year, day.month, day.day))
+        return _AS_OF(Timestamp(seconds=china_midnight(date(day.year, day.month, day.day))))
 
 
 def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
@@ -162,4 +170,22 @@ def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
     return rows
 
 
-_RECORDS: Final = delimited(view_pb2.Answer.DESCRIPTOR.fields_by_name["records"])
+@lru_cache(maxsize=4096)
+def _summary(stated: tuple[tuple[int, Outcome.ValueType, str], ...]) -> bytes:
+    """Gives outcome and reason of a whole answer on the wire, from those of its categories."""
+    outcome, reason = summary_outcome(
+        [
+            view_pb2.CategoryAnswer(category=category, outcome=said, reason=why)  # type: ignore[arg-type]
+            for category, said, why in stated
+        ]
+    )
+    return view_pb2.Answer(outcome=outcome, reason=reason).SerializeToString()
+
+
+_FIELDS: Final = view_pb2.Answer.DESCRIPTOR.fields_by_name
+_PLATFORM: Final = encoder(_FIELDS["platform"])
+_RAW_DIGEST: Final = encoder(_FIELDS["raw_digest"])
+_AS_OF: Final = encoder(_FIELDS["as_of"])
+_RECORDS: Final = delimited(_FIELDS["records"])
+_OBJECTS: Final = {dict}
+_LONGEST_DAY: Final = 64

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.type.date_pb2 import Date
 
 from connectors.kit.values import FEN, LARGEST_WHOLE, NULLS, Indefinite, Unreadable, converter, text
+from gateway._pb.xinyidai.catalogue.v1 import options_pb2
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
 from gateway.domain.wire import delimited, encoder, short_heads, varint
@@ -128,10 +129,21 @@ def _rules(
     if kind in ("date", "flag"):
         return read, _remembering
     if kind == "text":
-        return read, _clean_texts(field)
+        return read, _remembering if _is_coded(field) else _clean_texts(field)
     if kind == "money":
         return read, _whole_money(field, FEN[settings["unit"]])
     return read, _small_counts(field) if kind == "count" else _as_read
+
+
+def _is_coded(field: FieldDescriptor) -> bool:
+    """Whether the texts of a field are codes, or name the periods of a series."""
+    declared: options_pb2.FieldOptions = field.GetOptions().Extensions[options_pb2.field]
+    message: Any = field.containing_type
+    of_type: options_pb2.RecordTypeOptions = message.GetOptions().Extensions[options_pb2.record_type]
+    if declared.personal:
+        return False
+    is_series = of_type.combination == options_pb2.COMBINATION_SERIES
+    return bool(declared.code_list) or (is_series and declared.key == options_pb2.KEY_ROLE_ALWAYS)
 
 
 _FITTING: Final[Mapping[str, frozenset[Any]]] = {
@@ -192,7 +204,7 @@ def _clean_texts(field: FieldDescriptor) -> Callable[[Write], Write]:
                     and encoded[0] != _SPACE != encoded[-1]
                     and "\ufffd" not in raw
                 ):
-                    return heads[length] + encoded if length < 128 else encode(encoded)
+                    return heads[length] + encoded if length < 512 else encode(encoded)
             return read(raw)
 
         return write
@@ -209,13 +221,13 @@ def _whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write
     tag = b"\x08"  # Money.minor_units
     currency = Money(currency="CNY").SerializeToString()
     around = len(tag) + len(currency)
-    heads = [head + tag for head in short_heads(field)[around:]]  # by the length of the number
+    heads = [head + currency + tag for head in short_heads(field)[around:]]  # by the length of the number
 
     def quicken(read: Write) -> Write:
         def write(raw: Any) -> bytes:
             if raw.__class__ is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
                 number = varint(raw * factor)
-                return heads[len(number)] + number + currency
+                return heads[len(number)] + number
             return read(raw)
 
         return write

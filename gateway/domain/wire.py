@@ -30,17 +30,20 @@ _MORE: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << _STEP)]
 
 def varint(number: int) -> bytes:
     """Gives a whole number of at most 64 bits; a negative one in two's complement."""
-    if 0 <= number < 1 << _STEP:
+    if 0 <= number < 0x4000:  # literals, since a name is looked up and an expression reckoned at each call
         return _LAST[number]
-    if 0 < number < 1 << 2 * _STEP:
-        return _MORE[number & (1 << _STEP) - 1] + _LAST[number >> _STEP]
+    if 0 < number < 0x10000000:
+        return _MORE[number & 0x3FFF] + _LAST[number >> 14]
     if number < 0:
         number += 1 << 64
     written = b""
-    while number >> _STEP:
-        written += _MORE[number & (1 << _STEP) - 1]
-        number >>= _STEP
+    while number >= 0x4000:
+        written += _MORE[number & 0x3FFF]
+        number >>= 14
     return written + _LAST[number]
+
+
+_SHORT: Final = 512
 
 
 def _tag(field: FieldDescriptor, wire_type: int) -> bytes:
@@ -55,11 +58,11 @@ def tag_of(field: FieldDescriptor) -> int:
 @cache
 def _short_heads(number: int) -> Sequence[bytes]:
     tag = varint(number << 3 | _DELIMITED)
-    return [tag + _LAST[length] for length in range(128)]
+    return [tag + _LAST[length] for length in range(_SHORT)]
 
 
 def short_heads(field: FieldDescriptor) -> Sequence[bytes]:
-    """Gives tag and length of a text or message for each length below 128 bytes."""
+    """Gives tag and length of a text or message for each length below 512 bytes."""
     return _short_heads(field.number)
 
 
@@ -69,7 +72,7 @@ def delimited(field: FieldDescriptor) -> Encode:
 
     def encode(content: bytes) -> bytes:
         length = len(content)
-        return heads[length] + content if length < 128 else tag + varint(length) + content
+        return heads[length] + content if length < 512 else tag + varint(length) + content
 
     return encode
 
