@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.engine import Database
+from gateway.adapters.stores.glance import Glance
 from gateway.adapters.stores.models import ConsentChangeRow, ConsentRow
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, ConsentEvent, event_of
@@ -107,6 +108,7 @@ class SqlConsentStore:
         self._database = database
         self._seal = seal or Seal()
         self._told: set[tuple[str, str]] = set()
+        self._glance = Glance(database, _CHANGES)
         # Both databases have ON CONFLICT, and standard SQL has not.
         insert_into = sqlite.insert if database.is_sqlite else postgresql.insert
         self._register: Executable = (
@@ -188,6 +190,8 @@ class SqlConsentStore:
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
         """Gives the changes of all banks after a mark, in order."""
+        if not await self._glance.has_newer(mark):
+            return []
         async with self._database.reading() as connection:
             return [_change(row) for row in await connection.execute(_SINCE, {"after": mark, "most": limit})]
 

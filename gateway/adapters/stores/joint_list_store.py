@@ -15,6 +15,7 @@ from sqlalchemy import Table, and_, bindparam, delete, func, insert, select, tru
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters.stores.engine import Database
+from gateway.adapters.stores.glance import Glance
 from gateway.adapters.stores.models import JointEntryRow, JointProvisionRow
 from gateway.domain.errors import EntryChangedError
 from gateway.domain.joint_lists import VISIBLE, JointEntry, Provision
@@ -51,6 +52,7 @@ class SqlJointListStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._glance = Glance(database, _ENTRIES)
 
     async def put(self, entries: Sequence[JointEntry], *, provisions: Sequence[Provision] = ()) -> int:
         """Keeps all of them or none, each with the next mark."""
@@ -98,6 +100,8 @@ class SqlJointListStore:
 
     async def changes_since(self, mark: int, *, limit: int) -> Sequence[JointEntry]:
         """Gives entries as each change after a mark left them, by mark."""
+        if not await self._glance.has_newer(mark):
+            return []
         async with self._database.reading() as connection:
             return [_entry(row) for row in await connection.execute(_SINCE, {"after": mark, "most": limit})]
 

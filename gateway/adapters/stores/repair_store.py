@@ -15,6 +15,7 @@ from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters.stores.engine import Database
+from gateway.adapters.stores.glance import Glance
 from gateway.adapters.stores.models import RecordRepairRow, StaleCopyRow
 from gateway.domain.errors import RepairChangedError
 from gateway.domain.record_repair import RecordRepair, SeenStale
@@ -62,6 +63,7 @@ class SqlRepairStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._glance = Glance(database, _REPAIRS)
 
     async def put(self, repair: RecordRepair) -> RecordRepair:
         """Keeps a new repair or the next version of an old one."""
@@ -101,6 +103,8 @@ class SqlRepairStore:
 
     async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
         """Gives repairs after a mark, by mark."""
+        if not uscc and not await self._glance.has_newer(after):
+            return []
         statement = _SINCE.where(_REPAIRS.c.uscc == uscc) if uscc else _SINCE
         async with self._database.reading() as connection:
             return [_repair(row) for row in await connection.execute(statement, {"after": after, "most": limit})]

@@ -284,8 +284,9 @@ async def test_every_statement_names_the_bank(database: Database) -> None:
 
 async def test_what_may_be_read_of_all_banks_says_nothing_of_what_a_consent_says(database: Database) -> None:
     statements: list[str] = []
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     store = SqlConsentStore(database)
+    await store.register(consent())
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
 
     await store.newest_mark()
     await store.versions_since(0)
