@@ -1,7 +1,7 @@
 """Whether a log has anything new: what followers ask several times a second, and nearly always it has not.
 
-Through the loop's pool and the driver's own thread, each such look takes ten times as long. So an SQLite file is asked by a
-connection kept for it, without a transaction, in a thread: a statement alone sees all that was committed before it.
+Through the loop's pool and the driver's own thread each such look is a transaction of three turns. So an SQLite file is asked
+by a connection kept for it, without a transaction, in a thread: a statement alone sees all that was committed before it.
 """
 
 from __future__ import annotations
