@@ -36,7 +36,7 @@ from gateway.domain.errors import (
 from gateway.domain.evidence import Receipt, ViewCopy, retention_class
 from gateway.domain.figures import ViewFigures, figures_of
 from gateway.domain.masking import Masker
-from gateway.domain.merge import NONE_REPAIRED, Merger, view_id
+from gateway.domain.merge import NONE_REPAIRED, Merged, Merger, view_id
 from gateway.domain.merkle import Digest
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import Remembered
@@ -88,13 +88,18 @@ class CreditAnswer:
     """
 
     answer_id: str
-    view: view_pb2.CreditView
+    merged: Merged
     figures: ViewFigures
     answers: tuple[Answer, ...]
     encoded: bytes = b""
     permit: Permit | None = None
     receipt: Receipt | None = None
     told: tuple[Told, ...] = ()
+
+    @property
+    def view(self) -> view_pb2.CreditView:
+        """The view as a message, made when it is first asked for: most answers leave as bytes."""
+        return self.merged.view
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,17 +335,16 @@ class CreditQueries:
             if views is not None and not story.distrusted:
                 kept = views.keep(query, permit, as_of, answers, merged)
             else:
-                kept = KeptView(merged, figures_of(merged.view), told=told_of_all(answers))
+                kept = KeptView(merged, merged.figures, merged.encoded, told_of_all(answers))
         merged, figures, encoded, told = kept
         copy = None
         if self._digest is not None:
-            encoded = encoded or merged.view.SerializeToString()
             copy = ViewCopy(encoded, query.uscc.value, self._digest(query.sent), retention_class(permit))
         entry = story.entry("answered", self._clock.now(), answers, figures, len(merged.stale_copies), told=told)
         receipt = await self._append(entry, copy)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
         self._observer.view_answered(figures)
-        return CreditAnswer(story.answer_id, merged.view, figures, answers, encoded, permit, receipt, told)
+        return CreditAnswer(story.answer_id, merged, figures, answers, encoded, permit, receipt, told)
 
     async def _note_cancelled(self, story: _Story) -> None:
         answers = story.answers()

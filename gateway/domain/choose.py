@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,12 +18,8 @@ from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
-from gateway.domain.platform import Platform
 from gateway.domain.statement import AuthorityIds, Statement
 from gateway.domain.wire import delimited, encoder, split_fields, varint
-
-Rank = tuple[int, int, int, int, str, bytes]
-_RANK: Final = itemgetter(0)
 
 _ON_VALUE: Final = {name: encoder(f) for name, f in envelope_pb2.FieldValue.DESCRIPTOR.fields_by_name.items()}
 _CONFLICT: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["conflicts"])
@@ -31,14 +27,6 @@ _VALUE_OF: Final = delimited(envelope_pb2.Conflict.DESCRIPTOR.fields_by_name["va
 _PLATFORM: Final = encoder(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["platform"])
 _VALUE: Final = delimited(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["value"])
 
-_DECIDED_BY = (
-    None,  # the authority rule, named by the plan
-    envelope_pb2.CHOICE_RULE_TIER,
-    envelope_pb2.CHOICE_RULE_NEWEST,
-    envelope_pb2.CHOICE_RULE_NEWEST,
-    envelope_pb2.CHOICE_RULE_STABLE_ORDER,
-    envelope_pb2.CHOICE_RULE_STABLE_ORDER,
-)
 _AUTHORITY_RULES = {
     options_pb2.AUTHORITY_RULE_HOME_PROVINCE: envelope_pb2.CHOICE_RULE_HOME_PROVINCE,
     options_pb2.AUTHORITY_RULE_RECOGNISER_PROVINCE: envelope_pb2.CHOICE_RULE_RECOGNISER_PROVINCE,
@@ -61,6 +49,7 @@ class United(NamedTuple):
     content: bytes
     conflicts: bytes
     conflict_count: int
+    counted: Counted
 
 
 class _TypeChooser:
@@ -68,6 +57,7 @@ class _TypeChooser:
 
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.groups = tuple((group, frozenset(field.number for field in group)) for group in plan.groups)
+        self.group_of = {field.number: place for place, group in enumerate(plan.groups) for field in group}
         by_name = plan.message.DESCRIPTOR.fields_by_name
         self.shown = {field.name: _shown(field, by_name[field.name]) for field in plan.fields}
         self.exact = frozenset(field.name for field in plan.fields if _is_exact(field))
@@ -78,10 +68,15 @@ class _TypeChooser:
         self.authority = authorities[0] if authorities else None
         self.has_list_code = any(field.name == "list_code" for field in plan.fields)
         self.rule = plan.options.authority_rule
-        self.incomparable = tuple(field for field in plan.fields if not field.is_comparable)
+        in_key = [field.name for field in plan.key_always]
+        self.authority_in_key: int | None = None
+        """Where the authority's canonical id stands in a record's key, None where it does not: behind strength and number."""
+        if self.authority in in_key:
+            self.authority_in_key = in_key.index(self.authority) + (2 if plan.key_document is not None else 1)
+        self.comparable = frozenset(field.number for field in plan.fields if field.is_comparable)
 
 
-class _Tally:
+class Counted:
     """Counts, for the statements of one record, how many of their fields were compared and how many equal what is shown."""
 
     __slots__ = ("_compared", "_equal", "_platform_count", "_platforms", "all_equal")
@@ -90,7 +85,9 @@ class _Tally:
         self._platforms = [statement.platform.id for statement in ranked]
         self._platform_count = len(set(self._platforms))
         self.all_equal = 0
-        self._compared, self._equal = [0] * len(ranked), [0] * len(ranked)
+        """Of the fields that all state alike: nothing need be compared of those."""
+        self._compared: list[int] | None = None
+        self._equal: list[int] = []
 
     def compare(
         self, differ: Callable[[int, int], bool] | None, said: Sequence[tuple[int, bytes]], chosen: int
@@ -100,6 +97,8 @@ class _Tally:
         `said` are the statements that state the field, at least two, by rank; nothing is counted where one platform alone
         states it. Equal as written is equal; what is written in another way differs, unless `differ` says it does not.
         """
+        if self._compared is None:
+            self._compared, self._equal = [0] * len(self._platforms), [0] * len(self._platforms)
         is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
         is_counted = self._platform_count == len(self._platforms) or len({self._platforms[i] for i, _ in said}) > 1
         shown = said[0][1]
@@ -116,11 +115,42 @@ class _Tally:
     def add_to(self, agreement: Mapping[str, Agreement]) -> None:
         """Adds the counts to those of the platforms."""
         alike = self.all_equal if self._platform_count > 1 else 0
+        if self._compared is None:
+            if alike:
+                for platform in self._platforms:
+                    count = agreement[platform]
+                    count.comparable += alike
+                    count.equal += alike
+            return
         for platform, compared, equal in zip(self._platforms, self._compared, self._equal, strict=True):
             if compared or alike:
                 count = agreement[platform]
                 count.comparable += compared + alike
                 count.equal += equal + alike
+
+
+def in_order_of_platforms(sets: Sequence[Sequence[Statement]]) -> Sequence[Statement]:
+    """Gives all statements of several readings, each of one platform and data time, in the total order but for two parts.
+
+    The authority rule is a record's matter; the digest tells only one platform's own copies apart.
+    """
+    if len(sets) == 1:
+        return sets[0]
+    ordered = sorted(sets, key=_order_of_first)
+    return list(chain.from_iterable(ordered))
+
+
+def _order_of_first(said: Sequence[Statement]) -> Order:
+    return _order(said[0])
+
+
+def _order(statement: Statement) -> Order:
+    platform = statement.platform
+    seconds, nanos = statement.as_of
+    return (platform.tier, -seconds, -nanos, platform.id, statement.digest)
+
+
+Order = tuple[int, int, int, str, bytes]
 
 
 class Chooser:
@@ -132,99 +162,110 @@ class Chooser:
 
     def ranked(
         self, plan: RecordPlan, group: Sequence[Statement], home: str | None, *, are_alike: bool
-    ) -> tuple[list[Statement], list[Rank]]:
-        """Gives the statements of one record in the total order, with their ranks: the smallest first.
+    ) -> tuple[Sequence[Statement], int]:
+        """Gives the statements of one record in the total order, and how many of them the authority rule ranks first.
 
-        `are_alike` says that all have the same content.
+        They come in the order of `in_order_of_platforms`. `are_alike` says that all have the same content.
         """
         kind = self._types[plan.records_field]
-        speaks_first = self._speaks_first(kind, group[0].record, home)
-        pairs = []
+        firsts: list[Statement] = []
+        others: list[Statement] = []
+        is_told = is_repeated = False
+        province = code = None
+        previous = None
         for statement in group:
-            if not are_alike:
-                speaks_first = self._speaks_first(kind, statement.record, home)
+            if not is_told:
+                province, code, is_told = self._recogniser(kind, statement, home)
+                is_told = is_told or are_alike
             platform = statement.platform
-            seconds, nanos = statement.as_of
-            is_first = speaks_first(platform)
-            rank = (0 if is_first else 1, platform.tier, -seconds, -nanos, platform.id, statement.digest)
-            pairs.append((rank, statement))
-        pairs.sort(key=_RANK)
-        return [s for _, s in pairs], [rank for rank, _ in pairs]
+            is_repeated = is_repeated or platform is previous
+            previous = platform
+            if (province is not None and platform.province == province) or code in platform.lists_kept:
+                firsts.append(statement)
+            else:
+                others.append(statement)
+        if is_repeated:  # one platform's own copies stand by their digests
+            firsts.sort(key=_order)
+            others.sort(key=_order)
+        return (firsts + others if firsts else others), len(firsts)
 
-    def _speaks_first(self, kind: _TypeChooser, record: Any, home: str | None) -> Callable[[Platform], bool]:
-        """Gives whether the type's authority rule ranks a platform first that states this record."""
+    def _recogniser(
+        self, kind: _TypeChooser, statement: Statement, home: str | None
+    ) -> tuple[str | None, str | None, bool]:
+        """Gives the province whose platforms, and the list whose keepers, the authority rule ranks first for this record.
+
+        Then whether that holds for every statement of the same key.
+        """
         rule = kind.rule
         if rule == options_pb2.AUTHORITY_RULE_NONE:
-            return lambda platform: False
+            return None, None, True
         if rule == options_pb2.AUTHORITY_RULE_HOME_PROVINCE:
-            province = home
+            province, is_told = home, True
+        elif kind.authority_in_key is not None:
+            province, is_told = self.authority_ids.province_of(statement.key[kind.authority_in_key]), True
         else:
             authority = kind.authority
-            province = self.authority_ids.province(getattr(record, authority)) if authority is not None else None
-        if not kind.has_list_code:
-            return lambda platform: platform.province == province is not None
-        code = record.list_code
-        return lambda platform: code in platform.lists_kept or platform.province == province is not None
+            stated = getattr(statement.record, authority) if authority is not None else None
+            province, is_told = self.authority_ids.province(stated) if stated is not None else None, authority is None
+        return (province, statement.record.list_code, False) if kind.has_list_code else (province, None, is_told)
 
-    def count_alike(self, plan: RecordPlan, alike: Sequence[Statement], agreement: Mapping[str, Agreement]) -> None:
-        """Counts copies that say the same to the byte: every comparable field agrees, and nothing need be compared."""
+    def count_alike(self, plan: RecordPlan, alike: Sequence[Statement]) -> int:
+        """Gives how many comparable fields copies state that say the same to the byte: all agree; 0 for one platform's."""
         first = alike[0].platform
-        if all(s.platform is first for s in alike):
-            return
-        record = alike[0].record
-        fields = len(record.ListFields()) - 1  # less the envelope
-        for field in self._types[plan.records_field].incomparable:
-            fields -= field.is_set(record)
         for statement in alike:
-            count = agreement[statement.platform.id]
-            count.comparable += fields
-            count.equal += fields
+            if statement.platform is not first:
+                stated = split_fields(statement.content)
+                return len(self._types[plan.records_field].comparable.intersection(stated))
+        return 0
 
-    def unite(
-        self,
-        plan: RecordPlan,
-        ranked: Sequence[Statement],
-        ranks: Sequence[Rank],
-        agreement: Mapping[str, Agreement],
-    ) -> United:
+    def unite(self, plan: RecordPlan, ranked: Sequence[Statement], first_count: int) -> United:
         """Gives the first-ranked statement's content filled from the others, and where they contradict each other.
 
-        `agreement` is counted up for every field that at least two platforms state.
+        The authority rule ranks `first_count` of them first. Every field that at least two platforms state is counted.
         """
         kind = self._types[plan.records_field]
-        stated = [split_fields(statement.content) for statement in ranked]
+        parted: dict[bytes, Mapping[int, bytes]] = {}
+        stated = []
+        for statement in ranked:  # mostly some are copies of each other
+            content = statement.content
+            fields = parted.get(content)
+            if fields is None:
+                fields = parted[content] = split_fields(content)
+            stated.append(fields)
         united = dict(stated[0])
         conflicts: list[bytes] = []
-        count = len(stated)
-        tally = _Tally(ranked)
-        for group, numbers in kind.groups:
-            if len(group) == 1:  # most fields: all state it, and alike, or nobody does
-                field = group[0]
-                number = field.number
-                written = [fields.get(number) for fields in stated]
-                if written.count(written[0]) == count:
-                    tally.all_equal += written[0] is not None and field.is_comparable
-                    continue
-            chosen = next((i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields)), None)
-            if chosen is None:
-                continue
+        counted = Counted(ranked)
+        differing = self._unlike(kind, stated, counted)
+        for place in sorted({kind.group_of[number] for number in differing}):
+            group, numbers = kind.groups[place]
+            chosen = next(i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields))
             for field in group:
                 number = field.number
-                said = [(i, fields[number]) for i, fields in enumerate(stated) if number in fields]
-                if not said:
+                if number not in differing:
                     continue
+                said = [(i, fields[number]) for i, fields in enumerate(stated) if number in fields]
                 if said[0][0] == chosen:
                     united[number] = said[0][1]
                 if len(said) > 1 and field.is_comparable:
                     name = field.name
                     differ = None if name in kind.exact else _differing(kind.forms[name], name, ranked)
-                    rival = tally.compare(differ, said, chosen)
+                    rival = counted.compare(differ, said, chosen)
                     if rival is not None:
-                        heading = _heading(name, _rule(plan, ranks[chosen], ranks[rival]), ranked[chosen].platform.id)
+                        rule = _rule(plan, ranked, first_count, chosen, rival)
+                        heading = _heading(name, rule, ranked[chosen].platform.id)
                         conflicts.append(_conflict(heading, kind.shown[name], ranked, said))
-        tally.add_to(agreement)
         content = b"".join([united[number] for number in sorted(united)])
-        return United(content, b"".join(conflicts), len(conflicts))
+        return United(content, b"".join(conflicts), len(conflicts), counted)
+
+    def _unlike(self, kind: _TypeChooser, stated: Sequence[Mapping[int, bytes]], counted: Counted) -> set[int]:
+        """Gives the fields that not all state alike, and counts those that all do: most."""
+        first = stated[0]
+        differing: set[int] = set()
+        for fields in stated[1:]:
+            if fields is not first:
+                differing.update([number for number, _ in first.items() ^ fields.items()])
+        counted.all_equal = len(kind.comparable.intersection(first) - differing)
+        return differing & kind.group_of.keys()
 
 
 def _differing(form: Callable[[Any], object], name: str, ranked: Sequence[Statement]) -> Callable[[int, int], bool]:
@@ -256,9 +297,16 @@ def _platform(platform_id: str) -> bytes:
     return _PLATFORM(platform_id)
 
 
-def _rule(plan: RecordPlan, chosen: Rank, rival: Rank) -> envelope_pb2.ChoiceRule.ValueType:
-    place = next(i for i, (a, b) in enumerate(zip(chosen, rival, strict=True)) if a != b)
-    return _DECIDED_BY[place] or _AUTHORITY_RULES[plan.options.authority_rule]
+def _rule(
+    plan: RecordPlan, ranked: Sequence[Statement], first_count: int, chosen: int, rival: int
+) -> envelope_pb2.ChoiceRule.ValueType:
+    """Gives the rule by which the chosen statement stands before its rival: the first part of the order that tells them."""
+    if (chosen < first_count) != (rival < first_count):
+        return _AUTHORITY_RULES[plan.options.authority_rule]
+    one, other = ranked[chosen], ranked[rival]
+    if one.platform.tier != other.platform.tier:
+        return envelope_pb2.CHOICE_RULE_TIER
+    return envelope_pb2.CHOICE_RULE_STABLE_ORDER if one.as_of == other.as_of else envelope_pb2.CHOICE_RULE_NEWEST
 
 
 _SHOWN_AS: Final[Mapping[Any, str]] = {

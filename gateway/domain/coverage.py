@@ -7,7 +7,7 @@ it is unset, never 100 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -22,57 +22,97 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_SKIPPED,
     Outcome,
 )
-from gateway.domain.answer import HEARD
+from gateway.domain.answer import HEARD, category_entry
 from gateway.domain.platform import Platform
 from gateway.domain.wire import delimited
 
+IN_FULL: Final = 0
+IN_PART: Final = 1
+MISSING: Final = 2
+NOT_COVERED: Final = 3
+"""What is known of a category by one platform: it was heard, in full or in part, or was not, or does not hold it."""
+
+_NEVER: Final = (0, 0)
+
+Stated = tuple[Outcome.ValueType, str, tuple[int, int]]
+"""What an answer says on one category: outcome, reason, data time."""
+
 
 class CategoryStanding(NamedTuple):
-    """How one platform stands on an asked category: outcome, reason, whether its manifest covers it, its data time."""
+    """How one platform stands on an asked category: its entry of a view's answer on the wire, and what is known by it.
 
+    `known` is one of IN_FULL, IN_PART, MISSING and NOT_COVERED.
+    """
+
+    encoded: bytes
     outcome: Outcome.ValueType
-    reason: str
-    is_covered: bool
-    as_of: tuple[int, int] = (0, 0)
+    known: int
 
 
+def stated_of(said: view_pb2.Answer) -> dict[int, Stated]:
+    """Gives what an answer says, by category."""
+    stated: dict[int, Stated] = {}
+    for entry in said.categories:
+        moment = (entry.as_of.seconds, entry.as_of.nanos) if entry.HasField("as_of") else _NEVER
+        stated[entry.category] = (entry.outcome, entry.reason, moment)
+    return stated
+
+
+@lru_cache(maxsize=16_384)
 def category_standing(
-    platform: Platform,
     category: int,
-    said: view_pb2.Answer | None,
-    answer: view_pb2.CategoryAnswer | None,
-    is_permitted: bool,
+    missing_years: tuple[int, ...] | None,
+    said: tuple[Outcome.ValueType, str] | None,
+    stated: Stated | None,
+    why_refused: str | None,
     shown_count: int,
-    refused: Mapping[int, str],
 ) -> CategoryStanding:
-    """Gives how a platform stands on a category, `answer` being what it said on it and `shown_count` its shown records.
+    """Gives how a platform stands on a category; there are few different standings, so they are kept.
 
-    `refused` says why what is not permitted is not, by category, in the codes of the view's `Withheld`.
+    `missing_years` are the list years that its manifest says it lacks, None where it does not hold the category; `said` are
+    outcome and reason of its whole answer, None while it has not answered, and `stated` what that says on the category.
+    `why_refused` says why the category is not permitted, in the codes of the view's `Withheld`; None where it is.
+    """
+    outcome, reason, is_covered, as_of = _stands(missing_years is not None, said, stated, why_refused, shown_count)
+    if not is_covered:
+        known = NOT_COVERED
+    elif outcome == OUTCOME_PARTIAL:
+        known = IN_PART
+    else:
+        known = IN_FULL if outcome in HEARD else MISSING
+    encoded = category_entry(category, outcome, reason, shown_count, as_of, missing_years or ())
+    return CategoryStanding(encoded, outcome, known)
+
+
+def _stands(
+    is_covered: bool,
+    said: tuple[Outcome.ValueType, str] | None,
+    stated: Stated | None,
+    why_refused: str | None,
+    shown_count: int,
+) -> tuple[Outcome.ValueType, str, bool, tuple[int, int]]:
+    """Gives outcome, reason, whether the category counts as covered, and the data time.
 
     An answer whose records are all hidden (repaired, revoked, expired) reads as NO_RECORDS: a hidden record leaves no hint.
     """
-    is_covered = platform.covers(category)
-    if not is_permitted:
-        return CategoryStanding(OUTCOME_NOT_CONSENTED, refused.get(category, ""), is_covered)
+    if why_refused is not None:
+        return OUTCOME_NOT_CONSENTED, why_refused, is_covered, _NEVER
     if said is None:
         outcome = OUTCOME_SKIPPED if is_covered else OUTCOME_NOT_COVERED
-        return CategoryStanding(outcome, "no_answer_yet" if is_covered else "", is_covered)
-    if answer is not None and answer.outcome in HEARD:
-        outcome = answer.outcome
-        if outcome == OUTCOME_OK and not shown_count:
-            outcome = OUTCOME_NO_RECORDS
-        return CategoryStanding(outcome, answer.reason, True, _as_of(answer))
+        return outcome, "no_answer_yet" if is_covered else "", is_covered, _NEVER
+    if stated is not None and stated[0] in HEARD:
+        outcome, reason, as_of = stated
+        is_empty = outcome == OUTCOME_OK and not shown_count
+        return OUTCOME_NO_RECORDS if is_empty else outcome, reason, True, as_of
     if not is_covered:
-        return CategoryStanding(OUTCOME_NOT_COVERED, "", False)
-    if answer is not None:
-        return CategoryStanding(answer.outcome, answer.reason, True, _as_of(answer))
-    if said.outcome in HEARD:
-        return CategoryStanding(OUTCOME_BAD_ANSWER, "category_missing", True)
-    return CategoryStanding(said.outcome, said.reason, True)
-
-
-def _as_of(answer: view_pb2.CategoryAnswer) -> tuple[int, int]:
-    return (answer.as_of.seconds, answer.as_of.nanos) if answer.HasField("as_of") else (0, 0)
+        return OUTCOME_NOT_COVERED, "", False, _NEVER
+    if stated is not None:
+        outcome, reason, as_of = stated
+        return outcome, reason, True, as_of
+    outcome, reason = said
+    if outcome in HEARD:
+        return OUTCOME_BAD_ANSWER, "category_missing", True, _NEVER
+    return outcome, reason, True, _NEVER
 
 
 def basis_points(part: int, whole: int) -> int | None:
@@ -80,67 +120,47 @@ def basis_points(part: int, whole: int) -> int | None:
     return part * 10_000 // whole if whole else None
 
 
-def coverage_of(
-    category: int,
-    standings: Mapping[str, CategoryStanding],
-    platforms: Mapping[str, Platform],
-    *,
-    record_count: int,
-    duplicates: int,
-) -> bytes:
-    """Gives how far one category is known over all asked platforms, as an entry of a view's `coverage` on the wire.
+class CoverageEntries:
+    """Entries of a view's `coverage` on the wire: there are few different ones, so they are kept."""
 
-    `standings` are keyed by platform id, ascending.
-    """
-    heard, missing, not_covered = [], [], []
-    missing_years: tuple[tuple[str, int], ...] = ()
-    in_full = True
-    for platform_id, standing in standings.items():
-        in_full = in_full and standing.outcome != OUTCOME_PARTIAL
-        if not standing.is_covered:
-            not_covered.append(platform_id)
-        elif standing.outcome in HEARD:
-            heard.append(platform_id)
-        else:
-            missing.append(platform_id)
-        held = platforms[platform_id].coverage.get(category)
-        if held is not None and held.missing_years:
-            missing_years += tuple((platform_id, year) for year in held.missing_years)
-    known_empty = bool(heard) and not missing and in_full and not record_count and not missing_years
-    listed = (tuple(heard), tuple(missing), tuple(not_covered))
-    return _coverage_entry(category, listed, missing_years, record_count, duplicates, known_empty)
+    def __init__(self, platforms: Mapping[str, Platform]) -> None:
+        self._platforms = platforms
+        self.entry: Callable[[int, tuple[str, ...], tuple[int, ...], int, int], bytes] = lru_cache(16_384)(self._entry)
+        """Gives how far one category is known over all asked platforms.
 
+        Takes the category, the platforms' ids, ascending, what is known by each, how many records are shown, and how many
+        of those may be duplicates.
+        """
 
-@lru_cache(maxsize=16_384)
-def _coverage_entry(
-    category: int,
-    listed: tuple[tuple[str, ...], ...],
-    missing_years: tuple[tuple[str, int], ...],
-    record_count: int,
-    duplicates: int,
-    known_empty: bool,
-) -> bytes:
-    heard, missing, not_covered = listed
-    return _COVERAGE(
-        view_pb2.Coverage(
-            category=category,  # type: ignore[arg-type]  # enums are ints at run time
-            heard=heard,
-            missing=missing,
-            not_covered=not_covered,
-            completeness_bp=basis_points(len(heard), len(heard) + len(missing)),
-            is_known_empty=known_empty,
-            record_count=record_count,
-            possible_duplicate_count=duplicates,
-            missing_years=[view_pb2.MissingYear(platform=platform, year=year) for platform, year in missing_years],
-        ).SerializeToString()
-    )
+    def _entry(
+        self, category: int, asked: tuple[str, ...], known: tuple[int, ...], record_count: int, duplicates: int
+    ) -> bytes:
+        heard, missing, not_covered = [], [], []
+        missing_years: list[view_pb2.MissingYear] = []
+        for platform_id, of_platform in zip(asked, known, strict=True):
+            if of_platform == NOT_COVERED:
+                not_covered.append(platform_id)
+            elif of_platform == MISSING:
+                missing.append(platform_id)
+            else:
+                heard.append(platform_id)
+            held = self._platforms[platform_id].coverage.get(category)
+            if held is not None:
+                missing_years += [view_pb2.MissingYear(platform=platform_id, year=year) for year in held.missing_years]
+        in_full = bool(heard) and not missing and IN_PART not in known
+        return _COVERAGE(
+            view_pb2.Coverage(
+                category=category,  # type: ignore[arg-type]  # enums are ints at run time
+                heard=heard,
+                missing=missing,
+                not_covered=not_covered,
+                completeness_bp=basis_points(len(heard), len(heard) + len(missing)),
+                is_known_empty=in_full and not record_count and not missing_years,
+                record_count=record_count,
+                possible_duplicate_count=duplicates,
+                missing_years=missing_years,
+            ).SerializeToString()
+        )
 
 
 _COVERAGE: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["coverage"])
-
-
-def platform_outcome(said: view_pb2.Answer, standings: Iterable[CategoryStanding]) -> Outcome.ValueType:
-    """Gives the outcome of a whole answer as the view shows it: OK only while it shows a record."""
-    if said.outcome == OUTCOME_OK and not any(s.outcome == OUTCOME_OK for s in standings):
-        return OUTCOME_NO_RECORDS
-    return said.outcome

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_SKIPPED, Outcome
-from gateway.domain.answer import HEARD, OUTCOME_RANK, category_entry
-from gateway.domain.choose import Agreement
-from gateway.domain.coverage import CategoryStanding, basis_points, platform_outcome
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NO_RECORDS, OUTCOME_OK, OUTCOME_SKIPPED, Outcome
+from gateway.domain.answer import HEARD, OUTCOME_RANK
+from gateway.domain.coverage import MISSING, NOT_COVERED, Stated, basis_points, category_standing, stated_of
 from gateway.domain.dates import days_before
+from gateway.domain.figures import PlatformFigures
 from gateway.domain.platform import Platform
 from gateway.domain.wire import delimited, encoder
 
 _ENTRY: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["answers"])
 _FIELD: Final = {name: encoder(f) for name, f in view_pb2.PlatformAnswer.DESCRIPTOR.fields_by_name.items()}
-_OUTCOMES: Final = {outcome: _FIELD["outcome"](outcome) for outcome in Outcome.values()}
 _COMPLETENESS: Final = _FIELD["completeness_bp"]
 _AGREEMENT: Final = _FIELD["agreement_bp"]
 
 
 class PlatformEntry(NamedTuple):
-    """A platform's entry on the wire, how many of the asked categories it covers, and on how many of those it was heard."""
+    """A platform's entry on the wire, its figures, and what is known by it of each asked category, in their order.
+
+    `covered` counts the asked categories that it covers, `heard` those of them on which it was heard.
+    """
 
     encoded: bytes
+    figures: PlatformFigures
+    known: Sequence[int]
     covered: int
     heard: int
 
@@ -34,51 +39,71 @@ class PlatformEntry(NamedTuple):
 def platform_entry(
     platform: Platform,
     said: view_pb2.Answer | None,
-    standings: Mapping[int, CategoryStanding],
+    asked: Mapping[int, str | None],
     counts: Mapping[int, int],
-    agreement: Agreement | None,
+    agreement_bp: int | None,
     as_of: date,
 ) -> PlatformEntry:
-    """Gives the entry of one platform; `said` is None while it has not answered, `counts` its shown records by category."""
-    parts = [_platform(platform.id)]
-    if said is None:
-        parts += (_OUTCOMES[OUTCOME_SKIPPED], _FIELD["reason"]("no_answer_yet"))
-    else:
-        parts.append(_OUTCOMES[platform_outcome(said, standings.values())])
-        if said.reason:
-            parts.append(_FIELD["reason"](said.reason))
-        if said.drifts:
-            parts.append(_FIELD["drifts"](said.drifts))
-        if said.outcome in HEARD and said.HasField("as_of"):
-            parts.append(_timeliness(said.as_of.seconds, said.as_of.nanos, as_of))
-    covered = heard = 0
-    for category, (outcome, reason, is_covered, data_time) in standings.items():
-        held = platform.coverage.get(category)
-        years = held.missing_years if held is not None else ()
-        parts.append(category_entry(category, outcome, reason, counts.get(category, 0), data_time, years))
-        if is_covered:
+    """Gives the entry of one platform; `said` is None while it has not answered.
+
+    `asked` are the categories, each with why it is refused, None where it is permitted; `counts` the platform's shown
+    records by category.
+    """
+    outcome, reason, data_time, stated = OUTCOME_SKIPPED, "no_answer_yet", b"", _NOTHING
+    age_days = whole = None
+    if said is not None:
+        outcome, reason = whole = said.outcome, said.reason
+        stated = stated_of(said)
+        if outcome in HEARD and said.HasField("as_of"):
+            moment = said.as_of
+            data_time, age_days = _timeliness(moment.seconds, moment.nanos, as_of)
+    entries: list[bytes] = []
+    known: list[int] = []
+    record_count = covered = heard = 0
+    shows_one = False
+    coverage = platform.coverage
+    for category, why_refused in asked.items():
+        count = counts.get(category, 0)
+        held = coverage.get(category)
+        years = held.missing_years if held is not None else None
+        entry, stands, knowledge = category_standing(category, years, whole, stated.get(category), why_refused, count)
+        entries.append(entry)
+        known.append(knowledge)
+        record_count += count
+        shows_one = shows_one or stands == OUTCOME_OK
+        if knowledge != NOT_COVERED:
             covered += 1
-            heard += outcome in HEARD
-    completeness = basis_points(heard, covered)
-    if completeness is not None:
-        parts.append(_COMPLETENESS(completeness))
-    if agreement is not None and agreement.comparable:
-        parts.append(_AGREEMENT(agreement.equal * 10_000 // agreement.comparable))
-    return PlatformEntry(_ENTRY(b"".join(parts)), covered, heard)
+            heard += knowledge != MISSING
+    if outcome == OUTCOME_OK and not shows_one:  # OK only while it shows a record
+        outcome = OUTCOME_NO_RECORDS
+    parts = [_heading(platform.id, outcome, reason), *entries, data_time]
+    completeness_bp = basis_points(heard, covered)
+    if completeness_bp is not None:
+        parts.append(_COMPLETENESS(completeness_bp))
+    if agreement_bp is not None:
+        parts.append(_AGREEMENT(agreement_bp))
+    if said is not None and (drifts := said.drifts):
+        parts.append(_FIELD["drifts"](drifts))
+    figures = PlatformFigures(outcome, record_count, completeness_bp, agreement_bp, age_days)
+    return PlatformEntry(_ENTRY(b"".join(parts)), figures, known, covered, heard)
 
 
-@lru_cache(maxsize=1024)
-def _platform(platform_id: str) -> bytes:
-    return _FIELD["platform"](platform_id)
+_NOTHING: Final[Mapping[int, Stated]] = MappingProxyType({})
 
 
 @lru_cache(maxsize=4096)
-def _timeliness(seconds: int, nanos: int, as_of: date) -> bytes:
-    """Gives the data time and its age in whole days, or that it lies in the future."""
+def _heading(platform_id: str, outcome: Outcome.ValueType, reason: str) -> bytes:
+    """Gives the first three fields of an entry."""
+    return view_pb2.PlatformAnswer(platform=platform_id, outcome=outcome, reason=reason).SerializeToString()
+
+
+@lru_cache(maxsize=4096)
+def _timeliness(seconds: int, nanos: int, as_of: date) -> tuple[bytes, int]:
+    """Gives the data time and its age in whole days, or that it lies in the future; then the age alone."""
     days = days_before(seconds, as_of)
     entry = view_pb2.PlatformAnswer(age_days=max(days, 0), is_as_of_in_future=days < 0)
     entry.as_of.seconds, entry.as_of.nanos = seconds, nanos
-    return entry.SerializeToString()
+    return entry.SerializeToString(), entry.age_days
 
 
 def joined(answers: Iterable[view_pb2.Answer]) -> dict[str, view_pb2.Answer]:

@@ -10,11 +10,11 @@ The state is a set of statements, so union is commutative, associative and idemp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import (
     registration_pb2,
@@ -27,6 +27,7 @@ from gateway.domain.consent import Permit
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import first_day, proto_date
 from gateway.domain.divisions import DivisionTable
+from gateway.domain.figures import PlatformFigures, ViewFigures, figures_of
 from gateway.domain.hearing import joined, platform_entry
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable
@@ -46,6 +47,8 @@ _TOTALS: Final = _VIEW["totals"]
 _CONFLICTS: Final = _VIEW["conflict_count"]
 _COMPLETENESS: Final = _VIEW["completeness_bp"]
 _RECORDS: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["records"])
+_VIEW_ID: Final = _VIEW["view_id"]
+_SCHEMA: Final = _VIEW["schema_version"](SCHEMA_VERSION)
 _QUERY: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["query"])
 _USCC: Final = encoder(view_pb2.QueryScope.DESCRIPTOR.fields_by_name["uscc"])
 _GONE: Final = frozenset(
@@ -53,13 +56,35 @@ _GONE: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Merged:
-    """A view and what the operator should know beside it; `heard` are repairs that answers told of, to be remembered."""
+    """A view and what the operator should know beside it; never changed after it was made.
 
-    view: view_pb2.CreditView
-    stale_copies: tuple[StaleCopy, ...]
-    heard: tuple[Heard, ...] = ()
+    The view is held as its bytes (`encoded`), which are the canonical ones, and becomes a message when it is first asked for
+    as one: most answers never are. `figures` are the view's; `heard` are repairs that answers told of, to be remembered.
+    """
+
+    __slots__ = ("_view", "encoded", "figures", "heard", "stale_copies")
+
+    def __init__(
+        self, encoded: bytes, figures: ViewFigures, stale_copies: tuple[StaleCopy, ...], heard: tuple[Heard, ...] = ()
+    ) -> None:
+        self.encoded = encoded
+        self.figures = figures
+        self.stale_copies = stale_copies
+        self.heard = heard
+        self._view: view_pb2.CreditView | None = None
+
+    @classmethod
+    def of(cls, view: view_pb2.CreditView) -> Merged:
+        """Gives what was merged as a view that exists already."""
+        return cls(view.SerializeToString(deterministic=True), figures_of(view), ())
+
+    @property
+    def view(self) -> view_pb2.CreditView:
+        """The view as a message: the same each time."""
+        if self._view is None:
+            self._view = view_pb2.CreditView.FromString(self.encoded)
+        return self._view
 
 
 class Merger:
@@ -77,8 +102,9 @@ class Merger:
         self._catalogue = catalogue
         self._platforms = platforms
         self._authority_ids = authority_ids
-        self._resolver = Resolver(Chooser(catalogue, authority_ids), crosswalk)
-        self._publication = publication
+        self._resolver = Resolver(catalogue, Chooser(catalogue, authority_ids), crosswalk)
+        self._publication_on = lru_cache(64)(publication.on)
+        self._coverage = cover.CoverageEntries(platforms)
         self._divisions = divisions
 
     def merge(
@@ -87,48 +113,66 @@ class Merger:
         query: CreditQuery,
         permit: Permit,
         as_of: date,
-        mask: Callable[[view_pb2.CreditView], object] | None = None,
+        mask: Callable[[view_pb2.CreditView], bool] | None = None,
         repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard.
 
-        `mask` changes the view in place before its id is made, so that the id is that of what is shown. `repaired` are the
+        `mask` changes the view in place before its id is made, so that the id is that of what is shown, and tells whether it
+        changed anything. `repaired` are the
         remembered repairs of the enterprise's records, by record key: part of the state, as if their recognisers spoke.
         """
         permitted = frozenset(permit.categories)
         state = self._state(readings, permitted)
-        home = self.home_province(state.get("registrations", ()), query)
-        fields = [
-            _frame(query.purpose, query.categories, query.platforms, as_of),
-            _QUERY(_USCC(query.uscc.value)),
-            _PERMIT(permit.scope()),
-        ]
-        if home:
-            fields.append(_HOME(home))
+        home = self.home_province(chain.from_iterable(state.get("registrations", ())), query)
         shown = Shown(repaired)
-        publication = self._publication.on(as_of)
+        publication = self._publication_on(as_of)
+        sums: list[bytes] = []
         for plan in self._catalogue.plans:
-            statements = state.get(plan.records_field)
-            if statements:
-                records = self._resolver.resolve(plan, statements, query.uscc.value, home, publication, shown)
-                if plan.is_series:
-                    fields.append(_TOTALS(totals(plan, records, self._divisions, as_of)))
-        fields.append(_RECORDS(b"".join(shown.entries)))
-        if shown.conflicts:
-            fields.append(_CONFLICTS(shown.conflicts))
-        fields.append(self._standing(readings, query, permitted, permit.why_refused(), shown, as_of))
-        view = view_pb2.CreditView.FromString(b"".join(fields))
+            sets = state.get(plan.records_field)
+            if sets:
+                series = self._resolver.resolve(plan, sets, query.uscc.value, home, publication, shown)
+                if series:
+                    sums.append(_TOTALS(totals(plan, series, self._divisions, as_of)))
+        answers, figures, coverage = self._standing(readings, query, permitted, permit.why_refused(), shown, as_of)
+        # By ascending number of the fields: canonical, so that these very bytes can be digested and sent.
+        content = b"".join(
+            (
+                _QUERY(_USCC(query.uscc.value) + _scope(query.purpose, query.categories, query.platforms)),
+                _permit(permit.kind, permit.categories) if not permit.withheld else _PERMIT(permit.scope()),
+                _as_of(as_of),
+                _HOME(home) if home else b"",
+                _RECORDS(b"".join(shown.entries)),
+                *answers,
+                *coverage,
+                _COMPLETENESS(figures.completeness_bp) if figures.completeness_bp is not None else b"",
+                *sums,
+                _CONFLICTS(shown.conflicts) if shown.conflicts else b"",
+                _SCHEMA,
+            )
+        )
         if mask is not None:
-            mask(view)
-        view.view_id = view_id(view)
-        return Merged(view, tuple(shown.stale), tuple(shown.heard))
+            masked = view_pb2.CreditView.FromString(content)
+            if mask(masked):
+                content = masked.SerializeToString(deterministic=True)
+        view_id = sm3(content).hex()
+        encoded = _VIEW_ID(view_id) + content
+        return Merged(encoded, figures._replace(view_id=view_id), tuple(shown.stale), tuple(shown.heard))
 
-    def _state(self, readings: Sequence[Reading], permitted: frozenset[int]) -> dict[str, list[Statement]]:
-        state: dict[str, list[Statement]] = {}
+    def _state(
+        self, readings: Sequence[Reading], permitted: frozenset[int]
+    ) -> Mapping[str, Sequence[Sequence[Statement]]]:
+        """Gives the statements of each permitted type, each set of one reading."""
+        state: dict[str, list[Sequence[Statement]]] = {}
+        plans = self._catalogue.by_records_field
         for reading in readings:
             for name, statements in reading.statements.items():
-                if self._catalogue.by_records_field[name].category in permitted:
-                    state.setdefault(name, []).extend(statements)
+                if statements and plans[name].category in permitted:
+                    sets = state.get(name)
+                    if sets is None:
+                        state[name] = [statements]
+                    else:
+                        sets.append(statements)
         return state
 
     def home_province(self, registrations: Iterable[Statement], query: CreditQuery) -> str | None:
@@ -136,18 +180,18 @@ class Merger:
 
         Without one, the province of the code's own division if the table knows it: a national code says nothing.
         """
-        best: tuple[Any, ...] | None = None
+        found: list[tuple[str, Statement]] = []
         for statement in registrations:
             record = statement.record
-            if record.registration_status in _GONE:
-                continue
-            province = self._authority_ids.province(record.registration_authority)
-            if province is not None:
-                candidate = (first_day(record.approved_on), statement.digest, province)
-                best = candidate if best is None else max(best, candidate)
-        if best is not None:
-            return str(best[2])
-        return self._divisions.province_of(query.uscc.division)
+            if record.registration_status not in _GONE:
+                province = self._authority_ids.province(record.registration_authority)
+                if province is not None:
+                    found.append((province, statement))
+        if not found:
+            return self._divisions.province_of(query.uscc.division)
+        if len({province for province, _ in found}) == 1:  # mostly: no date need be read
+            return found[0][0]
+        return max((first_day(s.record.approved_on), s.digest, province) for province, s in found)[2]
 
     def _standing(
         self,
@@ -157,49 +201,47 @@ class Merger:
         refused: Mapping[int, str],
         shown: Shown,
         as_of: date,
-    ) -> bytes:
-        """Gives how each platform answered and how far each category is known, as fields of the view on the wire."""
+    ) -> tuple[Sequence[bytes], ViewFigures, Sequence[bytes]]:
+        """Gives how each platform answered and how far each category is known, as fields of the view on the wire.
+
+        Between them stand the figures of the view, which has no id yet.
+        """
         said = joined([reading.answer.said for reading in readings])
-        by_category: dict[int, dict[str, cover.CategoryStanding]] = {c: {} for c in query.categories}
-        fields: list[bytes] = []
+        asked = {
+            category: None if category in permitted else refused.get(category, "") for category in query.categories
+        }
+        answers: list[bytes] = []
+        known: list[Sequence[int]] = []
+        figures: dict[str, PlatformFigures] = {}
         heard = covered = 0
         for platform_id in query.platforms:
-            platform = self._platforms[platform_id]
-            answer = said.get(platform_id)
-            stated: dict[int, view_pb2.CategoryAnswer] = (
-                {} if answer is None else {said_of.category: said_of for said_of in answer.categories}
-            )
             counts = shown.by_platform.get(platform_id, _NONE)
-            standings: dict[int, cover.CategoryStanding] = {}
-            for category in query.categories:
-                standing = cover.category_standing(
-                    platform,
-                    category,
-                    answer,
-                    stated.get(category),
-                    category in permitted,
-                    counts.get(category, 0),
-                    refused,
-                )
-                by_category[category][platform_id] = standings[category] = standing
-            entry = platform_entry(platform, answer, standings, counts, shown.agreement.get(platform_id), as_of)
-            fields.append(entry.encoded)
+            agreement = shown.agreement.get(platform_id)
+            entry = platform_entry(
+                self._platforms[platform_id],
+                said.get(platform_id),
+                asked,
+                counts,
+                cover.basis_points(agreement.equal, agreement.comparable) if agreement is not None else None,
+                as_of,
+            )
+            answers.append(entry.encoded)
+            figures[platform_id] = entry.figures
+            known.append(entry.known)
             covered += entry.covered
             heard += entry.heard
-        completeness = cover.basis_points(heard, covered)
-        if completeness is not None:
-            fields.append(_COMPLETENESS(completeness))
-        for category, standings_of_category in by_category.items():
-            fields.append(
-                cover.coverage_of(
-                    category,
-                    standings_of_category,
-                    self._platforms,
-                    record_count=shown.record_count.get(category, 0),
-                    duplicates=shown.duplicates.get(category, 0),
-                )
+        by_category = zip(*known, strict=True) if known else [()] * len(asked)
+        coverage = [
+            self._coverage.entry(
+                category,
+                query.platforms,
+                of_category,
+                shown.record_count.get(category, 0),
+                shown.duplicates.get(category, 0),
             )
-        return b"".join(fields)
+            for category, of_category in zip(asked, by_category, strict=True)
+        ]
+        return answers, ViewFigures("", cover.basis_points(heard, covered), figures), coverage
 
 
 def view_id(view: view_pb2.CreditView) -> str:
@@ -213,10 +255,19 @@ def view_id(view: view_pb2.CreditView) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _frame(purpose: int, categories: tuple[int, ...], platforms: tuple[str, ...], as_of: date) -> bytes:
-    """Gives what many views have in common: the scope of the query, but for the code; the date; the schema's version."""
-    return view_pb2.CreditView(
-        query=view_pb2.QueryScope(purpose=purpose, categories=categories, platforms=platforms),  # type: ignore[arg-type]
-        as_of=proto_date(as_of),
-        schema_version=SCHEMA_VERSION,
-    ).SerializeToString()
+def _scope(purpose: int, categories: tuple[int, ...], platforms: tuple[str, ...]) -> bytes:
+    """Gives the scope of a query but for the code."""
+    scope = view_pb2.QueryScope(purpose=purpose, categories=categories, platforms=platforms)  # type: ignore[arg-type]
+    return scope.SerializeToString()
+
+
+@lru_cache(maxsize=1024)
+def _permit(kind: str, categories: tuple[int, ...]) -> bytes:
+    """Gives the scope of a permit that leaves nothing out, as a field of the view."""
+    return _PERMIT(view_pb2.PermitScope(kind=kind, categories=categories))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _as_of(day: date) -> bytes:
+    """Gives the date, as a field of the view."""
+    return _VIEW["as_of"](proto_date(day))

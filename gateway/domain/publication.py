@@ -99,8 +99,8 @@ def severity_of(penalty: Any) -> str:
     stated = _SEVERITIES.get(penalty.severity)
     if stated is not None:
         return stated
-    kinds = set(penalty.kinds)
-    return "minor" if kinds and kinds <= _MINOR_KINDS else "unclassified"
+    kinds = penalty.kinds
+    return "minor" if kinds and _MINOR_KINDS.issuperset(kinds) else "unclassified"
 
 
 def event_day(values: Sequence[Any]) -> Day:

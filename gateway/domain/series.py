@@ -6,26 +6,31 @@ must have one currency.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from gateway._pb.xinyidai.catalogue.v1 import value_pb2, view_pb2
 from gateway.domain.catalogue import FieldPlan, RecordPlan
 from gateway.domain.divisions import DivisionTable
+from gateway.domain.statement import Key
 
-_SERIES_KEYS = frozenset({"period", "period_type", "region"})
+_OF_ONE_SUM = frozenset({"period_type", "region"})
+_SERIES_KEYS = _OF_ONE_SUM | {"period"}
 
 
 def totals(
-    plan: RecordPlan, records: Iterable[Any], divisions: DivisionTable, as_of: date
+    plan: RecordPlan, series: Sequence[tuple[Key, Any]], divisions: DivisionTable, as_of: date
 ) -> list[view_pb2.SeriesTotal]:
-    """Gives a total, or the reason why there is none, per additive field and period with at least two regions."""
+    """Gives a total, or the reason why there is none, per additive field and period with at least two regions.
+
+    `series` are a type's records with their keys.
+    """
     others = [field for field in plan.key_always if field.name not in _SERIES_KEYS]
-    rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for record in records:
-        rows[(record.period, _kind(others, record))].append(record)
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for record in _of_several_regions(plan, series):
+        rows.setdefault((record.period, _kind(others, record)), []).append(record)
     found = []
     for (period, kind), group in sorted(rows.items(), key=lambda item: item[0]):
         if len(group) < 2:
@@ -35,6 +40,19 @@ def totals(
             if any(field.is_set(record) for record in group):
                 found.append(_total(plan, field, period, kind, group, reason))
     return sorted(found, key=lambda t: (t.category, t.field, t.period, t.kind))
+
+
+def _of_several_regions(plan: RecordPlan, series: Sequence[tuple[Key, Any]]) -> list[Any]:
+    """Gives the records that may be summed with another, told by their keys alone: most stand alone, and are not read."""
+    alone = [place + 1 for place, field in enumerate(plan.key_always) if field.name not in _OF_ONE_SUM]
+    if not alone or not all(plan.key_always[place - 1].is_plain for place in alone):
+        return [record for _, record in series]
+    parts = itemgetter(*alone)
+    named = [(parts(key), record) for key, record in series]
+    seen: dict[Any, int] = {}
+    for name, _ in named:
+        seen[name] = seen.get(name, 0) + 1
+    return [record for name, record in named if seen[name] > 1]
 
 
 def _kind(others: Sequence[FieldPlan], record: Any) -> str:

@@ -148,10 +148,11 @@ def _event(plan: RecordPlan, statement: Statement) -> tuple[Day, int]:
     return day, _WITHDRAWN.get(statement.status, 0)
 
 
-def has_run_out(plan: RecordPlan, record: Any, publication: Publication) -> bool:
+def has_run_out(plan: RecordPlan, record: Any, publication: Publication, may_state_end: bool = True) -> bool:
     """Whether the merged record's validity, stay or publication is over on the publication's day.
 
-    The last day itself still counts: a record ends at midnight after it, China time.
+    The last day itself still counts: a record ends at midnight after it, China time. `may_state_end` is False where it is
+    known that the record's envelope states no end of publication.
     """
     today = publication.today
     for field in plan.expiry:
@@ -159,14 +160,15 @@ def has_run_out(plan: RecordPlan, record: Any, publication: Publication) -> bool
             return True
     if not plan.is_adverse:
         return False
-    end = publication_end(record, publication)
+    end = publication_end(record, publication, may_state_end)
     return end is not None and end < today
 
 
-def publication_end(record: Any, publication: Publication) -> Day | None:
+def publication_end(record: Any, publication: Publication, may_state_end: bool = True) -> Day | None:
     """Gives the last day of publication: the stated one, or the longest the rules allow, whichever comes first."""
-    envelope = record.envelope
-    stated = last_day(envelope.publish_end) if envelope.HasField("publish_end") else None
+    stated = None
+    if may_state_end and record.envelope.HasField("publish_end"):
+        stated = last_day(record.envelope.publish_end)
     if isinstance(record, Penalty):
         longest = publication.end_of_penalty(record)
     elif isinstance(record, ListEntry) and not record.HasField("due_off"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +19,8 @@ from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
-from gateway.domain.wire import delimited, encoder, split_entries, tag_of, take_delimited
+from gateway.domain.provenance import as_of_field, provenance_field
+from gateway.domain.wire import split_entries, tag_of, take_delimited
 
 _SM3: Final = hashlib.new("sm3")
 STRONG: Final = "strong"
@@ -28,13 +28,8 @@ WEAK: Final = "weak"
 
 Key = tuple[Any, ...]
 
-_PROVENANCE: Final = envelope_pb2.Provenance.DESCRIPTOR.fields_by_name
-_PROVENANCES: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
-_DIGEST: Final = encoder(_PROVENANCE["digest"])(bytes(32))[:-32]
-_STATUS: Final = encoder(_PROVENANCE["status"])
 _UNSPECIFIED: Final = envelope_pb2.RECORD_STATUS_UNSPECIFIED
 _RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields_by_name
-
 
 def sm3(content: bytes) -> bytes:
     """Gives the SM3 digest (GB/T 32905-2016), 32 bytes."""
@@ -195,7 +190,7 @@ class Reader:
                 rows = iter(getattr(records, kind.name))
                 key_of = kind.key_of
                 as_of = as_of_by_category.get(kind.category, default_as_of)
-                as_of_field = _as_of_field(*as_of)
+                data_time = as_of_field(*as_of)
                 found = by_field[kind.name] = []
             record = next(rows)
             key = key_of(record)
@@ -208,15 +203,14 @@ class Reader:
             content_at = start + _ALONE.get(raw[start : start + 4], _NEVER)
             if content_at <= end:
                 provenance, more, content = raw[start + 4 : content_at], b"", raw[content_at:end]
-                status, status_field = _UNSPECIFIED, b""
+                status = _UNSPECIFIED
             else:
                 parts = _split(raw, start, end)
                 if parts is None:
                     return Reading(_refused(answer, "provenance"), {})
                 provenance, more, content = parts
                 status = record.envelope.status
-                status_field = _STATUS(status) if status else b""
-            provenance = _PROVENANCES(b"".join((provenance, _DIGEST, digest, as_of_field, status_field)))
+            provenance = provenance_field(provenance, data_time, digest, status)
             found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
         return Reading(answer, by_field)
 
@@ -250,16 +244,6 @@ _FIRST_FIELD: Final = 0x0A  # the tag of a length-delimited field of number 1
 _ALONE: Final = {bytes((_FIRST_FIELD, 2 + size, _FIRST_FIELD, size)): 4 + size for size in range(126)}
 """Size of an envelope that is one short provenance, its head included, by the first bytes of its record."""
 _NEVER: Final = 1 << 62
-
-
-@lru_cache(maxsize=4096)
-def _as_of_field(seconds: int, nanos: int) -> bytes:
-    """Gives the data time as a field of a provenance on the wire, nothing when it is not stated."""
-    if not seconds:
-        return b""
-    provenance = envelope_pb2.Provenance()
-    provenance.as_of.seconds, provenance.as_of.nanos = seconds, nanos
-    return provenance.SerializeToString()
 
 
 def _refused(answer: Answer, reason: str) -> Answer:

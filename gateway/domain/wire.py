@@ -161,31 +161,40 @@ def split_fields(raw: bytes) -> dict[int, bytes]:
     Two messages of one type, both serialised deterministically, state the same in a field where its bytes are alike.
     """
     fields: dict[int, bytes] = {}
-    place, end = 0, len(raw)
-    while place < end:
+    last = place = 0
+    end = len(raw)
+    while (
+        place < end
+    ):  # tags and lengths of one byte or two are read here: nearly all, and a call costs more than they do
         start = place
         tag = raw[place]
-        if tag < 0x80:
-            place += 1
-        else:
-            tag, place = take_varint(raw, place)
+        place += 1
+        if tag > 0x7F:
+            high = raw[place]
+            if high < 0x80:
+                tag += (high << 7) - 0x80
+                place += 1
+            else:
+                tag, place = take_varint(raw, start)
         wire_type = tag & 7
         if wire_type == _DELIMITED:
             length = raw[place]
-            if length < 0x80:
-                place += 1
-            else:
-                length, place = take_varint(raw, place)
+            place += 1
+            if length > 0x7F:
+                length, place = take_varint(raw, place - 1)
             place += length
         elif wire_type == _VARINT:
-            while raw[place] >= 0x80:
+            while raw[place] > 0x7F:
                 place += 1
             place += 1
         else:
             place += _FIXED[wire_type]
         number = tag >> 3
-        field = raw[start:place]
-        fields[number] = fields[number] + field if number in fields else field
+        if number > last:
+            fields[number] = raw[start:place]
+            last = number
+        else:  # one more of a repeated field, or out of order
+            fields[number] = fields.get(number, b"") + raw[start:place]
     return fields
 
 

@@ -28,6 +28,7 @@ from gateway.domain.answer import failed_answer
 from gateway.domain.figures import figures_of, platform_figures
 from gateway.domain.health import Health
 from gateway.domain.identifiers import Uscc, uscc_check_character
+from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
 
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a",))
@@ -38,7 +39,9 @@ ADMISSION = Admission(datetime(2026, 11, 25, tzinfo=UTC), 0.0, 10.0)
 
 def test_the_same_view_is_delivered_whatever_the_platform_s_health_is() -> None:
     view = CreditView(view_id="v-1", answers=[PlatformAnswer(platform="a", outcome=OUTCOME_OK)])
-    answered = CreditAnswer("a-1", view, figures_of(view), (failed_answer("a", OUTCOME_OK, "", (5,), attempts=1),))
+    answered = CreditAnswer(
+        "a-1", Merged.of(view), figures_of(view), (failed_answer("a", OUTCOME_OK, "", (5,), attempts=1),)
+    )
 
     good = credit_view_response(answered, QUERY, ADMISSION, lambda _: pb.PLATFORM_HEALTH_GOOD)
     bad = credit_view_response(answered, QUERY, ADMISSION, lambda _: pb.PLATFORM_HEALTH_BAD)
@@ -100,7 +103,9 @@ def test_the_bytes_are_those_of_the_message_with_every_field_of_the_delivery(
 ) -> None:
     view = CreditView(view_id="v-1", answers=[PlatformAnswer(platform="a", outcome=OUTCOME_OK)])
     answer = failed_answer("a", OUTCOME_OK, "", (5,), attempts=1)
-    answered = CreditAnswer("a-1", view, figures_of(view), (answer,), view.SerializeToString() if encoded else b"")
+    answered = CreditAnswer(
+        "a-1", Merged.of(view), figures_of(view), (answer,), view.SerializeToString() if encoded else b""
+    )
     query = replace(QUERY, request_id=request_id, uscc=ODD)
 
     raw = credit_view_bytes(answered, query, ADMISSION, lambda _: pb.PLATFORM_HEALTH_GOOD, is_repeated=is_repeated)

@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 
 
 def merged(size: int = 10) -> Merged:
-    return Merged(view_pb2.CreditView(view_id="v" * size), ())
+    return Merged.of(view_pb2.CreditView(view_id="v" * size))
 
 
 def views(clock: MovedClock | None = None, most_bytes: int = MIB) -> LocalKeptViews:

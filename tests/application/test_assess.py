@@ -21,6 +21,7 @@ from gateway.domain.figures import figures_of
 from gateway.domain.green import canonical, facts_digest
 from gateway.domain.green_policy import GreenPolicies, Measure
 from gateway.domain.identifiers import Uscc
+from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
 from tests.domain.green_worlds import PLATFORMS, SETTINGS, answer, assessor, graded, registration, view_of
 
@@ -38,7 +39,7 @@ class Queries:
 
     async def answer(self, query: CreditQuery, admission: Admission) -> CreditAnswer:
         self.asked.append(query)
-        return CreditAnswer("answer-1", self._view, figures_of(self._view), ())
+        return CreditAnswer("answer-1", Merged.of(self._view), figures_of(self._view), ())
 
 
 class Trail:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
 from gateway.application.repair_memory import Forgets, RepairMemory, RepairStores
 from gateway.domain.errors import StoreUnavailableError
+from gateway.domain.figures import ViewFigures
 from gateway.domain.joint_lists import EntryEvent, EntryState
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import Merged
@@ -57,7 +58,7 @@ def merged(*stale: str, day: Any = (2026, 8, 20)) -> Merged:
     record = conduct_pb2.Penalty(document_number="合环罚〔2026〕12号")
     heard = Heard(CATEGORY_PENALTY, KEY, RECORD_STATUS_REPAIRED, day, "anhui", "11340100008343462N", "34", record)
     copies = tuple([StaleCopy(platform, CATEGORY_PENALTY, KEY) for platform in stale])
-    return Merged(view_pb2.CreditView(), copies, (heard,))
+    return Merged(b"", ViewFigures("", None, {}), copies, (heard,))
 
 
 async def test_what_was_heard_is_in_force_at_once_and_kept_once_however_often_it_is_heard() -> None:

@@ -21,11 +21,13 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
 from gateway.domain.answer import HEARD, Answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.dates import day_of, first_day, last_day
+from gateway.domain.figures import figures_of
+from gateway.domain.merge import view_id
 from gateway.domain.standing import HIDDEN
 from gateway.domain.statement import Reading, Statement
 from gateway.domain.visible import visible
 from tests.conftest import PROFILE
-from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, view_of, world
+from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, merged_of, view_of, world
 
 PARTS: Final = range(4)  # so that all workers share them
 WORLDS: Final = 2_500 if PROFILE == "quick" else 50_000  # of each part
@@ -226,6 +228,15 @@ def test_the_worlds_hold_what_the_laws_are_about() -> None:
     shares = {"several": several, "conflicts": conflicts, "weak": weak, "tombstones": tombstones}
 
     assert {name: count for name, count in shares.items() if count < drawn * 0.2} == {}
+
+
+def test_a_view_is_held_as_its_canonical_bytes_with_its_figures() -> None:
+    for seed in range(1_000):
+        merged = merged_of(world(str(seed)))
+
+        assert merged.encoded == canonical(merged.view)
+        assert merged.figures == figures_of(merged.view)
+        assert merged.view.view_id == view_id(merged.view)
 
 
 def test_every_record_type_is_drawn() -> None:

@@ -21,7 +21,7 @@ from gateway.domain.consent import development_permit
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.identifiers import Uscc
-from gateway.domain.merge import Merger
+from gateway.domain.merge import Merged, Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.publication import PublicationRule, PublicationTable
 from gateway.domain.query import CreditQuery
@@ -57,10 +57,15 @@ def query(platforms: Mapping[str, Any] = PLATFORMS) -> CreditQuery:
 
 def view_of(answers: list[Answer]) -> view_pb2.CreditView:
     """Gives the view over some answers, in the order given, of the categories that they are about."""
+    return merged_of(answers).view
+
+
+def merged_of(answers: list[Answer]) -> Merged:
+    """Gives what the merge makes of some answers, in the order given, of the categories that they are about."""
     told = {category.category for answer in answers for category in answer.said.categories}
     asked = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, tuple(sorted(told)), tuple(sorted(PLATFORMS)))
     readings = [READER.read(answer, USCC.value) for answer in answers]
-    return MERGER.merge(readings, asked, development_permit(asked), AS_OF).view
+    return MERGER.merge(readings, asked, development_permit(asked), AS_OF)
 
 
 def world(seed: int | str) -> list[Answer]:

@@ -16,7 +16,6 @@ from cachetools import TTLCache
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.consent import Permit
-from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
 from gateway.domain.told import told_of_all
@@ -62,7 +61,7 @@ class LocalKeptViews:
         views = dict(self._by_uscc.get(uscc, {}))
         if len(views) >= _MOST_SCOPES:
             del views[next(iter(views))]
-        view = KeptView(merged, figures_of(merged.view), merged.view.SerializeToString(), told_of_all(answers))
+        view = KeptView(merged, merged.figures, merged.encoded, told_of_all(answers))
         views[_scope(query, permit, as_of)] = _Kept(tuple([answer.said for answer in answers]), view)
         try:
             self._by_uscc[uscc] = views

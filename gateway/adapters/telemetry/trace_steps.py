@@ -32,7 +32,7 @@ class TracedMerger(Merger):
         query: CreditQuery,
         permit: Permit,
         as_of: date,
-        mask: Callable[[view_pb2.CreditView], object] | None = None,
+        mask: Callable[[view_pb2.CreditView], bool] | None = None,
         repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view, and records how many answers it was made of."""
