@@ -94,6 +94,7 @@ class HttpCaller:
         # A connect has a limit of its own, so that a black hole leaves time for another attempt.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_limit_s)
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
+        self._trace_configs = session.trace_configs
         self._writer: RequestWriter | None = None
         self.clock_skew_s: float | None = None
         """How far the platform's clock is ahead of ours, from its Date header; None until an answer had one."""
@@ -121,10 +122,14 @@ class HttpCaller:
         writer = self._writer
         if writer is None:
             writer = self._writer = RequestWriter(self._session, self._base, self._tls)
-        traces = [TracedExchange(self._session, config) for config in self._session.trace_configs]
+        traces: Sequence[TracedExchange] = ()
+        for config in self._trace_configs:  # none, but in a call that is recorded
+            traces = (*traces, TracedExchange(self._session, config))
         connection: aiohttp.connector.Connection | None = None
         content: aiohttp.StreamReader | None = None
         may_repeat = method == hdrs.METH_GET
+        connector = self._session.connector
+        assert connector is not None  # only a session that was closed has none
         try:
             target = writer.target(path, params)
             if traces:
@@ -134,7 +139,10 @@ class HttpCaller:
             while content is None:
                 signed = {**headers, **signing(method, path, params or _NO_HEADERS)} if signing is not None else headers
                 request = writer.request(method, target, signed, body)
-                held = connection = await self._connected(writer)
+                try:
+                    held = connection = await connector.connect(writer.destination, _NO_TRACES, self._timeout)
+                except TimeoutError as error:
+                    raise aiohttp.ConnectionTimeoutError(str(self._base)) from error
                 try:
                     message, content = await _head(connection, request)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -167,14 +175,6 @@ class HttpCaller:
         reply = Reply(message.code, message.headers, whole)
         self._check(reply)
         return reply
-
-    async def _connected(self, writer: RequestWriter) -> aiohttp.connector.Connection:
-        connector = self._session.connector
-        assert connector is not None  # only a session that was closed has none
-        try:
-            return await connector.connect(writer.destination, _NO_TRACES, self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(str(self._base)) from error
 
     def _tells_size(self, headers: Mapping[str, str]) -> bool:
         """Whether the size of the body is known before it is read; raises PlatformError where that is too much."""

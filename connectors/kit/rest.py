@@ -98,13 +98,30 @@ class RestConnector(HttpConnector):
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         path = self._path.replace("{uscc}", query.uscc.value)
         parameters = self._parameters(permit.categories)
+        if self._paging is not None:
+            return await self._ask_for_pages(query, permit, fetch_by, path, dict(parameters), self._paging)
+        reply = await self._exchange(path, permit.categories, parameters, fetch_by)
+        fetched_at, digest = reply.fetched_at(self._clock.now()), reply.digest
+        outcome, payload = self._open(reply)
+        if outcome != OUTCOME_OK:
+            return self._reader.empty(outcome, permit.categories, fetched_at=fetched_at, raw_digest=digest)
+        return self._reader.answer((payload,), query.uscc, permit.categories, fetched_at=fetched_at, raw_digest=digest)
+
+    async def _ask_for_pages(
+        self,
+        query: CreditQuery,
+        permit: Permit,
+        fetch_by: float,
+        path: str,
+        parameters: dict[str, str],
+        paging: Mapping[str, Any],
+    ) -> Answer:
         pages: list[Any] = []
         digests: list[bytes] = []
         oldest = None
         is_cut = False
         while True:
-            if self._paging is not None:
-                parameters[self._paging["page"]] = str(len(pages) + 1)
+            parameters[paging["page"]] = str(len(pages) + 1)
             reply = await self._exchange(path, permit.categories, parameters, fetch_by)
             digests.append(reply.digest)
             fetched_at = reply.fetched_at(self._clock.now())
@@ -112,15 +129,12 @@ class RestConnector(HttpConnector):
             outcome, payload = self._open(reply)
             if outcome != OUTCOME_OK:
                 return self._reader.empty(
-                    outcome,
-                    permit.categories,
-                    fetched_at=oldest,
-                    raw_digest=joined_digest(digests),
+                    outcome, permit.categories, fetched_at=oldest, raw_digest=joined_digest(digests)
                 )
             pages.append(payload)
-            if self._paging is None or not self._has_more(payload, len(pages)):
+            if not _has_more(payload, len(pages), paging):
                 break
-            if len(pages) >= self._paging["max_pages"]:
+            if len(pages) >= paging["max_pages"]:
                 is_cut = True
                 break
         return self._reader.answer(
@@ -144,7 +158,7 @@ class RestConnector(HttpConnector):
                 held[self._paging["size"]] = str(self._paging["page_size"])
             if len(self._held_parameters) < _QUESTIONS_KEPT:
                 self._held_parameters[permitted] = held
-        return held if self._paging is None else dict(held)
+        return held
 
     def _form(self, permitted: tuple[int, ...], parameters: Mapping[str, str]) -> Body:
         """Gives the parameters as a form's body; one without pages is the same for every enterprise and is kept."""
@@ -176,12 +190,12 @@ class RestConnector(HttpConnector):
             raise unreadable(error, reply) from error
         return self._envelope.open(document, raw_digest=reply.digest)
 
-    def _has_more(self, payload: Any, pages_read: int) -> bool:
-        assert self._paging is not None  # asked only for paged platforms
-        try:
-            total = count(dig(payload, self._paging["total"].split(".")))
-        except Unreadable as error:
-            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="total is no number") from error
-        if total is None:
-            raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="no total")
-        return pages_read * int(self._paging["page_size"]) < total
+
+def _has_more(payload: Any, pages_read: int, paging: Mapping[str, Any]) -> bool:
+    try:
+        total = count(dig(payload, paging["total"].split(".")))
+    except Unreadable as error:
+        raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="total is no number") from error
+    if total is None:
+        raise PlatformError(OUTCOME_BAD_ANSWER, "paging", detail="no total")
+    return pages_read * int(paging["page_size"]) < total
