@@ -31,6 +31,7 @@ Key = tuple[Any, ...]
 _UNSPECIFIED: Final = envelope_pb2.RECORD_STATUS_UNSPECIFIED
 _RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields_by_name
 
+
 def sm3(content: bytes) -> bytes:
     """Gives the SM3 digest (GB/T 32905-2016), 32 bytes."""
     digest = _SM3.copy()
