@@ -25,6 +25,7 @@ class Glance:
         self._sql: Final = f"SELECT EXISTS (SELECT 1 FROM {log.name} WHERE mark > ?)"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
         database.closes_too(self._close)
 
     async def has_newer(self, mark: int) -> bool:
@@ -36,6 +37,8 @@ class Glance:
 
     def _look(self, mark: int) -> bool:
         with self._lock:
+            if self._is_closed:  # whoever asked has gone, and its look stood in the executor's queue
+                return False
             try:
                 connection = self._connection or self._opened()
                 return bool(connection.execute(self._sql, (mark,)).fetchone()[0])
@@ -59,4 +62,5 @@ class Glance:
 
     def _close(self) -> None:
         with self._lock:
+            self._is_closed = True
             self._let_go()

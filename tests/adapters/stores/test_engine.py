@@ -6,12 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, MetaData, Table, text
 from structlog.testing import capture_logs
 
 from gateway.adapters.stores.consent_store import SqlConsentStore
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.engine import Database, embedded, parse_url
+from gateway.adapters.stores.glance import Glance
 from gateway.adapters.stores.schema import upgrade
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError, StoreUnavailableError
@@ -206,3 +207,16 @@ async def test_D6_a_server_whose_schema_is_behind_keeps_the_gateway_from_startin
 def test_other_databases_are_refused_by_name(url: str) -> None:
     with pytest.raises(ConfigError, match=r"store\.url"):
         parse_url(url)
+
+
+async def test_a_look_that_waited_for_its_thread_opens_nothing_once_the_database_is_closed(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    await upgrade(database)
+    glance = Glance(database, Table("consent_changes", MetaData()))
+    assert not await glance.has_newer(0)
+
+    await database.aclose()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    assert not await glance.has_newer(0)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
