@@ -119,8 +119,8 @@ class Merger:
         """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard.
 
         `mask` changes the view in place before its id is made, so that the id is that of what is shown, and tells whether it
-        changed anything. `repaired` are the
-        remembered repairs of the enterprise's records, by record key: part of the state, as if their recognisers spoke.
+        changed anything. `repaired` are the remembered repairs of the enterprise's records, by record key: part of the
+        state, as if their recognisers spoke.
         """
         permitted = frozenset(permit.categories)
         state = self._state(readings, permitted)

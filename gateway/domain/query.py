@@ -11,7 +11,7 @@ from gateway.domain.identifiers import Uscc
 class CreditQuery:
     """What is asked, by whom and why.
 
-    Never changed once made; not frozen, since every query makes one, and setting frozen fields costs ten times as much.
+    Never changed once made; not frozen, since every query makes one, and a frozen field is set by a call of its own.
 
     `purpose` and `categories` are numbers of the catalogue's enums; `categories` and `platforms` are ascending and never
     empty; `required` is a subset of `platforms`; `quorum` is at most their number, 0 for none;
