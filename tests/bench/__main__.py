@@ -162,7 +162,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if arguments.profile:
                 payload = PLAIN if arguments.profile == "cold" else REALISTIC
-                runner.run(_until_told(profile(console, size.calls, payload)))
+                runner.run(_until_told(profile(console, 10 * size.calls, payload)))
                 return
             rooms = {name: room for name, room in ROOMS.items() if name in (arguments.room or ROOMS)}
             rows = runner.run(_until_told(bench(console, size, _QUICK_S if arguments.quick else _FULL_S, rooms)))

@@ -12,6 +12,7 @@ from connectors.kit.enterprises import DEFAULT_SEED, make_world
 from tests.bench.batch import batch_line
 from tests.bench.driven import Entry
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, REALISTIC, RECORDS
+from tests.bench.interval import middle
 from tests.bench.load import CONCURRENCY, line
 from tests.bench.processes import Process
 from tests.bench.questions import (
@@ -45,8 +46,9 @@ TITLES: Final = (
 )  # fmt: skip
 METHOD: Final = (
     f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
-    "kept channel, median of the runs, whose rows take turns; dear rows make fewer calls. On a slow day there are fewer runs: each "
-    "row says how many. Batch: one stream.",
+    "kept channel, median of many short runs, in which the rows take turns, forwards and backwards; dear rows make fewer calls. Ratios "
+    "are medians of those within each round, with their interval, so that a machine whose pace changes from second to second is little "
+    "part of them. On a slow day there are fewer rounds: each row says how many. Batch: one stream.",
     "Cold: every query accepts no age, so that neither a kept answer nor a call under way (which is as old as its beginning) "
     "will do; cache and single flight stay on and are paid for. The platforms' own counts must show a call of every platform "
     "for every view, and at most 6 % more (hedges: in a saturated process its own queue makes calls slow); the kept views of "
@@ -67,7 +69,7 @@ _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
 }
 
 
-_NAIVE_WHERE_SET_US: Final = 668.0
+NAIVE_WHERE_SET_US: Final = 668.0
 """What the naive peer took on the machine on which budgets in µs and ms were set."""
 
 
@@ -76,9 +78,9 @@ def pace(rows: Sequence[Row]) -> Mapping[str, str]:
     naive_us = next((row.figures["µs"] for row in rows if row.title == NAIVE and not row.missing), None)
     if naive_us is None:
         return {}
-    slower = naive_us / _NAIVE_WHERE_SET_US
+    slower = naive_us / NAIVE_WHERE_SET_US
     return {
-        "Pace": f"the naive peer takes {slower:.1f} × the {_NAIVE_WHERE_SET_US:.0f} µs it took where budgets in µs and ms were set: "
+        "Pace": f"the naive peer takes {slower:.1f} × the {NAIVE_WHERE_SET_US:.0f} µs it took where budgets in µs and ms were set: "
         "those ask as much more here; ratios do not"
     }
 
@@ -109,20 +111,17 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
         except FAILURES as error:
             missing[entry.title] = why(error)
     longest_s = 0.0
-    for number, share in enumerate((0.25, *(1.0 for _ in range(size.runs)))):  # the first warms up
-        if number > 1 and not stage.has_time_for(longest_s):
-            break  # on a slow day fewer runs, but every row
+    for number in range(size.runs):
+        if number and not stage.has_time_for(longest_s):
+            break  # on a slow day fewer rounds, but every row
         began = time.monotonic()
-        for entry in entries:
+        for entry in entries if number % 2 == 0 else entries[::-1]:
             if entry.title in missing:
                 continue
             try:
-                cost = await entry.drive(int(size.calls * share))
+                entry.runs.append(await entry.drive(size.calls))
             except FAILURES as error:
                 missing[entry.title] = why(error)
-                continue
-            if share == 1.0:
-                entry.runs.append(cost)
         longest_s = max(longest_s, time.monotonic() - began)
     return _report({entry.title: entry for entry in entries}, missing)
 
@@ -190,15 +189,19 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
 
 
 def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Row]:
-    cost = {title: median(run.cpu_us for run in entry.runs) for title, entry in entries.items() if entry.runs}
+    cost = {
+        title: [run.cpu_us for run in entry.runs]
+        for title, entry in entries.items()
+        if entry.runs and title not in missing
+    }
     rows = []
     for title in TITLES:
         entry = entries.get(title)
-        if title in missing or entry is None or title not in cost:
+        if entry is None or title not in cost:
             rows.append(Row(title, missing=missing.get(title, "nothing was measured")))
             continue
         figures = {
-            "µs": cost[title],
+            "µs": median(cost[title]),
             "views/s": median(run.views_per_s for run in entry.runs),
             "runs": float(len(entry.runs)),
         }
@@ -208,14 +211,18 @@ def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Ro
     return rows
 
 
-def _claims(title: str, cost: Mapping[str, float]) -> list[Claim]:
-    claims = []
-    if EVERYTHING in cost and title != EVERYTHING and _BUDGETS.get(title, ("",))[0] != EVERYTHING:
-        claims.append(Claim(f"× {EVERYTHING}", cost[title] / cost[EVERYTHING]))
-    if title == EIGHT and COLD in cost:
-        claims.append(Claim(f"× {COLD}", cost[title] / cost[COLD]))
-    if title in _BUDGETS:
-        of, owed, stretch = _BUDGETS[title]
-        if of in cost:
-            claims.insert(0, Claim(f"× {of}", cost[title] / cost[of], owed, stretch))
-    return claims
+def _claims(title: str, cost: Mapping[str, Sequence[float]]) -> list[Claim]:
+    """Gives what the row costs beside others, first what its budget is about."""
+    of, owed, stretch = _BUDGETS.get(title, ("", None, None))
+    shown = [other for other in (EVERYTHING, *((COLD,) if title == EIGHT else ())) if other not in (title, of)]
+    return [
+        *([_beside(title, of, cost, owed, stretch)] if of in cost else []),
+        *(_beside(title, other, cost) for other in shown if other in cost),
+    ]
+
+
+def _beside(
+    title: str, other: str, cost: Mapping[str, Sequence[float]], owed: float | None = None, stretch: float | None = None
+) -> Claim:
+    ratios = [one / base for one, base in zip(cost[title], cost[other], strict=True)]
+    return middle(f"× {other}", ratios, owed, stretch)

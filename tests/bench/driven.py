@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from tests.bench.fixture import ENTERPRISES
 from tests.bench.load import CONCURRENCY, Cost
 from tests.bench.questions import WrongAnswerError
 from tests.bench.stage import Upstream
@@ -50,3 +53,20 @@ class Entry:
                     f"the platforms had {extra:+} calls beside the {self.calls_per_view} of each of {calls} views"
                 )
         return cost
+
+
+async def in_turns(
+    entries: Sequence[Entry], rounds: int, calls: int, goes_on: Callable[[int, float], bool] = lambda _number, _s: True
+) -> None:
+    """Lets the rows take turns, in an order that is turned from round to round; each has a run in every round.
+
+    `goes_on` is asked before each round whether there is time for it, by its number and the seconds a round took.
+    """
+    for entry in entries:  # every enterprise once, and what is compiled when it is first needed
+        await entry.drive(max(len(ENTERPRISES), calls))
+    began = time.monotonic()
+    for number in range(rounds):
+        if number and not goes_on(number, (time.monotonic() - began) / number):
+            return
+        for entry in entries if number % 2 == 0 else entries[::-1]:
+            entry.runs.append(await entry.drive(calls))

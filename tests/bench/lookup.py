@@ -42,7 +42,7 @@ from gateway.gateway_file import StoreSettings
 from gateway.settings import load_settings
 from tests.bench.child import METHOD as CHILD
 from tests.bench.fixture import FOUR, enterprise
-from tests.bench.paired import interval
+from tests.bench.interval import middle
 from tests.bench.questions import FAILURES, PRIVATE, WrongAnswerError
 from tests.bench.report import Claim, Row, why
 from tests.bench.stage import Size, Stage
@@ -145,7 +145,7 @@ async def _path(consents: CachedConsents, authoriser: ConsentAuthoriser, query: 
                 await work()
             rounds.append((time.process_time() - began) / _TURNS * 1e6)
             await asyncio.sleep(0)
-    claim = Claim("µs a query", median(whole), _MOST_US, interval=interval(whole))
+    claim = middle("µs a query", whole, _MOST_US)
     return Row(PATH, _HAS[PATH], {"µs": median(whole), "µs the look-up alone": median(found)}, (claim,))
 
 

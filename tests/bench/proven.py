@@ -12,12 +12,13 @@ from typing import Final
 
 from tests.bench import questions
 from tests.bench.cost import COLD, GRPC_FLOOR, HIT, ON
-from tests.bench.driven import Entry
+from tests.bench.driven import Entry, in_turns
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN
+from tests.bench.interval import middle
 from tests.bench.load import line
-from tests.bench.paired import interval
+from tests.bench.paired import CONCURRENCY
 from tests.bench.questions import FAILURES, FLOOR, Target
-from tests.bench.report import Claim, Row, why
+from tests.bench.report import Row, why
 from tests.bench.stage import Size, Stage
 
 PROVEN: Final = f"{COLD}, trusted, proven"
@@ -59,30 +60,22 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
 
                 def entry(driver: object, target: Target, title: str = title) -> Entry:
                     seen = upstream if target is not FLOOR else None
-                    return Entry(title, _HAS, driver, seen, target.calls_per_view)  # type: ignore[arg-type]
+                    return Entry(title, _HAS, driver, seen, target.calls_per_view, concurrency=CONCURRENCY)  # type: ignore[arg-type]
 
                 entries = [entry(on, with_it), entry(off, without), *([entry(bare, FLOOR)] if is_kept else [])]
-                await _in_turns(entries, size, calls=size.pair_calls * (2 if is_kept else 1))
+                await in_turns(entries, max(2, size.pairs // _FEWER), size.pair_calls * (2 if is_kept else 1))
             rows.append(_told(title, entries))
         except FAILURES as error:
             rows.append(Row(title, missing=why(error)))
     return rows
 
 
-async def _in_turns(entries: Sequence[Entry], size: Size, calls: int) -> None:
-    for entry in entries:  # every enterprise once, and what is compiled when it is first needed
-        await entry.drive(max(len(ENTERPRISES), size.pair_calls))
-    for number in range(max(2, size.pairs // _FEWER)):
-        for entry in entries if number % 2 == 0 else entries[::-1]:
-            entry.runs.append(await entry.drive(calls))
-
-
 def _told(title: str, entries: Sequence[Entry]) -> Row:
     with_it, without, *floors = ([run.cpu_us for run in entry.runs] for entry in entries)
     more = [a - b for a, b in zip(with_it, without, strict=True)]
-    claims = [Claim("µs more by evidence, by pairs", median(more), interval=interval(more))]
+    claims = [middle("µs more by evidence, by pairs", more)]
     for floor in floors:
         ratios = [a / b for a, b in zip(with_it, floor, strict=True)]
-        claims.insert(0, Claim(f"× {GRPC_FLOOR}, by turns", median(ratios), _OWED, _STRETCH, interval=interval(ratios)))
+        claims.insert(0, middle(f"× {GRPC_FLOOR}, by turns", ratios, _OWED, _STRETCH))
     figures = {"µs": median(with_it), "µs without evidence": median(without), "pairs": float(len(more))}
     return Row(title, f"{ON if not floors else 'every answer kept'}; {_HAS}", figures, tuple(claims))

@@ -24,8 +24,8 @@ PEER_NAIVE: Final = "tests.bench.peers.naive"
 class Size:
     """How much is asked: calls of one run of a cost row, queries of an open loop and before it, queries in flight.
 
-    `pairs` are the runs with and without trust that are compared two by two, of `pair_calls` each; `revocations` the trials
-    of how soon one is effective elsewhere.
+    `runs` are the rounds in which the cost rows take turns, `pairs` the runs with and without trust that are compared two by
+    two, of `pair_calls` each; `revocations` the trials of how soon one is effective elsewhere.
 
     The tail's warm-up is longer: it fills the window of the hedge's budget, which is small while few calls were made.
     `listed` and `screened` are entries of joint lists and enterprises that are looked up in them.
@@ -37,17 +37,17 @@ class Size:
     warm: int
     tail_warm: int
     in_flight: int
-    runs: int = 3
-    pairs: int = 24
-    pair_calls: int = 80
+    runs: int = 36
+    pairs: int = 96
+    pair_calls: int = 24
     revocations: int = 24
     listed: int = 700_000
     screened: int = 1_000_000
 
 
-FULL: Final = Size(calls=1_200, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
+FULL: Final = Size(calls=100, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=120, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, pairs=6, pair_calls=40, revocations=3,
+    calls=40, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=12, pair_calls=20, revocations=3,
     listed=35_000, screened=50_000,
 )  # fmt: skip
 RATE_PER_S: Final = 100.0

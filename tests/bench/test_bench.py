@@ -16,8 +16,8 @@ from tests.bench import assess, flight, latency, list_lookup, lookup, paired, pr
 from tests.bench.__main__ import ROOMS, Room, bench, make_stage
 from tests.bench.batch import batch_line
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, body, enterprise, number_of
+from tests.bench.interval import interval
 from tests.bench.load import line, open_loop, percentile
-from tests.bench.paired import interval
 from tests.bench.processes import StartError
 from tests.bench.questions import GATEWAY_KEPT, PEER, WrongAnswerError, gateway_plain
 from tests.bench.report import Claim, Row, Verdict, cells, document, page, show, summary
