@@ -7,7 +7,6 @@ platforms still hold copies and the recogniser's own is silent; and whoever watc
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.dates import china_date, proto_date
 from gateway.gateway_file import ListsSettings
+from gateway.resilience_settings import DEFAULT, QuotaTable
 from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_joint_lists import REMOVED, SHOWN, A, confirmed, entries_of, published, stub, trail, watched
@@ -41,10 +41,14 @@ from tests.e2e.test_joint_lists import REMOVED, SHOWN, A, confirmed, entries_of,
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    """A gateway whose lists join the merged view."""
+    """A gateway whose lists join the merged view, and that may ask as often as the case does: quotas are not its matter."""
     configure_logs("error")
     settings = load_settings()
-    settings = replace(settings, gateway=settings.gateway.model_copy(update={"lists": ListsSettings(in_views=True)}))
+    settings = replace(
+        settings,
+        gateway=settings.gateway.model_copy(update={"lists": ListsSettings(in_views=True)}),
+        resilience={DEFAULT: settings.resilience_of(DEFAULT).model_copy(update={"quota": QuotaTable(enabled=False)})},
+    )
     path = tmp_path / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
@@ -174,7 +178,6 @@ async def test_a_line_frozen_by_a_penalty_cured_a_month_before_is_free_again_tho
     await repairs.ConfirmRepair(confirmation)
     silent, waits_for_anhui = await viewed(rig), await assessed(rig)
     await rig.platforms["anhui"].clear_faults()
-    await asyncio.sleep(1.1)  # the platform grants so many calls a second, and those before have spent this one's
     await rig.gateway.queries.forget(RESTAURANT)
     after, free, again = await viewed(rig), await assessed(rig), await viewed(rig, request_id="of-that-day")
 
