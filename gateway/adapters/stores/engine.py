@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
 COMMAND_S: Final = 10.0
 _TURN_S: Final = 0.001
+_WAL_S: Final = 0.01
+_PRIMARY: Final = 0xFF  # what is above it only says more about the same failure
 _RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 _WRITES: Final = "xinyidai_writes"
 
@@ -173,13 +176,32 @@ def embedded(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-def prepare_sqlite(connection: Any, busy_s: float) -> None:
+def prepare_sqlite(connection: Any, busy_s: float, sleep: Callable[[float], object] = time.sleep) -> None:
     """Sets a new connection to an SQLite file up, whichever driver's it is."""
     connection.isolation_level = None  # transactions are begun by us: the driver's own begin too late
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={busy_s * 1000:.0f}"):
+    _turn_to_wal(cursor, busy_s, sleep)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={busy_s * 1000:.0f}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _turn_to_wal(cursor: Any, busy_s: float, sleep: Callable[[float], object]) -> None:
+    """Has the file keep a write-ahead log, as most do already.
+
+    Where several processes at once open a file that does not (a new one, a restored copy), SQLite tells all but one that it
+    is busy, without waiting as it does elsewhere.
+    """
+    ends = time.monotonic() + busy_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= ends:
+                raise
+        sleep(_WAL_S)
 
 
 def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
@@ -189,7 +211,7 @@ def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        prepare_sqlite(connection, busy_s)
+        prepare_sqlite(connection, busy_s, lambda s: connection.run_async(lambda _: asyncio.sleep(s)))
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -53,6 +54,32 @@ async def test_D4_a_writer_that_finds_the_file_locked_waits_so_long_and_no_longe
         assert (await store.change("bank-a", kept.consent_id, 1, ConsentState.REVOKED, NOON)).version == 2
     finally:
         await database.aclose()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_D4_a_file_that_another_opens_for_the_first_time_too_is_waited_for(tmp_path: Path, ends: bool) -> None:
+    other = sqlite3.connect(tmp_path / "restored.db", isolation_level=None)
+    other.execute("CREATE TABLE kept (value)")  # by a rollback journal, as a copy is
+    other.execute("BEGIN IMMEDIATE")
+    database = Database(embedded(tmp_path / "restored.db"), busy_s=5 if ends else 0.1)
+
+    async def opened() -> str:
+        async with database.reading() as connection:
+            return str((await connection.execute(text("PRAGMA journal_mode"))).scalar_one())
+
+    try:
+        opening = asyncio.create_task(opened())
+        await asyncio.wait([opening], timeout=0.05)
+        assert not opening.done()
+        if ends:
+            other.execute("COMMIT")
+            assert await opening == "wal"
+        else:
+            with pytest.raises(StoreUnavailableError, match="busy"):
+                await opening
+    finally:
+        await database.aclose()
+        other.close()
 
 
 async def test_D1_a_file_that_may_have_no_more_pages_is_said_to_be_full_and_goes_on_once_it_may(tmp_path: Path) -> None:
