@@ -34,6 +34,8 @@ def varint(number: int) -> bytes:
         return _LAST[number]
     if 0 < number < 0x10000000:
         return _MORE[number & 0x3FFF] + _LAST[number >> 14]
+    if 0 < number < 0x40000000000:
+        return b"".join((_MORE[number & 0x3FFF], _MORE[number >> 14 & 0x3FFF], _LAST[number >> 28]))
     if number < 0:
         number += 1 << 64
     written = b""
@@ -64,6 +66,12 @@ def _short_heads(number: int) -> Sequence[bytes]:
 def short_heads(field: FieldDescriptor) -> Sequence[bytes]:
     """Gives tag and length of a text or message for each length below 512 bytes."""
     return _short_heads(field.number)
+
+
+def heads(field: FieldDescriptor) -> Callable[[int], bytes]:
+    """Gives what writes tag and length of a text or message, for content that is put after it without a copy of its own."""
+    tag = _tag(field, _DELIMITED)
+    return lambda length: tag + varint(length)
 
 
 def delimited(field: FieldDescriptor) -> Encode:

@@ -48,6 +48,8 @@ class HealthSummary:
     last_outcome: Outcome.ValueType | None
 
 
+_NO_VERDICT: Final = (0.0, Health.UNSURE)
+
 _Call = tuple[float, bool, float]
 """When, on the monotonic clock; whether it was heard; and how long it took, in seconds."""
 
@@ -87,10 +89,10 @@ class PlatformHealth:
 
     def verdict(self, platform: str) -> Health:
         """Gives the platform's health, at most a second old."""
-        now = self._clock.monotonic()
-        kept = self._verdicts.get(platform)
-        if kept is not None and now < kept[0]:
-            return kept[1]
+        kept_until, health = self._verdicts.get(platform, _NO_VERDICT)
+        now = self._monotonic()
+        if now < kept_until:
+            return health
         health = self.summary(platform).health
         self._verdicts[platform] = (now + VERDICT_KEPT_S, health)
         return health
