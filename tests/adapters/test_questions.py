@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_POST_LOAN, PURPOS
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway.adapters.rpc import questions
 from gateway.adapters.rpc.questions import TEXTS, Questions, rules_of
+from gateway.adapters.rpc.unreadable import UNREADABLE
 from gateway.domain.caller import Caller, Role
 from gateway.domain.errors import GatewayError
 from gateway.domain.query import CreditQuery
@@ -70,6 +72,88 @@ def test_who_read_a_thousand_requests_reads_the_next_as_who_read_none(told: list
         plain = pb.GetCreditViewRequest(query=pb.CreditQuery(uscc=request.query.uscc, purpose=PURPOSE_PRE_LOAN))
         plain.query.consent_ids.extend(request.query.consent_ids)
         assert outcome(warm, plain, caller) == outcome(reading()[0], plain, caller)
+
+
+def asked_in_bytes(reader: Questions, raw: bytes, caller: Caller) -> CreditQuery | tuple[type, str]:
+    try:
+        return reader.read_bytes(raw, caller)
+    except GatewayError as error:
+        return type(error), str(error)
+
+
+def _wrapped(query: bytes) -> bytes:
+    length = len(query)
+    return b"\x0a" + (bytes((length,)) if length < 128 else bytes((length & 127 | 128, length >> 7))) + query
+
+
+_fields = st.sampled_from(
+    [
+        b"\x0a\x12" + USCC.encode(),
+        b"\x0a\x12" + OTHER.encode(),
+        b"\x0a\x00",
+        b"\x10\x01",
+        b"\x10\x81\x00",
+        b"\x1a\x01\x05",
+        b"\x18\x05",
+        b"\x22\x05anhui",
+        b"\x3a\x00",
+        b"\x42\x01r",
+        b"\x42\x00",
+        b"\x42\x01\xff",
+        b"\x4a\x03c-1",
+        b"\x4a\x03c-2",
+        b"\x52\x01l",
+        b"\x5a\x81\x00a",
+        b"\x62\x04op-1",
+        b"\x98\x06\x01",
+        b"\x0d\x00\x00\x00\x00",
+        b"\x4a\x7f",
+    ]
+)
+
+
+@given(st.lists(_fields, max_size=7), st.booleans(), st.sampled_from([b"", b"\x0a\x00", b"\x10\x01"]))
+def test_a_request_is_read_off_its_bytes_as_off_its_message(fields: list[bytes], is_sorted: bool, more: bytes) -> None:
+    raw = _wrapped(b"".join(sorted(fields) if is_sorted else fields)) + more
+    warm, _ = reading()
+    for shape in (asked(), asked(categories=[CATEGORY_REGISTRATION]), asked(platforms=["anhui", "jiangsu"])):
+        warm.read_bytes(shape.SerializeToString(), A)
+    message: Any = readable_request(raw)
+
+    for _ in range(2):
+        given_bytes, given_message = asked_in_bytes(warm, raw, A), outcome(reading()[0], message, A)
+        assert given_bytes == given_message
+        if isinstance(given_bytes, CreditQuery) and isinstance(given_message, CreditQuery):
+            assert given_bytes.sent == given_message.sent
+
+
+def readable_request(raw: bytes) -> Any:
+    try:
+        return pb.GetCreditViewRequest.FromString(raw)
+    except DecodeError:
+        return UNREADABLE
+
+
+def test_several_platforms_and_consents_make_no_request_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    check: Any = getattr(questions, "check_annotations")  # noqa: B009  # it is theirs, not exported
+
+    def checking(request: Any) -> None:
+        checked.append(request)
+        check(request)
+
+    monkeypatch.setattr(questions, "check_annotations", checking)
+    reader, _ = reading()
+    several = asked(platforms=["anhui", "jiangsu"], consent_ids=["c-1", "c-2"], operator="op-1")
+
+    first = reader.read_bytes(several.SerializeToString(), A)
+    several.query.consent_ids[0] = "c-3"
+    second = reader.read_bytes(several.SerializeToString(), A)
+
+    assert (first.consent_ids, second.consent_ids) == (("c-1", "c-2"), ("c-3", "c-2"))
+    assert (second.platforms, second.operator) == (("anhui", "jiangsu"), "op-1")
+    assert second.sent == several.query.SerializeToString(deterministic=True)
+    assert len(checked) == 1
 
 
 def test_requests_of_one_shape_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:

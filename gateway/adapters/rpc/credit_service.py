@@ -70,9 +70,9 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
         self._admissions = admissions
 
     async def GetCreditView(  # type: ignore[override]  # noqa: N802  # named by the proto
-        self, request: pb.GetCreditViewRequest, context: Context
+        self, request: bytes, context: Context
     ) -> bytes:
-        """Asks all platforms at once and answers with the merged view, serialised: see `methods_in_bytes`."""
+        """Asks all platforms at once and answers with the merged view; request and response are bytes: `methods_in_bytes`."""
         trace = self._tracing.begin("CreditService/GetCreditView", self._callers.metadata_of(context))
         try:
             with trace:
@@ -81,7 +81,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 if not self._admissions.try_enter(bank):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
-                    query = self._questions.read(request, caller)
+                    query = self._questions.read_bytes(request, caller)
                     answered, is_repeated = await self._answered(query, caller, admission)
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
@@ -243,12 +243,11 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
 
 
 def methods_in_bytes(service: CreditService) -> Mapping[str, grpc.RpcMethodHandler[Any, Any]]:
-    """Gives the handler of GetCreditView, whose response is put together as bytes: it takes the generated one's place."""
-    return {
-        "GetCreditView": grpc.unary_unary_rpc_method_handler(
-            service.GetCreditView, request_deserializer=pb.GetCreditViewRequest.FromString
-        )
-    }
+    """Gives the handler of GetCreditView, which reads a request's bytes and puts a response's together.
+
+    It takes the generated one's place.
+    """
+    return {"GetCreditView": grpc.unary_unary_rpc_method_handler(service.GetCreditView)}
 
 
 def _body(query: CreditQuery) -> bytes:

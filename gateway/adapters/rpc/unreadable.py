@@ -31,14 +31,17 @@ UNREADABLE: Final = Unreadable()
 
 
 def readable(handlers: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the handlers of a service with deserializers that never raise."""
+    """Gives the handlers of a service with deserializers that never raise; one without takes the bytes themselves."""
     return {
         name: handler._replace(request_deserializer=_never_raising(handler.request_deserializer))
         for name, handler in handlers.items()
     }
 
 
-def _never_raising(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _never_raising(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if read is None:
+        return None
+
     def safely(raw: bytes) -> Any:
         try:
             return read(raw)
