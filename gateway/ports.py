@@ -191,8 +191,8 @@ class Callers(Protocol):
 class QueryObserver(Protocol):
     """Whoever watches queries from outside: logs, health, metrics."""
 
-    def answer_landed(self, answer: Answer) -> None:
-        """One platform's answer landed."""
+    def answers_landed(self, answers: Sequence[Answer]) -> None:
+        """The platforms' answers to one query are in."""
         ...
 
     def view_answered(self, figures: ViewFigures) -> None:

@@ -316,8 +316,7 @@ class CreditQueries:
         if kept is None:
             readings = story.in_order()
             answers = story.answers()  # reading may have dropped one
-        for answer in answers:
-            self._observer.answer_landed(answer)
+        self._observer.answers_landed(answers)
         if permit.consents or story.admission.lapse(self._clock.now()) is not None:
             await self._recheck(story, answers)
         for platform in story.distrusted:

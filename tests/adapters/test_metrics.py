@@ -111,8 +111,8 @@ def samples(page: bytes) -> dict[str, float]:
 
 def everything(metrics: Metrics) -> None:
     """Tells of every kind of event."""
-    metrics.answer_landed(answer())
-    metrics.answer_landed(answer()._replace(cache_age_s=60.0))
+    metrics.answers_landed((answer(),))
+    metrics.answers_landed((answer()._replace(cache_age_s=60.0),))
     for event in ("answered", "refused", "unanswered", "cancelled"):
         metrics.query_ended(entry(event, "" if event == "answered" else Reason.CANCELLED), 0.1)
     view = CreditView(completeness_bp=10_000, answers=[PlatformAnswer(platform="a", completeness_bp=1)])
@@ -179,8 +179,8 @@ def test_an_answer_is_counted_by_outcome_with_its_attempts_latency_and_drifts() 
     drifting = answer(latency_s=0.02)
     drifting.said.drifts.extend([Drift(path="x"), Drift(path="y")])
 
-    told.metrics.answer_landed(drifting)
-    told.metrics.answer_landed(answer(OUTCOME_UNREACHABLE, attempts=3, latency_s=0.2))
+    told.metrics.answers_landed((drifting,))
+    told.metrics.answers_landed((answer(OUTCOME_UNREACHABLE, attempts=3, latency_s=0.2),))
 
     shown = told.samples()
     assert shown["xinyidai_platform_answers_total outcome=OK platform=a source=platform"] == 1
@@ -197,9 +197,9 @@ def test_an_answer_is_counted_by_outcome_with_its_attempts_latency_and_drifts() 
 def test_an_answer_from_the_cache_is_the_cache_s_and_a_stale_one_names_the_failure_beside_it() -> None:
     told = Told()
 
-    told.metrics.answer_landed(answer(OUTCOME_NO_RECORDS, attempts=0)._replace(cache_age_s=30.0))
-    told.metrics.answer_landed(
-        answer(OUTCOME_OK, attempts=2)._replace(cache_age_s=90.0, stale_because=OUTCOME_UNREACHABLE)
+    told.metrics.answers_landed((answer(OUTCOME_NO_RECORDS, attempts=0)._replace(cache_age_s=30.0),))
+    told.metrics.answers_landed(
+        (answer(OUTCOME_OK, attempts=2)._replace(cache_age_s=90.0, stale_because=OUTCOME_UNREACHABLE),)
     )
 
     shown = told.samples()
@@ -214,7 +214,7 @@ def test_an_answer_from_the_cache_is_the_cache_s_and_a_stale_one_names_the_failu
 def test_an_answer_for_which_nothing_was_asked_has_no_latency() -> None:
     told = Told()
 
-    told.metrics.answer_landed(answer(OUTCOME_UNREACHABLE, attempts=0))
+    told.metrics.answers_landed((answer(OUTCOME_UNREACHABLE, attempts=0),))
 
     assert told.value("xinyidai_platform_latency_seconds_count platform=a") == 0
 

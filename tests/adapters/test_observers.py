@@ -27,7 +27,7 @@ ENTRY = AuditEntry("", "answered", "a-1", "bank-a", "", "", "PRE_LOAN", "", (), 
 ANSWER = failed_answer("a", OUTCOME_OK, "", (5,), attempts=1)
 FIGURES = figures_of(CreditView())
 QUERY_EVENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-    "answer_landed": ((ANSWER,), {}),
+    "answers_landed": (((ANSWER,),), {}),
     "view_answered": ((FIGURES,), {}),
     "query_ended": ((ENTRY, 0.5), {}),
     "trail_failed": ((), {}),
@@ -142,7 +142,7 @@ def test_a_platform_is_logged_once_down_and_once_back_and_each_change_is_passed_
     down = failed_answer("a", OUTCOME_UNREACHABLE, "connect", (5,), attempts=3)
 
     for answer in (ANSWER, down, down, down, ANSWER, ANSWER):
-        log.answer_landed(answer)
+        log.answers_landed((answer,))
 
     assert [(line["event"], line["reason"]) for line in logged(lines)] == [
         ("platform.unavailable", "connect"),

@@ -6,12 +6,13 @@ from typing import Final
 
 import structlog
 
+from gateway.adapters.telemetry.observers import Unmoved
 from gateway.ports import Clock
 
 _QUIET_S: Final = 60.0
 
 
-class CallLog:
+class CallLog(Unmoved):
     """Logs each turn of a breaker, and refused calls once a minute per platform and reason; fulfils `CallObserver`."""
 
     def __init__(self, clock: Clock) -> None:
@@ -35,21 +36,6 @@ class CallLog:
         self._log.warning("quota.refused", platform=platform, reason=reason, unlogged=refused.unlogged)
         refused.quiet_until = now + _QUIET_S
         refused.unlogged = 0
-
-    def call_repeated(self, platform: str) -> None:
-        """Not logged."""
-
-    def call_hedged(self, platform: str, *, won: bool) -> None:
-        """Not logged."""
-
-    def quota_left(self, platform: str, calls: int) -> None:
-        """Not logged."""
-
-    def limit_moved(self, platform: str, calls: int) -> None:
-        """Not logged."""
-
-    def cache_asked(self, platform: str, result: str) -> None:
-        """Not logged."""
 
 
 class _Refused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -18,10 +18,10 @@ from structlog.typing import ExcInfo
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.observers import Unmoved
 from gateway.adapters.telemetry.trace_context import add_trace_id, current_trace_id
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
-from gateway.domain.figures import ViewFigures
 
 _TRACEBACK: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _TEXTS: Final = frozenset({"exc_value", "exc_notes", "syntax_error"})
@@ -121,7 +121,7 @@ class QueryLog:
             self._stream.flush()
 
 
-class LogObserver:
+class LogObserver(Unmoved):
     """Logs each query once, and a platform once when it goes down and once when it is back.
 
     `query_log` is None where queries are not logged, as by a level above "info".
@@ -135,11 +135,15 @@ class LogObserver:
         self._drifted: set[tuple[str, str]] = set()
         self._is_trail_down = False
 
-    def answer_landed(self, answer: Answer) -> None:
+    def answers_landed(self, answers: Sequence[Answer]) -> None:
         """Notes health, and logs what is new: down, up, a security event, a drift seen for the first time."""
+        for answer in answers:
+            # What was kept says nothing of the platform as it is now, and was noted when it came.
+            if answer.cache_age_s is None or answer.stale_because is not None:
+                self._landed(answer)
+
+    def _landed(self, answer: Answer) -> None:
         said = answer.said
-        if answer.cache_age_s is not None and answer.stale_because is None:
-            return  # what was kept says nothing of the platform as it is now, and was noted when it came
         turned = self._health.note(answer)
         if turned is not None:
             self._log.warning(
@@ -158,9 +162,6 @@ class LogObserver:
             if key not in self._drifted and len(self._drifted) < 10_000:
                 self._drifted.add(key)
                 self._log.warning("platform.drift", platform=said.platform, path=drift.path, reason=drift.reason)
-
-    def view_answered(self, figures: ViewFigures) -> None:
-        """Not logged: its query's line says it."""
 
     def trail_failed(self) -> None:
         """Logs the first entry that could not be written."""

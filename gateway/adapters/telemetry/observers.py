@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.figures import ViewFigures
 from gateway.ports import CallObserver, QueryObserver
+
+
+class Unmoved:
+    """Takes events and does nothing: what an observer inherits from here it need not be told of, and is not."""
+
+    def view_answered(self, figures: ViewFigures) -> None:
+        """Does nothing."""
+
+    def call_repeated(self, platform: str) -> None:
+        """Does nothing."""
+
+    def call_hedged(self, platform: str, *, won: bool) -> None:
+        """Does nothing."""
+
+    def quota_left(self, platform: str, calls: int) -> None:
+        """Does nothing."""
+
+    def limit_moved(self, platform: str, calls: int) -> None:
+        """Does nothing."""
+
+    def cache_asked(self, platform: str, result: str) -> None:
+        """Does nothing."""
+
+
+def _moved_by(event: str, observers: Sequence[Any]) -> tuple[Callable[..., None], ...]:
+    nothing = getattr(Unmoved, event, None)
+    return tuple(
+        getattr(each, event) for each in observers if nothing is None or getattr(type(each), event, None) is not nothing
+    )
 
 
 class Observers:
@@ -22,22 +52,22 @@ class Observers:
         calls: Sequence[CallObserver] = (),
     ) -> None:
         # Bound once: an event costs a call per observer and no look-up.
-        self._answer_landed = tuple(each.answer_landed for each in queries)
-        self._view_answered = tuple(each.view_answered for each in queries)
-        self._query_ended = tuple(each.query_ended for each in queries)
-        self._trail_failed = tuple(each.trail_failed for each in queries)
-        self._call_repeated = tuple(each.call_repeated for each in calls)
-        self._call_hedged = tuple(each.call_hedged for each in calls)
-        self._breaker_turned = tuple(each.breaker_turned for each in calls)
-        self._quota_refused = tuple(each.quota_refused for each in calls)
-        self._quota_left = tuple(each.quota_left for each in calls)
-        self._limit_moved = tuple(each.limit_moved for each in calls)
-        self._cache_asked = tuple(each.cache_asked for each in calls)
+        self._answers_landed = _moved_by("answers_landed", queries)
+        self._view_answered = _moved_by("view_answered", queries)
+        self._query_ended = _moved_by("query_ended", queries)
+        self._trail_failed = _moved_by("trail_failed", queries)
+        self._call_repeated = _moved_by("call_repeated", calls)
+        self._call_hedged = _moved_by("call_hedged", calls)
+        self._breaker_turned = _moved_by("breaker_turned", calls)
+        self._quota_refused = _moved_by("quota_refused", calls)
+        self._quota_left = _moved_by("quota_left", calls)
+        self._limit_moved = _moved_by("limit_moved", calls)
+        self._cache_asked = _moved_by("cache_asked", calls)
 
-    def answer_landed(self, answer: Answer) -> None:
-        """Tells of one platform's answer."""
-        for tell in self._answer_landed:
-            tell(answer)
+    def answers_landed(self, answers: Sequence[Answer]) -> None:
+        """Tells of the platforms' answers."""
+        for tell in self._answers_landed:
+            tell(answers)
 
     def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
         """Tells of one query's end."""
