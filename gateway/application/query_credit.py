@@ -371,6 +371,9 @@ class CreditQueries:
             raise
 
 
+_NO_PERMIT: Final = Permit(kind="", categories=())
+
+
 class _Story:
     """What is known of one query while it is under way."""
 
@@ -380,7 +383,7 @@ class _Story:
         self.query = query
         self.admission = admission
         self.answer_id = answer_id
-        self.permit = Permit(kind="", categories=())
+        self.permit = _NO_PERMIT
         self.denied_by = ""
         self.distrusted: list[str] = []
         self._reader = reader

@@ -104,34 +104,43 @@ def audit_entry(
 
     `told` is what is told of the answers, for whoever has it already.
     """
+    refused: tuple[str, ...] = ()
+    relied_on: tuple[str, ...] = ()
+    kind = ""
+    if permit is not None:
+        kind, relied_on = permit.kind, permit.consents
+        policy = policy or permit.policy
+        if permit.refused:
+            refused = _names(permit.refused)
+    # In the fields' order: by name it takes twice as long, and every query has one.
     return AuditEntry(
-        time=_time(at),
-        event=event,
-        answer_id=answer_id,
-        bank=query.bank,
-        operator=query.operator,
-        branch=query.branch,
-        purpose=_PURPOSES.get(query.purpose, ""),
-        uscc=query.uscc.value,
-        categories=_names(query.categories),
-        permit=permit.kind if permit is not None else "",
-        consent_ids=query.consent_ids,
-        request_id=query.request_id,
-        loan_reference=query.loan_reference,
-        application_reference=query.application_reference,
-        platforms=tuple(
+        _time(at),
+        event,
+        answer_id,
+        query.bank,
+        query.operator,
+        query.branch,
+        _PURPOSES.get(query.purpose, ""),
+        query.uscc.value,
+        _names(query.categories),
+        kind,
+        query.consent_ids,
+        query.request_id,
+        query.loan_reference,
+        query.application_reference,
+        tuple(
             [
                 _platform_entry(answer, each, digest_of)
                 for answer, each in zip(answers, told or told_of_all(answers), strict=True)
             ]
         ),
-        view_id=view_id,
-        completeness_bp=completeness_bp,
-        stale_copies=stale_copies,
-        reason=reason,
-        policy=policy or (permit.policy if permit is not None else ""),
-        refused=_names(permit.refused) if permit is not None and permit.refused else (),
-        relied_on=permit.consents if permit is not None else (),
+        view_id,
+        completeness_bp,
+        stale_copies,
+        reason,
+        policy,
+        refused,
+        relied_on,
         certificate=certificate,
     )
 
@@ -275,14 +284,15 @@ def _names(categories: tuple[int, ...]) -> tuple[str, ...]:
 
 def _platform_entry(answer: Answer, told: Told, digest_of: DigestOf) -> PlatformEntry:
     _, latency_s, attempts, _, cache_age_s, _, _, stale_because = answer
+    platform, outcome, reason, record_count, raw_digest, _ = told
     return PlatformEntry(
-        platform=told.platform,
-        outcome=_OUTCOMES[told.outcome],
-        reason=told.reason,
-        latency_ms=round(latency_s * 1000),
-        attempts=attempts,
-        record_count=told.record_count,
-        response_digest=digest_of(told.raw_digest),
-        cache_age_s=None if cache_age_s is None else int(cache_age_s),
-        stale_because="" if stale_because is None else _OUTCOMES[stale_because],
+        platform,
+        _OUTCOMES[outcome],
+        reason,
+        round(latency_s * 1000) if latency_s else 0,
+        attempts,
+        record_count,
+        digest_of(raw_digest),
+        None if cache_age_s is None else int(cache_age_s),
+        "" if stale_because is None else _OUTCOMES[stale_because],
     )

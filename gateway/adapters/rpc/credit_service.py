@@ -82,7 +82,10 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                     await self._admissions.wait(bank, admission.fetch_by)
                 try:
                     query = self._questions.read_bytes(request, caller)
-                    answered, is_repeated = await self._answered(query, caller, admission)
+                    if query.request_id:
+                        answered, is_repeated = await self._answered_once(query, caller, admission)
+                    else:
+                        answered, is_repeated = await self._queries.answer(query, admission), False
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_bytes(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(len(view))
@@ -185,7 +188,10 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 try:
                     # The stream was let in when it began; its token may have ended since.
                     await self._queries.require_proven(query, admission)
-                    answered, is_repeated = await self._answered(query, caller, admission)
+                    if query.request_id:
+                        answered, is_repeated = await self._answered_once(query, caller, admission)
+                    else:
+                        answered, is_repeated = await self._queries.answer(query, admission), False
                     trace.span.note(answer_id=answered.answer_id)
                     view = credit_view_response(answered, query, admission, self._health_of, is_repeated=is_repeated)
                     self._check_size(view.ByteSize() + _AROUND_ITEM)
@@ -196,10 +202,10 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             response.error.CopyFrom(self._status(error, trace.trace_id))
         return response
 
-    async def _answered(self, query: CreditQuery, caller: Caller, admission: Admission) -> tuple[CreditAnswer, bool]:
-        """Gives the answer, and whether it was given before."""
-        if not query.request_id:
-            return await self._queries.answer(query, admission), False
+    async def _answered_once(
+        self, query: CreditQuery, caller: Caller, admission: Admission
+    ) -> tuple[CreditAnswer, bool]:
+        """Gives the answer to a request id, and whether it was given before."""
         answered, is_repeated = await self._request_ids.once(
             caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
         )
