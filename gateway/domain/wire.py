@@ -34,8 +34,6 @@ def varint(number: int) -> bytes:
         return _LAST[number]
     if 0 < number < 0x10000000:
         return _MORE[number & 0x3FFF] + _LAST[number >> 14]
-    if 0 < number < 0x40000000000:
-        return b"".join((_MORE[number & 0x3FFF], _MORE[number >> 14 & 0x3FFF], _LAST[number >> 28]))
     if number < 0:
         number += 1 << 64
     written = b""

@@ -12,6 +12,7 @@ import grpc
 import structlog
 
 from gateway.adapters.identity.certificates import peer_certificate
+from gateway.adapters.rpc.registry import METADATA
 from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.domain.caller import OPERATOR_ROLES, Caller, PeerCertificate
 from gateway.domain.errors import (
@@ -74,7 +75,9 @@ class RpcCallers:
     def metadata_of(self, context: Context) -> Metadata:
         """Gives a call's metadata, those it was known by where it is known already."""
         known = _OF_THIS_CALL.get()
-        return known.metadata if known.context is context else tuple(context.invocation_metadata() or ())
+        if known.context is context:
+            return known.metadata
+        return METADATA.get() or tuple(context.invocation_metadata() or ())
 
     async def bank_of(self, context: Context) -> Caller:
         """Gives the bank that calls; an operator of the gateway is none, and is refused with PermissionRefusedError."""

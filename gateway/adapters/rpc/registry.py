@@ -7,9 +7,18 @@ of its own, and goes through all of them for every call (seen in grpcio 1.85).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 import grpc
+
+from gateway.adapters.telemetry.trace_context import Metadata
+
+METADATA: Final[ContextVar[Metadata]] = ContextVar("gateway_call_metadata", default=())
+"""The metadata of the call under way, as gRPC hands them to whoever looks for its handler: a context would copy them anew.
+
+Each call has a task of its own, and its handler is looked for in it. Empty outside of a server's calls.
+"""
 
 
 class Registry(grpc.GenericRpcHandler):
@@ -21,6 +30,7 @@ class Registry(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Gives the handler of a call's method, None for one that nobody registered."""
+        METADATA.set(handler_call_details.invocation_metadata)
         return self._handlers.get(handler_call_details.method)
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
