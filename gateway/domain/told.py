@@ -26,13 +26,16 @@ class Told(NamedTuple):
 def told_of(answer: Answer) -> Told:
     """Gives what is told of one answer."""
     said = answer.said
+    as_of_s = said.as_of.seconds
     return Told(
         said.platform,
         said.outcome,
         said.reason,
-        sum([category.record_count for category in said.categories]),
+        sum(
+            [category.record_count for category in said.categories[:]]
+        ),  # a list: to run off a repeated field's end costs
         said.raw_digest,
-        said.as_of.seconds if said.HasField("as_of") else None,
+        as_of_s if as_of_s or said.HasField("as_of") else None,
     )
 
 

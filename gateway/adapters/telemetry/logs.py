@@ -70,6 +70,22 @@ def _without_text(stack: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+class _QueryEnded(msgspec.Struct, frozen=True, tag_field="event", tag="query.ended"):
+    """One query's line: a struct, which is made and encoded in half the time of a dictionary."""
+
+    level: str
+    timestamp: str
+    event_kind: str
+    answer_id: str
+    trace_id: str
+    bank: str
+    purpose: str
+    latency_ms: float
+    completeness_bp: int | None
+    reason: str
+    platforms: dict[str, str]
+
+
 class QueryLog:
     """One JSON line per query, encoded at once and written in batches; flushed when it closes.
 
@@ -86,20 +102,19 @@ class QueryLog:
         """Takes one query's line."""
         if not self._lines:
             self._loop.call_later(_FLUSH_S, self.flush)
-        line = {
-            "event": "query.ended",
-            "level": "info",
-            "timestamp": entry.time,
-            "event_kind": entry.event,
-            "answer_id": entry.answer_id,
-            "trace_id": current_trace_id(),
-            "bank": entry.bank,
-            "purpose": entry.purpose,
-            "latency_ms": round(latency_s * 1000, 1),
-            "completeness_bp": entry.completeness_bp,
-            "reason": entry.reason,
-            "platforms": {p.platform: p.outcome for p in entry.platforms},
-        }
+        line = _QueryEnded(
+            "info",
+            entry.time,
+            entry.event,
+            entry.answer_id,
+            current_trace_id(),
+            entry.bank,
+            entry.purpose,
+            round(latency_s * 1000, 1),
+            entry.completeness_bp,
+            entry.reason,
+            {p.platform: p.outcome for p in entry.platforms},
+        )
         self._lines.append(self._encode(line))
 
     def flush(self) -> None:
