@@ -178,7 +178,8 @@ class FileAuditLog:
         except Exception as error:  # the thread lives on: without it every query would wait for ever
             _log.exception("trail.fault", entries=len(batch))
             failure = StoreError(f"the trail cannot be written: {type(error).__name__}")
-        self._tell(str(failure) if failure is not None else "", self._shortage)
+        if failure is not None or self._failure:
+            self._tell(str(failure) if failure is not None else "", self._shortage)
         self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], receipts, failure)
         if failure is not None and made is not None:
             # Even where it was the archive that failed: what it did not confirm it may have kept.
