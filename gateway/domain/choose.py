@@ -58,6 +58,7 @@ class _TypeChooser:
     def __init__(self, plan: RecordPlan, authority_ids: AuthorityIds) -> None:
         self.groups = tuple((group, frozenset(field.number for field in group)) for group in plan.groups)
         self.group_of = {field.number: place for place, group in enumerate(plan.groups) for field in group}
+        self.numbers = frozenset(self.group_of)
         by_name = plan.message.DESCRIPTOR.fields_by_name
         self.shown = {field.name: _shown(field, by_name[field.name]) for field in plan.fields}
         self.exact = frozenset(field.name for field in plan.fields if _is_exact(field))
@@ -77,56 +78,53 @@ class _TypeChooser:
 
 
 class Counted:
-    """Counts, for the statements of one record, how many of their fields were compared and how many equal what is shown."""
+    """Counts, for the statements of one record, how many of their fields were compared and how many equal what is shown.
 
-    __slots__ = ("_compared", "_equal", "_platform_count", "_platforms", "all_equal")
+    `stated` are their fields by number.
+    """
 
-    def __init__(self, ranked: Sequence[Statement]) -> None:
+    __slots__ = ("_compared", "_is_one_each", "_platforms", "_stated", "_unequal", "all_equal")
+
+    def __init__(self, ranked: Sequence[Statement], stated: Sequence[Mapping[int, bytes]]) -> None:
         self._platforms = [statement.platform.id for statement in ranked]
-        self._platform_count = len(set(self._platforms))
+        self._is_one_each = len(set(self._platforms)) == len(ranked)
+        self._stated = stated
         self.all_equal = 0
         """Of the fields that all state alike: nothing need be compared of those."""
-        self._compared: list[int] | None = None
-        self._equal: list[int] = []
+        self._compared: set[int] = set()
+        self._unequal = [0] * len(ranked)
 
     def compare(
-        self, differ: Callable[[int, int], bool] | None, said: Sequence[tuple[int, bytes]], chosen: int
+        self, number: int, differ: Callable[[int, int], bool] | None, said: Sequence[tuple[int, bytes]], chosen: int
     ) -> int | None:
         """Counts one field and gives the first statement that differs from what is shown, if any.
 
         `said` are the statements that state the field, at least two, by rank; nothing is counted where one platform alone
         states it. Equal as written is equal; what is written in another way differs, unless `differ` says it does not.
         """
-        if self._compared is None:
-            self._compared, self._equal = [0] * len(self._platforms), [0] * len(self._platforms)
-        is_shown = said[0][0] == chosen  # else the group's chosen statement leaves this field out
-        is_counted = self._platform_count == len(self._platforms) or len({self._platforms[i] for i, _ in said}) > 1
-        shown = said[0][1]
-        rival = None
-        for i, written in said:
-            is_equal = is_shown and (written == shown or (differ is not None and not differ(i, chosen)))
-            if not is_equal and rival is None:
-                rival = i
-            if is_counted:
-                self._compared[i] += 1
-                self._equal[i] += is_equal
-        return rival
+        first, shown = said[0]
+        if first == chosen:
+            unlike = [i for i, written in said if written != shown]
+            if differ is not None:
+                unlike = [i for i in unlike if differ(i, chosen)]
+        else:  # the group's chosen statement leaves this field out
+            unlike = [i for i, _ in said]
+        if self._is_one_each or len({self._platforms[i] for i, _ in said}) > 1:
+            self._compared.add(number)
+            for i in unlike:
+                self._unequal[i] += 1
+        return unlike[0] if unlike else None
 
     def add_to(self, agreement: Mapping[str, Agreement]) -> None:
         """Adds the counts to those of the platforms."""
-        alike = self.all_equal if self._platform_count > 1 else 0
-        if self._compared is None:
-            if alike:
-                for platform in self._platforms:
-                    count = agreement[platform]
-                    count.comparable += alike
-                    count.equal += alike
-            return
-        for platform, compared, equal in zip(self._platforms, self._compared, self._equal, strict=True):
-            if compared or alike:
+        alike = self.all_equal if self._is_one_each or len(set(self._platforms)) > 1 else 0
+        compared = self._compared
+        for platform, stated, unequal in zip(self._platforms, self._stated, self._unequal, strict=True):
+            comparable = alike + len(compared.intersection(stated))
+            if comparable:
                 count = agreement[platform]
-                count.comparable += compared + alike
-                count.equal += equal + alike
+                count.comparable += comparable
+                count.equal += comparable - unequal
 
 
 def in_order_of_platforms(sets: Sequence[Sequence[Statement]]) -> Sequence[Statement]:
@@ -234,22 +232,26 @@ class Chooser:
             stated.append(fields)
         united = dict(stated[0])
         conflicts: list[bytes] = []
-        counted = Counted(ranked)
+        counted = Counted(ranked, stated)
         differing = self._unlike(kind, stated, counted)
         for place in sorted({kind.group_of[number] for number in differing}):
             group, numbers = kind.groups[place]
-            chosen = next(i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields))
+            together = None
+            if len(group) > 1:
+                together = next(i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields))
             for field in group:
                 number = field.number
                 if number not in differing:
                     continue
                 said = [(i, fields[number]) for i, fields in enumerate(stated) if number in fields]
-                if said[0][0] == chosen:
-                    united[number] = said[0][1]
+                first, written = said[0]
+                chosen = together if together is not None else first
+                if first == chosen:
+                    united[number] = written
                 if len(said) > 1 and field.is_comparable:
                     name = field.name
                     differ = None if name in kind.exact else _differing(kind.forms[name], name, ranked)
-                    rival = counted.compare(differ, said, chosen)
+                    rival = counted.compare(number, differ, said, chosen)
                     if rival is not None:
                         rule = _rule(plan, ranked, first_count, chosen, rival)
                         heading = _heading(name, rule, ranked[chosen].platform.id)
@@ -263,9 +265,9 @@ class Chooser:
         differing: set[int] = set()
         for fields in stated[1:]:
             if fields is not first:
-                differing.update([number for number, _ in first.items() ^ fields.items()])
+                differing.update(dict(first.items() ^ fields.items()))
         counted.all_equal = len(kind.comparable.intersection(first) - differing)
-        return differing & kind.group_of.keys()
+        return differing & kind.numbers
 
 
 def _differing(form: Callable[[Any], object], name: str, ranked: Sequence[Statement]) -> Callable[[int, int], bool]:
@@ -286,10 +288,15 @@ def _heading(name: str, rule: envelope_pb2.ChoiceRule.ValueType, chosen_platform
 
 def _conflict(heading: bytes, shown: _Shown, ranked: Sequence[Statement], said: Sequence[tuple[int, bytes]]) -> bytes:
     """Gives one field's conflict on the wire; `said` are the places of the statements that state it, and what they wrote."""
-    values = [
-        _VALUE_OF(_platform(ranked[i].platform.id) + _VALUE(shown(ranked[i].record, written))) for i, written in said
-    ]
-    return _CONFLICT(heading + b"".join(values))
+    conflict = heading
+    seen: dict[bytes, bytes] = {}
+    for i, written in said:
+        statement = ranked[i]
+        value = seen.get(written)  # mostly one of them alone says something else
+        if value is None:
+            value = seen[written] = _VALUE(shown(statement.record, written))
+        conflict += _VALUE_OF(_platform(statement.platform.id) + value)
+    return _CONFLICT(conflict)
 
 
 @lru_cache(maxsize=1024)

@@ -34,8 +34,8 @@ NOT_COVERED: Final = 3
 
 _NEVER: Final = (0, 0)
 
-Stated = tuple[Outcome.ValueType, str, tuple[int, int]]
-"""What an answer says on one category: outcome, reason, data time."""
+Stated = tuple[Outcome.ValueType, str, tuple[int, int] | None]
+"""What an answer says on one category: outcome, reason, and data time if it states one of its own."""
 
 
 class CategoryStanding(NamedTuple):
@@ -53,8 +53,11 @@ def stated_of(said: view_pb2.Answer) -> dict[int, Stated]:
     """Gives what an answer says, by category."""
     stated: dict[int, Stated] = {}
     for entry in said.categories:
-        moment = (entry.as_of.seconds, entry.as_of.nanos) if entry.HasField("as_of") else _NEVER
-        stated[entry.category] = (entry.outcome, entry.reason, moment)
+        as_of = None
+        if entry.HasField("as_of"):
+            moment = entry.as_of
+            as_of = (moment.seconds, moment.nanos)
+        stated[entry.category] = (entry.outcome, entry.reason, as_of)
     return stated
 
 
@@ -103,12 +106,12 @@ def _stands(
     if stated is not None and stated[0] in HEARD:
         outcome, reason, as_of = stated
         is_empty = outcome == OUTCOME_OK and not shown_count
-        return OUTCOME_NO_RECORDS if is_empty else outcome, reason, True, as_of
+        return OUTCOME_NO_RECORDS if is_empty else outcome, reason, True, as_of or _NEVER
     if not is_covered:
         return OUTCOME_NOT_COVERED, "", False, _NEVER
     if stated is not None:
         outcome, reason, as_of = stated
-        return outcome, reason, True, as_of
+        return outcome, reason, True, as_of or _NEVER
     outcome, reason = said
     if outcome in HEARD:
         return OUTCOME_BAD_ANSWER, "category_missing", True, _NEVER

@@ -134,7 +134,9 @@ class Merger:
                 series = self._resolver.resolve(plan, sets, query.uscc.value, home, publication, shown)
                 if series:
                     sums.append(_TOTALS(totals(plan, series, self._divisions, as_of)))
-        answers, figures, coverage = self._standing(readings, query, permitted, permit.why_refused(), shown, as_of)
+        answers, completeness_bp, of_platforms, coverage = self._standing(
+            readings, query, permitted, permit.why_refused(), shown, as_of
+        )
         # By ascending number of the fields: canonical, so that these very bytes can be digested and sent.
         content = b"".join(
             (
@@ -145,7 +147,7 @@ class Merger:
                 _RECORDS(b"".join(shown.entries)),
                 *answers,
                 *coverage,
-                _COMPLETENESS(figures.completeness_bp) if figures.completeness_bp is not None else b"",
+                _COMPLETENESS(completeness_bp) if completeness_bp is not None else b"",
                 *sums,
                 _CONFLICTS(shown.conflicts) if shown.conflicts else b"",
                 _SCHEMA,
@@ -157,7 +159,8 @@ class Merger:
                 content = masked.SerializeToString(deterministic=True)
         view_id = sm3(content).hex()
         encoded = _VIEW_ID(view_id) + content
-        return Merged(encoded, figures._replace(view_id=view_id), tuple(shown.stale), tuple(shown.heard))
+        figures = ViewFigures(view_id, completeness_bp, of_platforms)
+        return Merged(encoded, figures, tuple(shown.stale), tuple(shown.heard))
 
     def _state(
         self, readings: Sequence[Reading], permitted: frozenset[int]
@@ -201,12 +204,12 @@ class Merger:
         refused: Mapping[int, str],
         shown: Shown,
         as_of: date,
-    ) -> tuple[Sequence[bytes], ViewFigures, Sequence[bytes]]:
+    ) -> tuple[Sequence[bytes], int | None, Mapping[str, PlatformFigures], Sequence[bytes]]:
         """Gives how each platform answered and how far each category is known, as fields of the view on the wire.
 
-        Between them stand the figures of the view, which has no id yet.
+        Between them stand the completeness of the view and the figures of its platforms.
         """
-        said = joined([reading.answer.said for reading in readings])
+        heard_of = joined(readings)
         asked = {
             category: None if category in permitted else refused.get(category, "") for category in query.categories
         }
@@ -219,7 +222,7 @@ class Merger:
             agreement = shown.agreement.get(platform_id)
             entry = platform_entry(
                 self._platforms[platform_id],
-                said.get(platform_id),
+                heard_of.get(platform_id),
                 asked,
                 counts,
                 cover.basis_points(agreement.equal, agreement.comparable) if agreement is not None else None,
@@ -241,7 +244,7 @@ class Merger:
             )
             for category, of_category in zip(asked, by_category, strict=True)
         ]
-        return answers, ViewFigures("", cover.basis_points(heard, covered), figures), coverage
+        return answers, cover.basis_points(heard, covered), figures, coverage
 
 
 def view_id(view: view_pb2.CreditView) -> str:

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import authority_pb2, envelope_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER
-from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.answer import HEARD, Answer, failed_answer
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
+from gateway.domain.coverage import Stated, stated_of
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
 from gateway.domain.provenance import as_of_field, provenance_field
@@ -138,12 +139,22 @@ def _part(field: FieldPlan, authority_ids: AuthorityIds) -> Callable[[Any], Any]
     return lambda record: form(getattr(record, name))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One answer read into statements, by field of `Records`; without any when the platform was not heard."""
+class Reading(NamedTuple):
+    """One answer read into statements, by field of `Records`; without any when the platform was not heard.
+
+    `stated` is what the answer says by category, `as_of` its data time as in a statement, read from its message once.
+    """
 
     answer: Answer
     statements: Mapping[str, Sequence[Statement]]
+    stated: Mapping[int, Stated]
+    as_of: tuple[int, int]
+
+    @classmethod
+    def without_statements(cls, answer: Answer) -> Reading:
+        """Gives the reading of an answer of which nothing enters the merge."""
+        moment = answer.said.as_of
+        return cls(answer, {}, stated_of(answer.said), (moment.seconds, moment.nanos))
 
 
 class Reader:
@@ -166,18 +177,15 @@ class Reader:
         ("provenance").
         """
         said = answer.said
-        if not answer.is_heard:
-            return Reading(answer, {})
+        if said.outcome not in HEARD:
+            return Reading.without_statements(answer)
         records = said.records
-        if any(subject.uscc and subject.uscc != uscc for subject in records.subjects):
-            return Reading(_refused(answer, "wrong_subject"), {})
+        if (subjects := records.subjects) and any(subject.uscc and subject.uscc != uscc for subject in subjects):
+            return Reading.without_statements(_refused(answer, "wrong_subject"))
         platform = self._platforms[said.platform]
-        default_as_of = (said.as_of.seconds, said.as_of.nanos)
-        as_of_by_category: dict[int, tuple[int, int]] = {
-            category.category: (category.as_of.seconds, category.as_of.nanos)
-            for category in said.categories
-            if category.HasField("as_of")
-        }
+        moment = said.as_of
+        default_as_of = (moment.seconds, moment.nanos)
+        stated = stated_of(said)
         by_field: dict[str, list[Statement]] = {}
         # All records are written at once and parted here: a call of the library for each costs more than all the parting.
         raw = records.SerializeToString(deterministic=True)
@@ -190,13 +198,14 @@ class Reader:
                 last_tag = tag
                 rows = iter(getattr(records, kind.name))
                 key_of = kind.key_of
-                as_of = as_of_by_category.get(kind.category, default_as_of)
+                of_category = stated.get(kind.category)
+                as_of = (of_category[2] if of_category is not None else None) or default_as_of
                 data_time = as_of_field(*as_of)
                 found = by_field[kind.name] = []
             record = next(rows)
             key = key_of(record)
             if key is None:
-                return Reading(_refused(answer, "no_key"), {})
+                return Reading.without_statements(_refused(answer, "no_key"))
             hashing = _SM3.copy()
             hashing.update(raw[start:end])
             digest = hashing.digest()
@@ -208,12 +217,12 @@ class Reader:
             else:
                 parts = _split(raw, start, end)
                 if parts is None:
-                    return Reading(_refused(answer, "provenance"), {})
+                    return Reading.without_statements(_refused(answer, "provenance"))
                 provenance, more, content = parts
                 status = record.envelope.status
             provenance = provenance_field(provenance, data_time, digest, status)
             found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
-        return Reading(answer, by_field)
+        return Reading(answer, by_field, stated, default_as_of)
 
 
 class _Kind(NamedTuple):
@@ -265,11 +274,14 @@ def group_by_key(state: Sequence[Statement]) -> dict[Key, list[Statement]]:
         group = groups.get(statement.key)
         if group is None:
             groups[statement.key] = [statement]
-        elif not any(
-            same.digest == statement.digest
-            and same.platform.id == statement.platform.id
-            and same.as_of == statement.as_of
-            for same in group
-        ):
+            continue
+        for same in group:
+            if (
+                same.digest == statement.digest
+                and same.platform.id == statement.platform.id
+                and same.as_of == statement.as_of
+            ):
+                break
+        else:
             group.append(statement)
     return groups
