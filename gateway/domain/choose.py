@@ -7,10 +7,11 @@ value. A conflict keeps every value and names the rule that chose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,7 +19,7 @@ from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
-from gateway.domain.statement import AuthorityIds, Statement
+from gateway.domain.statement import AuthorityIds, Reading, Statement
 from gateway.domain.wire import delimited, encoder, split_fields, varint
 
 _ON_VALUE: Final = {name: encoder(f) for name, f in envelope_pb2.FieldValue.DESCRIPTOR.fields_by_name.items()}
@@ -127,28 +128,44 @@ class Counted:
                 count.equal += comparable - unequal
 
 
-def in_order_of_platforms(sets: Sequence[Sequence[Statement]]) -> Sequence[Statement]:
-    """Gives all statements of several readings, each of one platform and data time, in the total order but for two parts.
+def in_order_of_platforms(readings: Sequence[Reading], permitted: Container[str]) -> Mapping[str, Sequence[Statement]]:
+    """Gives the statements of all readings by permitted type, in the total order but for two parts.
 
     The authority rule is a record's matter; the digest tells only one platform's own copies apart.
     """
-    if len(sets) == 1:
-        return sets[0]
-    ordered = sorted(sets, key=_order_of_first)
-    return list(chain.from_iterable(ordered))
+    speaking = [reading for reading in readings if reading.statements]
+    orders = {reading.order for reading in speaking}
+    is_for_all = None not in orders and len(orders) == len(speaking)  # mostly: then it is the same for every type
+    if is_for_all and len(speaking) > 1:
+        speaking.sort(key=_ORDER_OF_READING)
+    sets: dict[str, list[Sequence[Statement]]] = {}
+    for reading in speaking:
+        for name, statements in reading.statements.items():
+            if statements and name in permitted:
+                of_type = sets.get(name)
+                if of_type is None:
+                    sets[name] = [statements]
+                else:
+                    of_type.append(statements)
+    if not is_for_all:
+        for of_type in sets.values():
+            of_type.sort(key=_order_of_first)
+    return {
+        name: of_type[0] if len(of_type) == 1 else list(chain.from_iterable(of_type)) for name, of_type in sets.items()
+    }
 
 
-def _order_of_first(said: Sequence[Statement]) -> Order:
+_ORDER_OF_READING: Final = attrgetter("order")
+
+
+def _order_of_first(said: Sequence[Statement]) -> tuple[int, int, int, str, bytes]:
     return _order(said[0])
 
 
-def _order(statement: Statement) -> Order:
+def _order(statement: Statement) -> tuple[int, int, int, str, bytes]:
     platform = statement.platform
     seconds, nanos = statement.as_of
     return (platform.tier, -seconds, -nanos, platform.id, statement.digest)
-
-
-Order = tuple[int, int, int, str, bytes]
 
 
 class Chooser:
@@ -231,6 +248,7 @@ class Chooser:
                 fields = parted[content] = split_fields(content)
             stated.append(fields)
         united = dict(stated[0])
+        platforms = [_platform(statement.platform.id) for statement in ranked]
         conflicts: list[bytes] = []
         counted = Counted(ranked, stated)
         differing = self._unlike(kind, stated, counted)
@@ -255,7 +273,7 @@ class Chooser:
                     if rival is not None:
                         rule = _rule(plan, ranked, first_count, chosen, rival)
                         heading = _heading(name, rule, ranked[chosen].platform.id)
-                        conflicts.append(_conflict(heading, kind.shown[name], ranked, said))
+                        conflicts.append(_conflict(heading, kind.shown[name], ranked, platforms, said))
         content = b"".join([united[number] for number in sorted(united)])
         return United(content, b"".join(conflicts), len(conflicts), counted)
 
@@ -286,16 +304,24 @@ def _heading(name: str, rule: envelope_pb2.ChoiceRule.ValueType, chosen_platform
     return conflict.SerializeToString(deterministic=True)
 
 
-def _conflict(heading: bytes, shown: _Shown, ranked: Sequence[Statement], said: Sequence[tuple[int, bytes]]) -> bytes:
-    """Gives one field's conflict on the wire; `said` are the places of the statements that state it, and what they wrote."""
+def _conflict(
+    heading: bytes,
+    shown: _Shown,
+    ranked: Sequence[Statement],
+    platforms: Sequence[bytes],
+    said: Sequence[tuple[int, bytes]],
+) -> bytes:
+    """Gives one field's conflict on the wire; `said` are the places of the statements that state it, and what they wrote.
+
+    `platforms` are those of the statements, as fields of a conflicting value.
+    """
     conflict = heading
     seen: dict[bytes, bytes] = {}
     for i, written in said:
-        statement = ranked[i]
         value = seen.get(written)  # mostly one of them alone says something else
         if value is None:
-            value = seen[written] = _VALUE(shown(statement.record, written))
-        conflict += _VALUE_OF(_platform(statement.platform.id) + value)
+            value = seen[written] = _VALUE(shown(ranked[i].record, written))
+        conflict += _VALUE_OF(platforms[i] + value)
     return _CONFLICT(conflict)
 
 

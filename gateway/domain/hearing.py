@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NO_RECORDS, OUTCOME_OK, OUTCOME_SKIPPED, Outcome
@@ -22,17 +22,11 @@ _ENTRY: Final = delimited(view_pb2.CreditView.DESCRIPTOR.fields_by_name["answers
 _FIELD: Final = {name: encoder(f) for name, f in view_pb2.PlatformAnswer.DESCRIPTOR.fields_by_name.items()}
 
 
-class PlatformEntry(NamedTuple):
-    """A platform's entry on the wire, its figures, and what is known by it of each asked category, in their order.
+PlatformEntry = tuple[bytes, PlatformFigures, Sequence[int], int, int]
+"""A platform's entry on the wire, its figures, and what is known by it of each asked category, in their order.
 
-    `covered` counts the asked categories that it covers, `heard` those of them on which it was heard.
-    """
-
-    encoded: bytes
-    figures: PlatformFigures
-    known: Sequence[int]
-    covered: int
-    heard: int
+Then how many of the asked categories it covers, and on how many of those it was heard.
+"""
 
 
 def platform_entry(
@@ -80,7 +74,7 @@ def platform_entry(
     if said is not None and (drifts := said.drifts):
         encoded += _FIELD["drifts"](drifts)
     figures = PlatformFigures(outcome, record_count, completeness_bp, agreement_bp, age_days)
-    return PlatformEntry(_ENTRY(encoded), figures, known, covered, heard)
+    return _ENTRY(encoded), figures, known, covered, heard
 
 
 _NOTHING: Final[Mapping[int, Stated]] = MappingProxyType({})

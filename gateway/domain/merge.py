@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
@@ -22,7 +21,7 @@ from gateway._pb.xinyidai.catalogue.v1 import (
 )
 from gateway.domain import coverage as cover
 from gateway.domain.catalogue import SCHEMA_VERSION, Catalogue
-from gateway.domain.choose import Chooser
+from gateway.domain.choose import Chooser, in_order_of_platforms
 from gateway.domain.consent import Permit
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import first_day, proto_date
@@ -104,6 +103,7 @@ class Merger:
         self._authority_ids = authority_ids
         self._resolver = Resolver(catalogue, Chooser(catalogue, authority_ids), crosswalk)
         self._publication_on = lru_cache(64)(publication.on)
+        self._types_of = lru_cache(1024)(self._find_types)
         self._coverage = cover.CoverageEntries(platforms)
         self._divisions = divisions
 
@@ -123,15 +123,15 @@ class Merger:
         state, as if their recognisers spoke.
         """
         permitted = frozenset(permit.categories)
-        state = self._state(readings, permitted)
-        home = self.home_province(chain.from_iterable(state.get("registrations", ())), query)
+        state = in_order_of_platforms(readings, self._types_of(permit.categories))
+        home = self.home_province(state.get("registrations", ()), query)
         shown = Shown(repaired)
         publication = self._publication_on(as_of)
         sums: list[bytes] = []
         for plan in self._catalogue.plans:
-            sets = state.get(plan.records_field)
-            if sets:
-                series = self._resolver.resolve(plan, sets, query.uscc.value, home, publication, shown)
+            statements = state.get(plan.records_field)
+            if statements:
+                series = self._resolver.resolve(plan, statements, query.uscc.value, home, publication, shown)
                 if series:
                     sums.append(_TOTALS(totals(plan, series, self._divisions, as_of)))
         answers, completeness_bp, of_platforms, coverage = self._standing(
@@ -162,21 +162,8 @@ class Merger:
         figures = ViewFigures(view_id, completeness_bp, of_platforms)
         return Merged(encoded, figures, tuple(shown.stale), tuple(shown.heard))
 
-    def _state(
-        self, readings: Sequence[Reading], permitted: frozenset[int]
-    ) -> Mapping[str, Sequence[Sequence[Statement]]]:
-        """Gives the statements of each permitted type, each set of one reading."""
-        state: dict[str, list[Sequence[Statement]]] = {}
-        plans = self._catalogue.by_records_field
-        for reading in readings:
-            for name, statements in reading.statements.items():
-                if statements and plans[name].category in permitted:
-                    sets = state.get(name)
-                    if sets is None:
-                        state[name] = [statements]
-                    else:
-                        sets.append(statements)
-        return state
+    def _find_types(self, categories: Sequence[int]) -> frozenset[str]:
+        return frozenset(plan.records_field for plan in self._catalogue.plans if plan.category in categories)
 
     def home_province(self, registrations: Iterable[Statement], query: CreditQuery) -> str | None:
         """Gives the home province: of the registering authority in the newest-approved registration that is not gone.
@@ -220,7 +207,7 @@ class Merger:
         for platform_id in query.platforms:
             counts = shown.by_platform.get(platform_id, _NONE)
             agreement = shown.agreement.get(platform_id)
-            entry = platform_entry(
+            encoded, of_platform, known_here, covered_here, heard_here = platform_entry(
                 self._platforms[platform_id],
                 heard_of.get(platform_id),
                 asked,
@@ -228,11 +215,11 @@ class Merger:
                 cover.basis_points(agreement.equal, agreement.comparable) if agreement is not None else None,
                 as_of,
             )
-            answers.append(entry.encoded)
-            figures[platform_id] = entry.figures
-            known.append(entry.known)
-            covered += entry.covered
-            heard += entry.heard
+            answers.append(encoded)
+            figures[platform_id] = of_platform
+            known.append(known_here)
+            covered += covered_here
+            heard += heard_here
         by_category = zip(*known, strict=True) if known else [()] * len(asked)
         coverage = [
             self._coverage.entry(

@@ -5,6 +5,7 @@ A view's bytes are canonical, so the fields stand by ascending number: data time
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -14,11 +15,37 @@ from gateway.domain.wire import delimited, encoder
 
 _FIELDS: Final = envelope_pb2.Provenance.DESCRIPTOR.fields_by_name
 _PROVENANCES: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["provenances"])
-_PLATFORM: Final = encoder(_FIELDS["platform"])("")[0]
+_NAMED: Final = encoder(_FIELDS["platform"])
+_PLATFORM: Final = _NAMED("")[0]
+_NO_DIGEST: Final = bytes(32)
 _RECORD_KEY: Final = encoder(_FIELDS["platform_record_key"])("")[0]
 _DIGEST: Final = encoder(_FIELDS["digest"])(bytes(32))[:-32]
 _MATCHED: Final = frozenset({b"", *map(encoder(_FIELDS["match_method"]), MatchMethod.values()[1:])})
 _STATUS: Final = {status: encoder(_FIELDS["status"])(status) if status else b"" for status in RecordStatus.values()}
+
+
+Complete = Callable[[bytes, bytes, RecordStatus.ValueType], bytes]
+"""Gives the field `provenances` of an envelope from the provenance in a record's deterministic bytes, digest and status."""
+
+
+@lru_cache(maxsize=4096)
+def completing(platform: str, data_time: bytes) -> Complete:
+    """Gives what completes the provenances of one platform with one data time, as `as_of_field` gives it."""
+    head = _NAMED(platform) if platform else b""
+    plain: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+    for matched in _MATCHED:
+        for status in _STATUS:
+            field = provenance_field(head + matched, data_time, _NO_DIGEST, status)
+            before, after = field.split(_NO_DIGEST)
+            plain[head + matched, status] = before, after
+
+    def complete(stated: bytes, digest: bytes, status: RecordStatus.ValueType) -> bytes:
+        around = plain.get((stated, status))  # but for a key of the platform's own, a record has nothing to add
+        if around is not None:
+            return around[0] + digest + around[1]
+        return provenance_field(stated, data_time, digest, status)
+
+    return complete
 
 
 def provenance_field(stated: bytes, data_time: bytes, digest: bytes, status: RecordStatus.ValueType) -> bytes:

@@ -21,7 +21,7 @@ import msgspec
 from gateway._pb.xinyidai.catalogue.v1 import evaluation_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_VALID, RecordStatus
 from gateway.domain.catalogue import Catalogue, RecordPlan
-from gateway.domain.choose import Agreement, Chooser, Counted, in_order_of_platforms
+from gateway.domain.choose import Agreement, Chooser, Counted
 from gateway.domain.crosswalk import Crosswalk, proto_grade
 from gateway.domain.envelope import (
     envelope_of,
@@ -134,7 +134,7 @@ class Resolver:
     def resolve(
         self,
         plan: RecordPlan,
-        sets: Sequence[Sequence[Statement]],
+        statements: Sequence[Statement],
         uscc: str,
         home: str | None,
         publication: Publication,
@@ -142,9 +142,8 @@ class Resolver:
     ) -> Sequence[tuple[Key, Any]]:
         """Adds one type's shown records to `shown`, ordered by record key; gives those of a series as messages, with keys.
 
-        `sets` are the type's statements, each set of one reading.
+        `statements` are those of the type, as `in_order_of_platforms` gives them.
         """
-        statements = in_order_of_platforms(sets)
         rules = self._rules[plan.records_field]
         series: list[tuple[Key, Any]] = []
         linked: list[_Entry] = []

@@ -20,7 +20,7 @@ from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparabl
 from gateway.domain.coverage import Stated, stated_of
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
-from gateway.domain.provenance import as_of_field, provenance_field
+from gateway.domain.provenance import as_of_field, completing
 from gateway.domain.wire import split_entries, tag_of, take_delimited
 
 _SM3: Final = hashlib.new("sm3")
@@ -28,6 +28,8 @@ STRONG: Final = "strong"
 WEAK: Final = "weak"
 
 Key = tuple[Any, ...]
+Order = tuple[int, int, int, str]
+"""Tier, newest data time, platform id."""
 
 _UNSPECIFIED: Final = envelope_pb2.RECORD_STATUS_UNSPECIFIED
 _RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields_by_name
@@ -74,8 +76,9 @@ class AuthorityIds:
 
     def __call__(self, authority: authority_pb2.Authority) -> str:
         """Gives the canonical id, empty when the authority is not stated."""
-        if authority.code:
-            return authority.code
+        code = authority.code
+        if code:
+            return code
         name = normalise_name(authority.name)
         return self._codes.get(name, name)
 
@@ -139,16 +142,21 @@ def _part(field: FieldPlan, authority_ids: AuthorityIds) -> Callable[[Any], Any]
     return lambda record: form(getattr(record, name))
 
 
-class Reading(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Reading:
     """One answer read into statements, by field of `Records`; without any when the platform was not heard.
 
+    It is never changed after it was made.
     `stated` is what the answer says by category, `as_of` its data time as in a statement, read from its message once.
+    `order` is where all its statements stand in the total order of `choose`, but for the authority rule and the digest; None
+    where they have several data times.
     """
 
     answer: Answer
     statements: Mapping[str, Sequence[Statement]]
     stated: Mapping[int, Stated]
     as_of: tuple[int, int]
+    order: Order | None = None
 
     @classmethod
     def without_statements(cls, answer: Answer) -> Reading:
@@ -186,6 +194,7 @@ class Reader:
         moment = said.as_of
         default_as_of = (moment.seconds, moment.nanos)
         stated = stated_of(said)
+        order: Order | None = (platform.tier, -default_as_of[0], -default_as_of[1], platform.id)
         by_field: dict[str, list[Statement]] = {}
         # All records are written at once and parted here: a call of the library for each costs more than all the parting.
         raw = records.SerializeToString(deterministic=True)
@@ -199,8 +208,10 @@ class Reader:
                 rows = iter(getattr(records, kind.name))
                 key_of = kind.key_of
                 of_category = stated.get(kind.category)
-                as_of = (of_category[2] if of_category is not None else None) or default_as_of
-                data_time = as_of_field(*as_of)
+                as_of = default_as_of
+                if of_category is not None and of_category[2] is not None:
+                    as_of, order = of_category[2], None
+                complete = completing(platform.id, as_of_field(*as_of))
                 found = by_field[kind.name] = []
             record = next(rows)
             key = key_of(record)
@@ -220,9 +231,9 @@ class Reader:
                     return Reading.without_statements(_refused(answer, "provenance"))
                 provenance, more, content = parts
                 status = record.envelope.status
-            provenance = provenance_field(provenance, data_time, digest, status)
+            provenance = complete(provenance, digest, status)
             found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
-        return Reading(answer, by_field, stated, default_as_of)
+        return Reading(answer, by_field, stated, default_as_of, order)
 
 
 class _Kind(NamedTuple):
