@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.type.date_pb2 import Date
@@ -42,15 +42,6 @@ class Agreement:
 
     comparable: int = 0
     equal: int = 0
-
-
-class United(NamedTuple):
-    """What the statements of one record say together: its content and the conflicts of its envelope, on the wire."""
-
-    content: bytes
-    conflicts: bytes
-    conflict_count: int
-    counted: Counted
 
 
 class _TypeChooser:
@@ -126,6 +117,13 @@ class Counted:
                 count = agreement[platform]
                 count.comparable += comparable
                 count.equal += comparable - unequal
+
+
+United = tuple[bytes, bytes, int, Counted]
+"""What the statements of one record say together: its content and the conflicts of its envelope, on the wire.
+
+Then how many conflicts these are, and what was compared.
+"""
 
 
 def in_order_of_platforms(readings: Sequence[Reading], permitted: Container[str]) -> Mapping[str, Sequence[Statement]]:
@@ -275,7 +273,7 @@ class Chooser:
                         heading = _heading(name, rule, ranked[chosen].platform.id)
                         conflicts.append(_conflict(heading, kind.shown[name], ranked, platforms, said))
         content = b"".join([united[number] for number in sorted(united)])
-        return United(content, b"".join(conflicts), len(conflicts), counted)
+        return content, b"".join(conflicts), len(conflicts), counted
 
     def _unlike(self, kind: _TypeChooser, stated: Sequence[Mapping[int, bytes]], counted: Counted) -> set[int]:
         """Gives the fields that not all state alike, and counts those that all do: most."""
