@@ -313,6 +313,18 @@ def test_timeliness_and_agreement_are_told_per_platform() -> None:
     assert figures["shanghai"][1] < 10_000
 
 
+def test_the_data_time_of_a_category_goes_before_that_of_its_answer() -> None:
+    """Answers are put in order once for all their records; a category with a time of its own is not."""
+    newer = said("jiangsu", CATEGORY_PENALTY, penalty(violation_type="甲"), told=3)
+    older = said("shanghai", CATEGORY_PENALTY, penalty(violation_type="乙"), told=1)
+    older.said.categories[0].as_of.seconds = newer.said.as_of.seconds + 86_400
+
+    view = merged(CATEGORY_PENALTY, newer, older).view
+
+    shown = view.records.penalties[0]
+    assert (shown.violation_type, shown.envelope.provenances[0].platform) == ("乙", "shanghai")
+
+
 def test_a_day_that_is_none_reads_as_undated_and_takes_no_view_down() -> None:
     from gateway._pb.xinyidai.catalogue.v1 import evaluation_pb2
 
