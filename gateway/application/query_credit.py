@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
@@ -326,9 +325,7 @@ class CreditQueries:
             await self._write(story, "unanswered", answers, reason=refusal.reason)
             raise refusal
         if kept is None:
-            masker = self._masker if permit.is_masked else None
-            mask = partial(masker.mask, permit=permit) if masker is not None else None
-            merged = self._merger.merge(readings, query, permit, as_of, mask, self._repaired(query))
+            merged = self._merger.merge(readings, query, permit, as_of, self._masker, self._repaired(query))
             if self._repairs is not None and (merged.heard or merged.stale_copies):
                 self._repairs.note(query.uscc.value, merged, story.admission.at)
             if views is not None and not story.distrusted:

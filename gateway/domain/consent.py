@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
+from typing import NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.domain.query import CreditQuery
@@ -85,9 +85,10 @@ class Consent:
         return self.state
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
+class Withheld(NamedTuple):
     """What a permit leaves out, as a view lists it: a category, at some platforms only, or one field of its records.
+
+    A tuple, since every query under a permit looks something up by it.
 
     No `platforms` means all; no `field` means whole records; `why` is a short stable code such as "consent_revoked".
     """
@@ -118,12 +119,6 @@ class Permit:
     is_masked: bool = False
     persons: frozenset[tuple[int, str]] = frozenset()
     policy: str = ""
-
-    def scope(self) -> view_pb2.PermitScope:
-        """Gives the part of the permit that shapes the view."""
-        if not self.withheld:
-            return view_pb2.PermitScope(kind=self.kind, categories=self.categories)  # type: ignore[arg-type]
-        return _scope(self.kind, self.categories, self.withheld)
 
     def why_refused(self) -> Mapping[int, str]:
         """Gives why each category that was asked and is not permitted is not, in the codes of `Withheld`."""
@@ -159,9 +154,8 @@ class Permit:
         return [stated.partition("@")[0] for stated in self.consents]
 
 
-@lru_cache(maxsize=4096)
-def _scope(kind: str, categories: tuple[int, ...], withheld: tuple[Withheld, ...]) -> view_pb2.PermitScope:
-    """Gives the scope of a permit that leaves something out, made once: whoever gets it copies it and changes nothing."""
+def permit_scope(kind: str, categories: tuple[int, ...], withheld: tuple[Withheld, ...]) -> view_pb2.PermitScope:
+    """Gives the part of a permit that shapes the view."""
     scope = view_pb2.PermitScope(kind=kind, categories=categories)  # type: ignore[arg-type]  # enums are ints at run time
     for entry in withheld:
         scope.withheld.add(

@@ -1,96 +1,52 @@
-"""Masking (脱敏) of what is about persons, in the finished view: compiled once from the descriptors.
+"""Masking (脱敏) of what is about persons, in the records of a view: compiled once from the descriptors.
 
 Which fields are masked, and how, the catalogue says (JR/T 0171-2020: C2). A mask covers the field itself, its raw sibling,
 every value of a conflict on it, and every place where the value would show through: a platform's own record key, and the
 digests of what was stated, which anyone could compare with those of guessed names. Digests are replaced by HMAC-SM3 of
 themselves under a key of the deployment, and stay equal where they were equal.
 
-Only record types that have such a field are looked at: a view without any costs a look at each platform's drifts.
+Records are masked on the wire, before the view is put together: no message is made of them, only the places are looked for
+where something personal may stand, and a record without any stays the very bytes it was. Only record types that have such
+a field are looked at, and the others where a platform left a note of what it could not read.
 """
 
 from __future__ import annotations
 
-import hmac
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway._pb.xinyidai.catalogue.v1 import options_pb2, view_pb2
-from gateway.domain.catalogue import Catalogue, RecordPlan
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registration_pb2, value_pb2, view_pb2
+from gateway.domain.catalogue import ENVELOPE, Catalogue, RecordPlan
 from gateway.domain.consent import Permit
+from gateway.domain.masks import MASKS, Mask, mask_names, mask_text
 from gateway.domain.names import normalise_name
+from gateway.domain.statement import Statement
+from gateway.domain.wire import Encode, delimited, find_delimited, tag_of, take_delimited, varint
 
-Mask = Callable[[str], str]
-
-_STAR: Final = "*"
 _LIST: Final = ","  # joins the values of a repeated field in a conflict
-_IDENTITY: Final = re.compile(r"\d{15,}[XxＸｘ]?")  # of old and new identity cards, and of bank accounts
-_TELEPHONE: Final = re.compile(r"(?<!\d)(?:1[3-9]\d{9}|0\d{2,3}-?\d{7,8})(?!\d)")
-_LONG_NUMBER: Final = re.compile(r"\d[\d-]{8}")
-"""Without this there is no identity or telephone number: most texts are told by one search."""
-_FEWEST: Final = 5
-"""What is shorter is taken for a person's name: an organisation's, which ends with what kind it is, is longer."""
-_ORGANISATIONS: Final = re.compile(
-    r"公司|集团|银行|合伙|企业|中心|合作社|委员会|管理局|政府|基金|信托|协会|学校|大学|医院|研究院|研究所|事务所"
-    r"|厂$|店$|行$|社$|\b(?:Ltd|LLC|Inc|Corp|Co)\b"
-)
 _SHORTEST_KEY: Final = 16
+_BLOCK: Final = 64  # bytes SM3 takes at once
+
+_IsLifted: TypeAlias = Callable[[str], bool] | None
+"""Whether the bearer of a name consented to its being shown; None where nobody did."""
+Persons: TypeAlias = frozenset[tuple[int, str]]
+"""Whose mask is lifted, as a permit says it."""
+
+_ENVELOPE: Final = registration_pb2.Registration.DESCRIPTOR.fields_by_name[ENVELOPE]  # field 1 of every record type
+_ENVELOPE_HEAD: Final = varint(tag_of(_ENVELOPE))
+_WRITE_ENVELOPE: Final = delimited(_ENVELOPE)
+_DRIFT: Final = tag_of(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["drifts"])
+_DIGEST: Final = bytes((tag_of(envelope_pb2.Provenance.DESCRIPTOR.fields_by_name["digest"]), 32))
 
 
-def mask_name(name: str) -> str:
-    """Gives 张* for 张三: how long the name is shows up to four characters only."""
-    name = name.strip()
-    if len(name) < 2:
-        return _STAR * len(name)
-    return name[0] + _STAR * min(len(name) - 1, 3)
-
-
-def mask_party(name: str) -> str:
-    """Masks a name that may be a person's or an organisation's, unless it is evidently an organisation's."""
-    return name if len(name) >= _FEWEST and _ORGANISATIONS.search(name) else mask_name(name)
-
-
-def mask_number(number: str) -> str:
-    """Gives 310***********1234, or 138****1234: the first three and last four characters of one that is long enough."""
-    number = number.strip()
-    if len(number) < 10:
-        return _STAR * len(number)
-    return number[:3] + _STAR * (len(number) - 7) + number[-4:]
-
-
-def mask_address(address: str) -> str:
-    """Keeps the first six characters, which name province and city, of an address that goes on."""
-    return address[:6] + _STAR * 4 if len(address) > 6 else _STAR * len(address)
-
-
-def mask_text(text: str) -> str:
-    """Masks identity, account and telephone numbers where they stand in a text; for names see `mask_names`."""
-    if not _LONG_NUMBER.search(text):
-        return text
-    masked = _IDENTITY.sub(lambda found: mask_number(found[0]), text)
-    return _TELEPHONE.sub(lambda found: mask_number(found[0]), masked)
-
-
-def mask_names(text: str, names: Iterable[str]) -> str:
-    """Masks the names where they stand in a text, blanks between their characters or not; they come without blanks."""
-    compact = "".join(text.split())
-    for name in names:
-        if name in compact:
-            text = re.sub(r"\s*".join(map(re.escape, name)), mask_name(name), text)
-    return text
-
-
-MASKS: Final[Mapping[int, Mask]] = {
-    options_pb2.MASK_NAME: mask_name,
-    options_pb2.MASK_PARTY: mask_party,
-    options_pb2.MASK_ID_NUMBER: mask_number,
-    options_pb2.MASK_PHONE: mask_number,
-    options_pb2.MASK_ADDRESS: mask_address,
-    options_pb2.MASK_TEXT: mask_text,
-}
+_DIGEST_OF: Final[Callable[[Statement], bytes]] = attrgetter("digest")
+_MORE: Final[Callable[[Statement], bytes]] = attrgetter("more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +58,47 @@ class _Field:
     """Whether a person's consent can lift the mask: only a name tells whose it is."""
     is_text: bool
     """Whether persons that other fields name may be named in it."""
+    stays_empty: bool
+    """Whether an empty value is still written."""
+    write: Encode
 
 
 @dataclass(frozen=True, slots=True)
 class _TypeMasks:
+    """What is masked in records of one type; `by_tag`, `by_name` and `names` are the same fields, or those that are names."""
+
     records_field: str
     category: int
-    fields: Mapping[str, _Field]
-    ordered: tuple[_Field, ...]
+    by_tag: Mapping[int, _Field]
+    by_name: Mapping[bytes, _Field]
+    names: Mapping[int, _Field]
     has_text: bool
     is_keyed: bool
     """Whether a masked field enters the record's key, so that the key's digest shows the value to whoever guesses it."""
 
+    def may_conflict(self, envelope: bytes) -> bool:
+        """Whether there may be a conflict on a masked field: it has the field's name in it."""
+        for name in self.by_name:  # noqa: SIM110  # `any` costs more than the searches
+            if name in envelope:
+                return True
+        return False
+
 
 def masked_fields(catalogue: Catalogue) -> Mapping[int, tuple[str, ...]]:
     """Gives the names of the fields that are masked, by category."""
-    return {kind.category: tuple(kind.fields) for kind in map(_compile, catalogue.plans) if kind.fields}
+    kinds = map(_compile, catalogue.plans)
+    return {kind.category: tuple(f.name for f in kind.by_tag.values()) for kind in kinds if kind.by_tag}
+
+
+class Told(NamedTuple):
+    """What is told of records: the digests of those under a field, and whether any may note what could not be read."""
+
+    digests_of: Callable[[str], Set[bytes]]
+    may_drift: bool
+
+
+_OfType: TypeAlias = tuple[_TypeMasks, Set[bytes], bool, _IsLifted, Sequence[str]]
+"""What masking records of one type takes: its masks, what is told of them, and the names that are masked in its texts."""
 
 
 class Masker:
@@ -126,110 +107,172 @@ class Masker:
     def __init__(self, catalogue: Catalogue, key: bytes) -> None:
         if len(key) < _SHORTEST_KEY:
             raise ValueError(f"the key for masking must have {_SHORTEST_KEY} bytes or more, so that nobody guesses it")
+        kinds = [kind for kind in map(_compile, catalogue.plans) if kind.by_tag]
         numbers = view_pb2.Records.DESCRIPTOR.fields_by_name
-        self._types = {
-            numbers[kind.records_field].number: kind for kind in map(_compile, catalogue.plans) if kind.fields
-        }
-        self._keyed = hmac.new(key, digestmod="sm3")
+        self._by_tag = {varint(tag_of(numbers[kind.records_field])): kind for kind in kinds}
+        self._names = {varint(tag_of(field)): name for name, field in numbers.items()}
+        self._texts = frozenset(tag for tag, kind in self._by_tag.items() if kind.has_text)
+        # HMAC's two halves with the key taken in already (RFC 2104): what `hmac` would do anew for each digest.
+        padded = (hashlib.new("sm3", key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.new("sm3", bytes([byte ^ 0x36 for byte in padded]))
+        self._outer = hashlib.new("sm3", bytes([byte ^ 0x5C for byte in padded]))
 
     def digest(self, content: bytes) -> bytes:
         """Gives HMAC-SM3 (GB/T 15852.2) of the content under the deployment's key, 32 bytes."""
-        hashing = self._keyed.copy()
-        hashing.update(content)
-        return hashing.digest()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def person(self, uscc: str, name: str) -> str:
         """Gives the reference under which a person's consent about an enterprise is kept: it tells no name."""
         return self.digest(f"{uscc}\n{normalise_name(name)}".encode()).hex()
 
+    def mask_entries(self, entries: list[bytes], told: Told, uscc: str, persons: Persons) -> None:
+        """Masks records in place as they stand in `Records` on the wire, each as its tag, its length and its content.
+
+        `told` is what is told of them; `persons` are those of the permit.
+        """
+        # Of all records before any is masked; without a type that has texts, nobody asks for them.
+        names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts(entries)
+        may_drift = told.may_drift
+        last, kind = b"", None
+        for place in range(2, len(entries), 3):
+            tag = entries[place - 2]
+            if tag != last:  # those of one type stand together
+                last, kind = tag, self._by_tag.get(tag)
+                if kind is not None:
+                    of_type = self._of_type(kind, told, uscc, persons, names if kind.has_text else ())
+            raw = entries[place]
+            if kind is not None:
+                shown = self._masked(raw, of_type)
+            elif may_drift:
+                shown = _with_drifts_masked(raw)
+            else:
+                continue
+            if shown is not raw:
+                entries[place - 1 : place + 1] = varint(len(shown)), shown
+
     def mask(self, view: view_pb2.CreditView, permit: Permit) -> bool:
-        """Masks the view in place, unless the permit lifts it; whether anything changed, so that its id must be anew."""
+        """Masks a view in place, unless the permit lifts it; whether anything changed, so that its id must be anew."""
         if not permit.is_masked:
             return False
         changed = self._mask_records(view.records, view.query.uscc, permit.persons)
         for answer in view.answers:
-            if answer.drifts:
-                changed |= _mask_drifts(answer.drifts)
+            changed |= mask_drifts(answer.drifts)
         return changed
 
     def mask_answer(self, said: view_pb2.Answer, uscc: str, permit: Permit) -> None:
         """Masks one platform's answer in place, as it stands in a stream."""
         if permit.is_masked:
             self._mask_records(said.records, uscc, permit.persons)
-            _mask_drifts(said.drifts)
+            mask_drifts(said.drifts)
 
-    def _mask_records(self, records: view_pb2.Records, uscc: str, persons: frozenset[tuple[int, str]]) -> bool:
+    def _mask_records(self, records: view_pb2.Records, uscc: str, persons: Persons) -> bool:
+        rows: list[Any] = []
+        entries: list[bytes] = []
+        for descriptor, found in records.ListFields():
+            tag = varint(tag_of(descriptor))
+            for record in found:
+                rows.append(record)
+                entries += tag, b"", record.SerializeToString(deterministic=True)
+
+        def digests_of(name: str) -> Set[bytes]:
+            return {p.digest for record in getattr(records, name) for p in record.envelope.provenances}
+
+        before = entries[2::3]
+        self.mask_entries(entries, Told(digests_of, may_drift=True), uscc, persons)
         changed = False
-        listed = records.ListFields()
-        names = self._names_for_texts(listed)
-        for descriptor, rows in listed:
-            kind = self._types.get(descriptor.number)
-            if kind is None:
-                for record in rows:
-                    drifts = record.envelope.drifts
-                    if drifts:
-                        changed |= _mask_drifts(drifts)
-                continue
-            is_lifted = self._lifting(kind, uscc, persons) if persons else None
-            known = names if kind.has_text else ()
-            if known and is_lifted is not None:
-                known = tuple(name for name in known if not is_lifted(name))
-            for record in rows:
-                changed |= self._mask_record(kind, record, is_lifted, known)
+        for record, raw, shown in zip(rows, before, entries[2::3], strict=True):
+            if shown is not raw:
+                record.ParseFromString(shown)
+                changed = True
         return changed
 
-    def _names_for_texts(self, listed: Iterable[tuple[FieldDescriptor, Any]]) -> tuple[str, ...]:
-        """Gives the persons' names that the records state, the longest first; none where no record has a free text."""
-        kinds = [
-            (kind, rows) for descriptor, rows in listed if (kind := self._types.get(descriptor.number)) is not None
-        ]
-        if not any(kind.has_text for kind, _ in kinds):
-            return ()
-        names = {"".join(name.split()) for kind, rows in kinds for record in rows for name in _names(kind, record)}
-        return tuple(sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name)))
+    def _names_for_texts(self, entries: Sequence[bytes]) -> Sequence[str]:
+        """Gives the persons' names that the records state, without blanks, the longest first."""
+        names: set[str] = set()
+        for tag, raw in zip(entries[::3], entries[2::3], strict=True):
+            kind = self._by_tag.get(tag)
+            if kind is not None and kind.names:
+                names.update(["".join(name.split()) for name in _names(kind, raw)])
+        return sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name))
 
-    def _lifting(
-        self, kind: _TypeMasks, uscc: str, persons: frozenset[tuple[int, str]]
-    ) -> Callable[[str], bool] | None:
-        """Gives what says of a name in records of the type whether its bearer consented to its being shown."""
-        lifted = frozenset(person for category, person in persons if category == kind.category)
-        return (lambda name: self.person(uscc, name) in lifted) if lifted else None
+    def _of_type(self, kind: _TypeMasks, told: Told, uscc: str, persons: Persons, names: Sequence[str]) -> _OfType:
+        """Gives what masking records of the type takes."""
+        digests = told.digests_of(kind.records_field)
+        lifted = {person for category, person in persons if category == kind.category} if persons else None
+        if not lifted:
+            return kind, digests, told.may_drift, None, names
 
-    def _mask_record(
-        self, kind: _TypeMasks, record: Any, is_lifted: Callable[[str], bool] | None, names: Sequence[str]
-    ) -> bool:
+        def is_lifted(name: str) -> bool:
+            return self.person(uscc, name) in lifted
+
+        left = [name for name in names if not is_lifted(name)]
+        return kind, digests, told.may_drift, is_lifted, left
+
+    def _masked(self, raw: bytes, of_type: _OfType) -> bytes:
+        """Gives a record as it may be shown: the very bytes where that is as it stands."""
+        kind, digests, may_drift, is_lifted, names = of_type
+        start, end = _envelope(raw)
         hidden: list[str] = []
-        for field in kind.ordered:
-            stated = getattr(record, field.name)
-            if not stated:
-                continue
-            if field.is_repeated:
-                stated[:] = [_one(field, value, is_lifted, names, hidden) for value in stated]
-            else:
-                shown = _one(field, stated, is_lifted, names, hidden)
-                if shown is not stated:
-                    setattr(record, field.name, shown)
-        envelope = record.envelope
-        conflicts = envelope.conflicts
-        if conflicts:
-            _mask_conflicts(kind, conflicts, is_lifted, names, hidden)
-        drifts = envelope.drifts
-        drifted = _mask_drifts(drifts) if drifts else False
+        content: list[bytes] = []
+        done = end
+        for field, at, value_at, after in find_delimited(raw, end, len(raw), kind.by_tag):
+            value = raw[value_at:after].decode()
+            shown = _one(field, value, is_lifted, names, hidden)
+            if shown is not value:
+                content += raw[done:at], field.write(shown.encode()) if shown or field.stays_empty else b""
+                done = after
+        envelope = raw[:end]
+        # Most envelopes hold nothing to be masked but digests, which a few searches tell, and none where nothing is hidden.
+        if kind.is_keyed or may_drift or kind.may_conflict(envelope) or _show(envelope, hidden):
+            envelope = self._masked_envelope(kind, raw[start:end], is_lifted, names, hidden)
+        elif hidden:
+            envelope = self._with_keyed_digests(envelope, digests)
+        else:
+            return raw
+        return b"".join((envelope, *content, raw[done:]))
+
+    def _with_keyed_digests(self, envelope: bytes, digests: Set[bytes]) -> bytes:
+        """Gives an envelope with these digests keyed, wherever they stand in it: each is as long as it was."""
+        keyed: list[bytes] = []
+        done = 0
+        at = envelope.find(_DIGEST)
+        while at >= 0:
+            at += 2
+            digest = envelope[at : at + 32]
+            if digest in digests:  # else it only looks like the head of one, in a platform's own key
+                keyed += envelope[done:at], self.digest(digest)
+                at = done = at + 32
+            at = envelope.find(_DIGEST, at)
+        keyed.append(envelope[done:])
+        return b"".join(keyed)
+
+    def _masked_envelope(
+        self, kind: _TypeMasks, raw: bytes, is_lifted: _IsLifted, names: Sequence[str], hidden: list[str]
+    ) -> bytes:
+        """Gives an envelope as it may be shown, with its head, where more of it is masked than digests."""
+        envelope = envelope_pb2.RecordEnvelope.FromString(raw)
+        for conflict in envelope.conflicts:
+            field = kind.by_name.get(conflict.field.encode())
+            if field is not None:
+                for stated in conflict.values:
+                    text = stated.value.text
+                    parts = text.split(_LIST) if field.is_repeated else (text,)
+                    stated.value.text = _LIST.join([_one(field, part, is_lifted, names, hidden) for part in parts])
+        mask_drifts(envelope.drifts)
         if kind.is_keyed:
             self._replace_keys(envelope)
-        if not hidden:
-            return drifted or kind.is_keyed
-        for provenance in envelope.provenances:
-            digest = provenance.digest
-            if digest:
-                provenance.digest = self.digest(digest)
+        for provenance in envelope.provenances if hidden else ():
+            if provenance.digest:
+                provenance.digest = self.digest(provenance.digest)
             own_key = provenance.platform_record_key
-            for value in hidden if own_key else ():
-                if value in own_key:
-                    provenance.platform_record_key = ""
-        return True
+            if own_key and any(value in own_key for value in hidden):
+                provenance.platform_record_key = ""
+        return _WRITE_ENVELOPE(envelope.SerializeToString(deterministic=True)) if raw else b""
 
-    def _replace_keys(self, envelope: Any) -> None:
+    def _replace_keys(self, envelope: envelope_pb2.RecordEnvelope) -> None:
         """Replaces the digests of keys that contain a name, of every record of the type alike: links between them hold."""
         if envelope.record_key:
             envelope.record_key = self.digest(envelope.record_key)[: len(envelope.record_key)]
@@ -237,16 +280,48 @@ class Masker:
             envelope.possible_duplicate_of[:] = [self.digest(k)[: len(k)] for k in envelope.possible_duplicate_of]
 
 
-def _names(kind: _TypeMasks, record: Any) -> Iterator[str]:
+def mask_drifts(drifts: Iterable[value_pb2.Drift]) -> bool:
+    """Masks notes of what could not be read in place; whether any changed."""
+    changed = False
+    for drift in drifts:
+        shown = mask_text(drift.raw)
+        if shown != drift.raw:
+            drift.raw = shown
+            changed = True
+    return changed
+
+
+def told_by(state: Mapping[str, Sequence[Statement]]) -> Told:
+    """Gives what statements tell of their records, by field of `Records`."""
+    # The tag of such a note must be in what a statement wrote beside its provenance: mostly that is nothing.
+    more = b"".join(map(_MORE, chain.from_iterable(state.values())))
+    return Told(lambda name: set(map(_DIGEST_OF, state[name])), _DRIFT in more)
+
+
+def _envelope(raw: bytes) -> tuple[int, int]:
+    """Gives where a record's envelope starts and ends, its head left out; it comes first, if there is one."""
+    return take_delimited(raw, 0) if raw[:1] == _ENVELOPE_HEAD else (0, 0)
+
+
+def _show(envelope: bytes, hidden: Iterable[str]) -> bool:
+    """Whether any of the values stands in an envelope, as in a platform's own key of the record."""
+    for value in hidden:  # noqa: SIM110  # as above
+        if value.encode() in envelope:
+            return True
+    return False
+
+
+def _names(kind: _TypeMasks, raw: bytes) -> Iterator[str]:
     """Gives what a record states as names that are masked, in conflicts too."""
-    for field in kind.ordered:
-        if field.is_name:
-            stated = getattr(record, field.name)
-            for name in stated if field.is_repeated else (stated,):
-                if field.mask(name) != name:
-                    yield name
-    for conflict in record.envelope.conflicts:
-        about = kind.fields.get(conflict.field)
+    start, end = _envelope(raw)
+    for field, _, value_at, after in find_delimited(raw, end, len(raw), kind.names):
+        name = raw[value_at:after].decode()
+        if field.mask(name) != name:
+            yield name
+    if not kind.may_conflict(raw[:end]):
+        return
+    for conflict in envelope_pb2.RecordEnvelope.FromString(raw[start:end]).conflicts:
+        about = kind.by_name.get(conflict.field.encode())
         if about is not None and about.is_name:
             for value in conflict.values:
                 for name in value.value.text.split(_LIST) if about.is_repeated else (value.value.text,):
@@ -254,9 +329,7 @@ def _names(kind: _TypeMasks, record: Any) -> Iterator[str]:
                         yield name
 
 
-def _one(
-    field: _Field, value: str, is_lifted: Callable[[str], bool] | None, names: Sequence[str], hidden: list[str]
-) -> str:
+def _one(field: _Field, value: str, is_lifted: _IsLifted, names: Sequence[str], hidden: list[str]) -> str:
     """Gives a value as it may be shown, and notes in `hidden` one that may not be shown as it stands."""
     if is_lifted is not None and field.is_name and is_lifted(value):
         return value
@@ -269,53 +342,41 @@ def _one(
     return shown
 
 
-def _mask_conflicts(
-    kind: _TypeMasks,
-    conflicts: Iterable[Any],
-    is_lifted: Callable[[str], bool] | None,
-    names: Sequence[str],
-    hidden: list[str],
-) -> None:
-    for conflict in conflicts:
-        field = kind.fields.get(conflict.field)
-        if field is None:
-            continue
-        for stated in conflict.values:
-            text = stated.value.text
-            parts = text.split(_LIST) if field.is_repeated else (text,)
-            stated.value.text = _LIST.join([_one(field, part, is_lifted, names, hidden) for part in parts])
-
-
-def _mask_drifts(drifts: Iterable[Any]) -> bool:
-    changed = False
-    for drift in drifts:
-        raw = drift.raw
-        if raw:
-            shown = mask_text(raw)
-            if shown != raw:
-                drift.raw = shown
-                changed = True
-    return changed
+def _with_drifts_masked(raw: bytes) -> bytes:
+    """Gives a record of a type without masked fields as it may be shown: the very bytes where that is as it stands."""
+    start, end = _envelope(raw)
+    if _DRIFT not in raw[start:end]:
+        return raw
+    envelope = envelope_pb2.RecordEnvelope.FromString(raw[start:end])
+    if not mask_drifts(envelope.drifts):
+        return raw
+    return _WRITE_ENVELOPE(envelope.SerializeToString(deterministic=True)) + raw[end:]
 
 
 def _compile(plan: RecordPlan) -> _TypeMasks:
     fields: dict[str, _Field] = {}
-    texts = {
-        field.name: field.is_repeated
-        for field in plan.message.DESCRIPTOR.fields
-        if field.type == FieldDescriptor.TYPE_STRING
-    }
+    descriptors = plan.message.DESCRIPTOR.fields_by_name
+    texts = {field.name: field for field in descriptors.values() if field.type == FieldDescriptor.TYPE_STRING}
     for field in plan.fields:
         mask = MASKS.get(field.options.mask)
         if mask is not None:
             is_name = field.options.mask in (options_pb2.MASK_NAME, options_pb2.MASK_PARTY)
             is_text = field.options.mask == options_pb2.MASK_TEXT
             for name in (field.name, f"{field.name}_raw"):
-                if name in texts:
-                    fields[name] = _Field(name, mask, texts[name], is_name, is_text)
+                if (text := texts.get(name)) is not None:
+                    stays_empty = text.is_repeated or text.has_presence
+                    fields[name] = _Field(name, mask, text.is_repeated, is_name, is_text, stays_empty, delimited(text))
     keyed = {field.name for field in (*plan.key_always, *plan.key_weak)}
     if plan.key_document is not None:
         keyed.add(plan.key_document.name)
-    ordered = tuple(fields.values())
-    has_text = any(field.is_text for field in ordered)
-    return _TypeMasks(plan.records_field, plan.category, fields, ordered, has_text, not keyed.isdisjoint(fields))
+    is_keyed = not keyed.isdisjoint(fields)
+    by_tag = {tag_of(texts[name]): field for name, field in fields.items()}
+    return _TypeMasks(
+        plan.records_field,
+        plan.category,
+        by_tag,
+        {name.encode(): field for name, field in fields.items()},
+        {tag: field for tag, field in by_tag.items() if field.is_name},
+        any(field.is_text for field in fields.values()),
+        is_keyed,
+    )

@@ -9,7 +9,7 @@ The state is a set of statements, so union is commutative, associative and idemp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
@@ -22,12 +22,13 @@ from gateway._pb.xinyidai.catalogue.v1 import (
 from gateway.domain import coverage as cover
 from gateway.domain.catalogue import SCHEMA_VERSION, Catalogue
 from gateway.domain.choose import Chooser, in_order_of_platforms
-from gateway.domain.consent import Permit
+from gateway.domain.consent import Permit, Withheld, permit_scope
 from gateway.domain.crosswalk import Crosswalk
 from gateway.domain.dates import first_day, proto_date
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.figures import PlatformFigures, ViewFigures, figures_of
 from gateway.domain.hearing import joined, platform_entry
+from gateway.domain.masking import Masker, mask_drifts, told_by
 from gateway.domain.platform import Platform
 from gateway.domain.publication import PublicationTable
 from gateway.domain.query import CreditQuery
@@ -113,14 +114,14 @@ class Merger:
         query: CreditQuery,
         permit: Permit,
         as_of: date,
-        mask: Callable[[view_pb2.CreditView], bool] | None = None,
+        masker: Masker | None = None,
         repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view of all answers read; platforms of the query without a reading stand as not yet heard.
 
-        `mask` changes the view in place before its id is made, so that the id is that of what is shown, and tells whether it
-        changed anything. `repaired` are the remembered repairs of the enterprise's records, by record key: part of the
-        state, as if their recognisers spoke.
+        `masker` masks what the permit does not lift before the view's id is made, so that the id is that of what is shown.
+        `repaired` are the remembered repairs of the enterprise's records, by record key: part of the state, as if their
+        recognisers spoke.
         """
         permitted = frozenset(permit.categories)
         state = in_order_of_platforms(readings, self._types_of(permit.categories))
@@ -137,11 +138,15 @@ class Merger:
         answers, completeness_bp, of_platforms, coverage = self._standing(
             readings, query, permitted, permit.why_refused(), shown, as_of
         )
+        if masker is not None and permit.is_masked:
+            masker.mask_entries(shown.entries, told_by(state), query.uscc.value, permit.persons)
+            if any(reading.answer.said.drifts for reading in readings):
+                answers = _with_drifts_masked(answers)
         # By ascending number of the fields: canonical, so that these very bytes can be digested and sent.
         content = b"".join(
             (
                 _QUERY(_USCC(query.uscc.value) + _scope(query.purpose, query.categories, query.platforms)),
-                _permit(permit.kind, permit.categories) if not permit.withheld else _PERMIT(permit.scope()),
+                _permit(permit.kind, permit.categories, permit.withheld),
                 _as_of(as_of),
                 _HOME(home) if home else b"",
                 _RECORDS(b"".join(shown.entries)),
@@ -153,10 +158,6 @@ class Merger:
                 _SCHEMA,
             )
         )
-        if mask is not None:
-            masked = view_pb2.CreditView.FromString(content)
-            if mask(masked):
-                content = masked.SerializeToString(deterministic=True)
         view_id = sm3(content).hex()
         encoded = _VIEW_ID(view_id) + content
         figures = ViewFigures(view_id, completeness_bp, of_platforms)
@@ -234,6 +235,14 @@ class Merger:
         return answers, cover.basis_points(heard, covered), figures, coverage
 
 
+def _with_drifts_masked(answers: Sequence[bytes]) -> Sequence[bytes]:
+    """Gives how platforms answered, on the wire, with their notes of what could not be read masked."""
+    shown = view_pb2.CreditView.FromString(b"".join(answers))
+    for answer in shown.answers:
+        mask_drifts(answer.drifts)
+    return [shown.SerializeToString(deterministic=True)]
+
+
 def view_id(view: view_pb2.CreditView) -> str:
     """Gives the SM3 of the view's content in hexadecimal; the view's own `view_id` does not count."""
     bare = view
@@ -251,10 +260,10 @@ def _scope(purpose: int, categories: tuple[int, ...], platforms: tuple[str, ...]
     return scope.SerializeToString()
 
 
-@lru_cache(maxsize=1024)
-def _permit(kind: str, categories: tuple[int, ...]) -> bytes:
-    """Gives the scope of a permit that leaves nothing out, as a field of the view."""
-    return _PERMIT(view_pb2.PermitScope(kind=kind, categories=categories))  # type: ignore[arg-type]
+@lru_cache(maxsize=4096)
+def _permit(kind: str, categories: tuple[int, ...], withheld: tuple[Withheld, ...]) -> bytes:
+    """Gives the scope of a permit, as a field of the view."""
+    return _PERMIT(permit_scope(kind, categories, withheld))
 
 
 @lru_cache(maxsize=64)

@@ -10,12 +10,13 @@ Source: the encoding page of protocol buffers' documentation (varints, tags, len
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 
+_T = TypeVar("_T")
 Encode = Callable[[Any], bytes]
 """Gives one field's bytes, its tag included."""
 
@@ -126,6 +127,9 @@ def take_delimited(raw: bytes, place: int) -> tuple[int, int]:
     length = raw[place + 1]
     if length < 128:
         return place + 2, place + 2 + length
+    high = raw[place + 2]
+    if high < 128:  # two bytes, as an envelope's length mostly has
+        return place + 3, place + 3 + length + (high << 7) - 128
     length, start = take_varint(raw, place + 1)
     return start, start + length
 
@@ -202,6 +206,36 @@ def split_fields(raw: bytes) -> dict[int, bytes]:
         else:  # one more of a repeated field, or out of order
             fields[number] = fields.get(number, b"") + raw[start:place]
     return fields
+
+
+def find_delimited(raw: bytes, place: int, end: int, wanted: Mapping[int, _T]) -> list[tuple[_T, int, int, int]]:
+    """Looks for texts and messages, repeated ones too, by their tags in a message's well-formed bytes from `place` on.
+
+    Gives of each what `wanted` has under its tag, where its tag stands, where its content starts, and where that ends. What
+    stands after the last wanted number is not looked at: the fields the schema knows come by ascending number.
+    """
+    found: list[tuple[_T, int, int, int]] = []
+    last = max(wanted) if wanted else 0
+    while place < end:
+        start = place
+        tag = raw[place]
+        place += 1
+        if tag > 0x7F:
+            tag, place = take_varint(raw, start)
+        if tag > last:
+            break
+        wire_type = tag & 7
+        if wire_type == _DELIMITED:
+            length = raw[place]
+            place += 1
+            if length > 0x7F:
+                length, place = take_varint(raw, place - 1)
+            content, place = place, place + length
+            if tag in wanted:
+                found.append((wanted[tag], start, content, place))
+        else:
+            place = _after(raw, place, wire_type)
+    return found
 
 
 _FIXED: Final = {1: 8, 5: 4}

@@ -36,7 +36,7 @@ from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import (
 from gateway.adapters.rpc.evidence import receipt_of
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import CONSENTED
-from gateway.domain.masking import mask_name
+from gateway.domain.masks import mask_name
 from gateway.domain.merkle import is_included
 from gateway.domain.statement import sm3
 from tests.bench.child import METHOD

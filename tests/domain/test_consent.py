@@ -18,7 +18,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 )
 from gateway.domain import answer as answers
 from gateway.domain.catalogue import CATALOGUE
-from gateway.domain.consent import Consent, ConsentState, Permit, Withheld, development_permit
+from gateway.domain.consent import Consent, ConsentState, Withheld, permit_scope
 from gateway.domain.errors import PermissionRefusedError, Reason
 from gateway.domain.keeping import Keeping, KeepingPolicy
 from gateway.domain.masking import masked_fields
@@ -155,19 +155,16 @@ def test_a_new_version_of_a_consent_is_not_given_what_was_kept_under_the_old_one
     assert len({rules.key(asking(PENALTY), permit) for permit in public}) == 1
 
 
-def test_the_scope_in_the_view_lists_what_is_left_out_and_is_made_once() -> None:
-    permit = Permit(
-        "consent", (5,), withheld=(Withheld(5, "masked", field="facts"), Withheld(10, "platform", ("anhui",)))
-    )
+def test_the_scope_in_the_view_lists_what_is_left_out() -> None:
+    left_out = (Withheld(5, "masked", field="facts"), Withheld(10, "platform", ("anhui",)))
 
-    scope = permit.scope()
+    scope = permit_scope("consent", (5,), left_out)
 
     assert [(w.category, w.field, list(w.platforms), w.reason) for w in scope.withheld] == [
         (5, "facts", [], "masked"),
         (10, "", ["anhui"], "platform"),
     ]
-    assert permit.scope() is scope
-    assert not development_permit(asking(TAX)).scope().withheld
+    assert not permit_scope("development", (TAX,), ()).withheld
 
 
 def test_of_a_platforms_answer_nothing_outside_the_permit_goes_on_and_the_answer_itself_stays() -> None:

@@ -13,16 +13,8 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registr
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_PENALTY, CATEGORY_REGISTRATION
 from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
 from gateway.domain.consent import Permit
-from gateway.domain.masking import (
-    MASKS,
-    Masker,
-    mask_address,
-    mask_name,
-    mask_number,
-    mask_party,
-    mask_text,
-    masked_fields,
-)
+from gateway.domain.masking import Masker, masked_fields
+from gateway.domain.masks import MASKS, mask_address, mask_name, mask_number, mask_party, mask_text
 from gateway.domain.statement import sm3
 from tests.domain.worlds import USCC
 
@@ -111,8 +103,9 @@ def test_every_value_of_a_conflict_is_masked_lists_too() -> None:
     assert MASKER.mask(found, MASKED)
 
     assert record.legal_representative == "张*"
-    assert [v.value.text for v in conflict.values] == ["张*", "李*"]
-    assert other.values[0].value.text == "上海市"
+    shown, others = record.envelope.conflicts
+    assert [v.value.text for v in shown.values] == ["张*", "李*"]
+    assert others.values[0].value.text == "上海市"
     assert list(entry.related_persons) == ["王**", "赵*"]
     assert entry.envelope.conflicts[0].values[0].value.text == "王**,赵*"
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.telemetry.trace_context import PLACE
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit import AuditEntry
 from gateway.domain.consent import Permit
 from gateway.domain.evidence import Receipt, ViewCopy
+from gateway.domain.masking import Masker
 from gateway.domain.merge import NONE_REPAIRED, Merged, Merger
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import Remembered
@@ -32,15 +32,15 @@ class TracedMerger(Merger):
         query: CreditQuery,
         permit: Permit,
         as_of: date,
-        mask: Callable[[view_pb2.CreditView], bool] | None = None,
+        masker: Masker | None = None,
         repaired: Mapping[bytes, Sequence[Remembered]] = NONE_REPAIRED,
     ) -> Merged:
         """Gives the view, and records how many answers it was made of."""
         place = PLACE.get()
         if place is None or place.span is None:
-            return super().merge(readings, query, permit, as_of, mask, repaired)
+            return super().merge(readings, query, permit, as_of, masker, repaired)
         with self._tracing.span("merge", answers=len(readings)):
-            return super().merge(readings, query, permit, as_of, mask, repaired)
+            return super().merge(readings, query, permit, as_of, masker, repaired)
 
 
 class TracedAudit:
