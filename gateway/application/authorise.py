@@ -77,7 +77,11 @@ class Watch:
         self._watches = watches
         self._keys = keys
         for key in keys:
-            watches.setdefault(key, set()).add(self)
+            watching = watches.get(key)
+            if watching is None:
+                watches[key] = {self}
+            else:
+                watching.add(self)
 
     def tell(self) -> None:
         """Says that a consent was withdrawn."""

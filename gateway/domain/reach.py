@@ -14,6 +14,7 @@ from gateway.domain.consent import PLATFORM, Consent, ConsentState, Permit
 from gateway.domain.errors import Reason
 from gateway.domain.query import CreditQuery
 
+_ACTIVE: Final = ConsentState.ACTIVE
 _BY_STATE: Final = {
     ConsentState.PAUSED: Reason.CONSENT_PAUSED,
     ConsentState.EXPIRED: Reason.CONSENT_EXPIRED,
@@ -58,12 +59,18 @@ def within(answer: Answer, permit: Permit) -> Answer:
 
 def why_not(consent: Consent, purpose: int, now: datetime) -> Reason | None:
     """Gives why a consent does not hold for a purpose at a moment; None when it does."""
-    state = consent.state_at(now)
-    if state is not ConsentState.ACTIVE:
-        return _BY_STATE[state]
+    if not _is_active(consent, now):
+        return _BY_STATE[consent.state_at(now)]
     if now < consent.valid_from:
         return Reason.CONSENT_EXPIRED
     return None if purpose in consent.purposes else Reason.CONSENT_PURPOSE
+
+
+def _is_active(consent: Consent, now: datetime) -> bool:
+    """Whether `state_at` gives ACTIVE, told in one step for a consent without a limit of uses, as nearly every one is."""
+    if consent.max_uses:
+        return consent.state_at(now) is _ACTIVE
+    return consent.state is _ACTIVE and now < consent.valid_to
 
 
 def withdrawn(consent: Consent | None, now: datetime) -> Reason | None:
@@ -73,6 +80,8 @@ def withdrawn(consent: Consent | None, now: datetime) -> Reason | None:
     """
     if consent is None:
         return Reason.CONSENT_MISSING
+    if _is_active(consent, now):
+        return None
     state = consent.state_at(now)
     return None if state in (ConsentState.ACTIVE, ConsentState.EXHAUSTED) else _BY_STATE[state]
 
