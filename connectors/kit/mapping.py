@@ -47,7 +47,7 @@ from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Drift
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Records
 from gateway.domain.catalogue import CATALOGUE, ENVELOPE, RecordPlan
-from gateway.domain.masking import mask_text
+from gateway.domain.masks import mask_text
 from gateway.domain.wire import Encode, delimited
 
 _SHOWN: Final = 64
