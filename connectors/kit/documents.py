@@ -10,6 +10,7 @@ import msgspec
 from lxml import etree
 
 MAX_DEPTH: Final = 64
+_LONG: Final = 2_048
 _DECLARATION: Final = re.compile(r"^\s*<\?xml[^>]*\?>")
 _DOCTYPE: Final = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
@@ -31,7 +32,6 @@ def read_json(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
     """
     if not body or body.isspace():
         raise BadDocument("empty", "no body")
-    opening = (body.count(b"[") + body.count(b"{")) if isinstance(body, bytes) else (body.count("[") + body.count("{"))
     try:
         document = _DECODER.decode(body)
     except msgspec.DecodeError as error:
@@ -43,9 +43,18 @@ def read_json(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
         raise BadDocument("charset", "a text in the JSON is not strict UTF-8") from error
     except InvalidOperation as error:  # an exponent that Decimal cannot hold
         raise BadDocument("json", "a number out of range") from error
-    if opening > max_depth and _depth(document) > max_depth:
+    if _opens_more_than(body, max_depth) and _depth(document) > max_depth:
         raise BadDocument("too_deep", f"nested deeper than {max_depth}")
     return document
+
+
+def _opens_more_than(body: bytes | str, most: int) -> bool:
+    """Whether a document may hold more objects and lists; a long one is looked through sooner as values than as text."""
+    if len(body) > _LONG:
+        return True
+    if isinstance(body, str):
+        return body.count("[") + body.count("{") > most
+    return body.count(b"[") + body.count(b"{") > most
 
 
 def _depth(document: Any) -> int:
@@ -55,8 +64,8 @@ def _depth(document: Any) -> int:
         level = [
             child
             for node in level
-            for child in (node.values() if node.__class__ is dict else node)
-            if child.__class__ is dict or child.__class__ is list
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
         ]
     return depth
 

@@ -42,14 +42,18 @@ class Envelope:
     def open(self, document: Any, *, raw_digest: bytes = b"") -> tuple[Outcome.ValueType, Any]:
         """Gives OK, NO_RECORDS or NOT_FOUND with the payload; raises PlatformError for any other code."""
         code = dig(document, self.code_path)
-        if code is None or isinstance(code, (dict, list)):
-            raise PlatformError(OUTCOME_BAD_ANSWER, "envelope", detail="no code in the answer", raw_digest=raw_digest)
-        verdict = self.codes.get(str(code))
+        if type(code) is not str:
+            if code is None or isinstance(code, (dict, list)):
+                raise PlatformError(
+                    OUTCOME_BAD_ANSWER, "envelope", detail="no code in the answer", raw_digest=raw_digest
+                )
+            code = str(code)
+        verdict = self.codes.get(code)
         if verdict is None:
             raise PlatformError(
                 OUTCOME_BAD_ANSWER,
                 "code_unknown",
-                detail=f"code {str(code)[:32]!r} is not in the manifest",
+                detail=f"code {code[:32]!r} is not in the manifest",
                 raw_digest=raw_digest,
             )
         if verdict.outcome not in _GIVEN:

@@ -144,7 +144,14 @@ class HttpCaller:
                 except TimeoutError as error:
                     raise aiohttp.ConnectionTimeoutError(str(self._base)) from error
                 try:
-                    message, content = await _head(connection, request)
+                    protocol = connection.protocol
+                    if protocol is None or (transport := protocol.transport) is None:
+                        raise aiohttp.ClientConnectionResetError("the connection was closed as soon as it was opened")
+                    protocol.set_response_params(read_until_eof=True)
+                    transport.write(request)
+                    message, content = await protocol.read()
+                    while message.code < 200 and message.code != _SWITCHES:
+                        message, content = await protocol.read()
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                     if not may_repeat:
                         raise
@@ -199,8 +206,11 @@ class HttpCaller:
         status = reply.status
         if status < 300:
             if self._content_types and reply.body:
-                stated = reply.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-                if stated not in self._content_types:
+                stated = reply.headers.get(hdrs.CONTENT_TYPE, "")
+                if (
+                    stated not in self._content_types
+                    and (stated := stated.partition(";")[0].strip().lower()) not in self._content_types
+                ):
                     raise PlatformError(
                         OUTCOME_BAD_ANSWER,
                         "content_type",
@@ -233,19 +243,6 @@ class HttpCaller:
         except ValueError:
             return  # an unreadable Date header says nothing; the skew stays unknown
         self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
-
-
-async def _head(connection: aiohttp.connector.Connection, request: bytes) -> tuple[Any, aiohttp.StreamReader]:
-    """Sends the request; gives the head of the answer and what its body can be read from."""
-    protocol = connection.protocol
-    if protocol is None or protocol.transport is None:
-        raise aiohttp.ClientConnectionResetError("the connection was closed as soon as it was opened")
-    protocol.set_response_params(read_until_eof=True)
-    protocol.transport.write(request)
-    message, content = await protocol.read()
-    while message.code < 200 and message.code != _SWITCHES:
-        message, content = await protocol.read()
-    return message, content
 
 
 async def _tell(traces: Sequence[TracedExchange], error: BaseException, content: aiohttp.StreamReader | None) -> None:

@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
@@ -19,18 +19,21 @@ from aiohttp import hdrs
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-_PLAIN_TARGET: Final = re.compile(r"[!-~]+")
 _BREAKS_A_LINE: Final = re.compile(r"[\r\n\0]")
 
 Signing = Callable[[str, str, Mapping[str, str]], Mapping[str, str]]
 """Gives the headers that sign a request of a method to a path with query parameters; asked for every attempt on the wire."""
 
 
-class Body(NamedTuple):
-    """What a request carries; it may be sent any number of times."""
+class Body:
+    """What a request carries; it may be sent any number of times, so the end of a request with it is written once."""
 
-    content: bytes
-    content_type: str = "application/octet-stream"
+    __slots__ = ("content", "framed")
+
+    def __init__(self, content: bytes, content_type: str = "application/octet-stream") -> None:
+        self.content = content
+        self.framed = f"Content-Length: {len(content)}\r\nContent-Type: {content_type}\r\n\r\n".encode() + content
+        """The last lines of the head, then the content."""
 
 
 def form(parameters: Mapping[str, str]) -> Body:
@@ -65,7 +68,7 @@ class RequestWriter:
         target = self._base_path + path
         if params:
             target = f"{target}?{_query(tuple(params.items()))}"
-        if not _PLAIN_TARGET.fullmatch(target):
+        if not target or not target.isascii() or not target.isprintable() or " " in target:
             raise ValueError("the path holds what a request line may not")
         return target
 
@@ -76,11 +79,12 @@ class RequestWriter:
             merged = self.destination.headers.copy()
             merged.update(headers)
             shared = _lines(merged)
+        head = f"{method} {target} HTTP/1.1\r\n{shared}"
         if body is None:
-            return f"{method} {target} HTTP/1.1\r\n{shared}\r\n".encode()
-        stated = "" if hdrs.CONTENT_TYPE in headers else f"Content-Type: {body.content_type}\r\n"
-        head = f"{method} {target} HTTP/1.1\r\n{shared}Content-Length: {len(body.content)}\r\n{stated}\r\n"
-        return head.encode() + body.content
+            return (head + "\r\n").encode()
+        if headers and hdrs.CONTENT_TYPE in headers:
+            return f"{head}Content-Length: {len(body.content)}\r\n\r\n".encode() + body.content
+        return head.encode() + body.framed
 
 
 def _lines(headers: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import call, itemgetter
 from typing import Any, Final, NamedTuple
@@ -71,12 +71,14 @@ class MappingFault(ValueError):  # noqa: N818  # a list of faults, for the opera
         self.faults = tuple(faults)
 
 
-@dataclass(slots=True)
 class Drifts:
     """What could not be read outside of any record, each kind of unknown key once per answer."""
 
-    found: list[Drift] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    __slots__ = ("found", "seen")
+
+    def __init__(self) -> None:
+        self.found: list[Drift] = []
+        self.seen: set[str] = set()
 
     def add(self, path: str, reason: str, raw: Any = None) -> None:
         """Notes one drift unless the same path was noted, or one more than are told: that there are more can then be said."""
@@ -283,7 +285,7 @@ class PayloadMapping:
 def dig(document: Any, path: Sequence[str]) -> Any:
     """Gives what stands at a path of keys, None where a key is missing or the way is no object."""
     for key in path:
-        if not isinstance(document, dict):
+        if type(document) is not dict:  # parsed, hence of no other class that is one
             return None
         document = document.get(key)
     return document

@@ -84,7 +84,9 @@ class PayloadReader:
         PlatformError BAD_ANSWER: "wrong_subject", "shape".
         """
         for page in pages:
-            self._check_subject(dig(page, self._mapping.subject_path), uscc)
+            stated_code = dig(page, self._mapping.subject_path)
+            if stated_code != uscc.value:
+                self._check_subject(stated_code, uscc)
         drifts = Drifts()
         left = self._platform.limits.max_records
         parts: list[bytes] = [self._head, _RAW_DIGEST(raw_digest), self._as_of(pages, drifts)]
@@ -143,7 +145,7 @@ class PayloadReader:
         raw = dig(pages[0], self._mapping.as_of_path)
         try:
             # Days are few. Texts only are kept: 1, 1.0 and True are one key.
-            return self._as_of_of(raw) if raw.__class__ is str and len(raw) < _LONGEST_DAY else self._read_as_of(raw)
+            return self._as_of_of(raw) if type(raw) is str and len(raw) < _LONGEST_DAY else self._read_as_of(raw)
         except Unreadable as error:
             drifts.add(".".join(self._mapping.as_of_path), error.reason, raw)
             return b""

@@ -70,9 +70,9 @@ class _Remembered(dict[Any, bytes]):
 
     def __missing__(self, raw: Any) -> bytes:
         written = self._read(raw)
-        parts = raw if raw.__class__ is tuple else (raw,)
+        parts = raw if type(raw) is tuple else (raw,)
         # Nothing else than texts, since 1, 1.0 and True are one key.
-        is_kept = all(part is None or (part.__class__ is str and len(part) <= _LONGEST_KEPT) for part in parts)
+        is_kept = all(part is None or (type(part) is str and len(part) <= _LONGEST_KEPT) for part in parts)
         if is_kept and len(self) < _KEPT:
             self[raw] = written
         return written
@@ -178,7 +178,7 @@ def _plain(field: FieldDescriptor, convert: Callable[[Any], Any], indefinite: Fi
             raise Flaw((error.reason, raw)) from error
         if value is None:
             return b""
-        if value.__class__ is Indefinite:
+        if type(value) is Indefinite:
             if without_end is None:
                 raise Flaw(("date.indefinite", raw))
             return without_end
@@ -195,7 +195,7 @@ def _clean_texts(field: FieldDescriptor) -> Callable[[Write], Write]:
 
     def quicken(read: Write) -> Write:
         def write(raw: Any) -> bytes:
-            if raw.__class__ is str:
+            if type(raw) is str:
                 encoded: bytes = raw.encode()
                 length = len(encoded)
                 if (
@@ -225,7 +225,7 @@ def _whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write
 
     def quicken(read: Write) -> Write:
         def write(raw: Any) -> bytes:
-            if raw.__class__ is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
+            if type(raw) is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
                 number = varint(raw * factor)
                 return heads[len(number)] + number
             return read(raw)
@@ -241,7 +241,7 @@ def _small_counts(field: FieldDescriptor) -> Callable[[Write], Write]:
 
     def quicken(read: Write) -> Write:
         def write(raw: Any) -> bytes:
-            return encode(raw) if raw.__class__ is int and 0 <= raw < 2**32 else read(raw)
+            return encode(raw) if type(raw) is int and 0 <= raw < 2**32 else read(raw)
 
         return write
 
@@ -251,7 +251,7 @@ def _small_counts(field: FieldDescriptor) -> Callable[[Write], Write]:
 def _remembering_texts(read: Write) -> Write:
     """For what comes as a text or as a list: the text is kept."""
     seen = _Remembered(read)
-    return lambda raw: seen[raw] if raw.__class__ is str else read(raw)
+    return lambda raw: seen[raw] if type(raw) is str else read(raw)
 
 
 def _constant(field: FieldDescriptor, constant: Any) -> Write:

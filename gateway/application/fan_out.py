@@ -47,7 +47,14 @@ async def fan_out(
     def land(platform: str, said: Answer | asyncio.Future[Answer]) -> None:
         try:
             if not isinstance(said, Answer):
-                said = _answer_of(said, platform, permit.categories, loop.time() - started)
+                if said.cancelled() or said.exception() is not None:
+                    said = _broken_off(said, platform, permit.categories, loop.time() - started)
+                else:
+                    said = said.result()
+                    if said.said.platform != platform:
+                        said = _broken(
+                            platform, permit.categories, loop.time() - started, "speaks for another platform"
+                        )
             landed(within(said, permit) if permit.outside else said)
         except Exception as error:  # what a connector gave is no answer: said so in its place, by the error's class
             landed(_broken(platform, permit.categories, loop.time() - started, type(error).__name__))
@@ -117,17 +124,12 @@ def _without_asking(connector: Connector, permit: Permit, query: CreditQuery) ->
     return None
 
 
-def _answer_of(task: asyncio.Future[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
+def _broken_off(task: asyncio.Future[Answer], platform: str, categories: Sequence[int], elapsed_s: float) -> Answer:
+    """Gives the answer of a call that ended without one."""
     if task.cancelled():
         answer = failed_answer(platform, OUTCOME_BAD_ANSWER, "connector_cancelled", categories)
         return answer._replace(latency_s=elapsed_s)
-    error = task.exception()
-    if error is not None:
-        return _broken(platform, categories, elapsed_s, type(error).__name__)
-    answer = task.result()
-    if answer.said.platform != platform:
-        return _broken(platform, categories, elapsed_s, "speaks for another platform")
-    return answer
+    return _broken(platform, categories, elapsed_s, type(task.exception()).__name__)
 
 
 def _broken(platform: str, categories: Sequence[int], elapsed_s: float, detail: str) -> Answer:

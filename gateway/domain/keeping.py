@@ -112,7 +112,8 @@ class Keeping:
             fresh_s = min(fresh_s, policy.negative_s)
         if fresh_s <= 0:
             return None
-        return KeptAnswer(answer, asked_at, fresh_s, fresh_s if is_negative else fresh_s + policy.stale_s)
+        kept_s = fresh_s if is_negative else fresh_s + policy.stale_s
+        return tuple.__new__(KeptAnswer, (answer, asked_at, fresh_s, kept_s))
 
     def _shortest_of(self, categories: tuple[int, ...]) -> float:
         lifetimes = [self._lifetimes[category] for category in categories if category in self._lifetimes]

@@ -84,8 +84,9 @@ class Flights:
     def over(self, flight: Flight) -> None:
         """Lets go of a call that has ended."""
         self._all.discard(flight)
-        if self._joinable.get(flight.key) is flight:
-            del self._joinable[flight.key]
+        newest = self._joinable.pop(flight.key, flight)
+        if newest is not flight:  # one begun later, which goes on
+            self._joinable[flight.key] = newest
 
     async def aclose(self) -> None:
         """Cancels what is still under way and waits for it."""
