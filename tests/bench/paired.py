@@ -39,7 +39,6 @@ METHOD: Final = (
 _MOST_MORE_US: Final = 60.0
 _HAS: Final = f"{ON}; mTLS, the bank by its certificate, rights by policies, a consent stated, masking"
 _LEAST_PAIRS: Final = 6
-CONCURRENCY: Final = 8
 
 
 async def measure(stage: Stage, size: Size) -> list[Row]:
@@ -77,7 +76,7 @@ async def _row(
         line(naive, PEER, ENTERPRISES) as peer,
     ):
         entries = [
-            Entry(title, _HAS, driver, upstream, target.calls_per_view, concurrency=CONCURRENCY)
+            Entry(title, _HAS, driver, upstream, target.calls_per_view)
             for driver, target in zip((shown, peer, bare), (targets[0], PEER, targets[1]), strict=True)
         ]
 

@@ -16,7 +16,6 @@ from tests.bench.driven import Entry, in_turns
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN
 from tests.bench.interval import middle
 from tests.bench.load import line
-from tests.bench.paired import CONCURRENCY
 from tests.bench.questions import FAILURES, FLOOR, Target
 from tests.bench.report import Row, why
 from tests.bench.stage import Size, Stage
@@ -60,10 +59,10 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
 
                 def entry(driver: object, target: Target, title: str = title) -> Entry:
                     seen = upstream if target is not FLOOR else None
-                    return Entry(title, _HAS, driver, seen, target.calls_per_view, concurrency=CONCURRENCY)  # type: ignore[arg-type]
+                    return Entry(title, _HAS, driver, seen, target.calls_per_view)  # type: ignore[arg-type]
 
                 entries = [entry(on, with_it), entry(off, without), *([entry(bare, FLOOR)] if is_kept else [])]
-                await in_turns(entries, max(2, size.pairs // _FEWER), size.pair_calls * (2 if is_kept else 1))
+                await in_turns(entries, max(2, size.pairs // _FEWER), size.pair_calls * (8 if is_kept else 3))
             rows.append(_told(title, entries))
         except FAILURES as error:
             rows.append(Row(title, missing=why(error)))

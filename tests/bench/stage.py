@@ -37,9 +37,9 @@ class Size:
     warm: int
     tail_warm: int
     in_flight: int
-    runs: int = 36
-    pairs: int = 96
-    pair_calls: int = 24
+    runs: int = 24
+    pairs: int = 48
+    pair_calls: int = 32
     revocations: int = 24
     listed: int = 700_000
     screened: int = 1_000_000
