@@ -64,6 +64,7 @@ _STARTED_AT_ONCE: Final = 2
 _SHARES: Final[Mapping[str, float]] = {
     GRPC_FLOOR: 4.0, NAIVE: 1.5, HIT: 4.0, COLD_REALISTIC: 0.6, EIGHT: 0.6, SIXTEEN: 0.4, NAIVE_REALISTIC: 0.7
 }  # fmt: skip
+_ALSO_OWED: Final[Mapping[tuple[str, str], float]] = {(COLD_REALISTIC, EVERYTHING): 1.5}
 _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
     COLD: (EVERYTHING, 0.55, 0.30),
     COLD_REALISTIC: (COLD, 1.35, 1.2),
@@ -220,7 +221,7 @@ def _claims(title: str, cost: Mapping[str, Sequence[float]]) -> list[Claim]:
     shown = [other for other in (EVERYTHING, *((COLD,) if title == EIGHT else ())) if other not in (title, of)]
     return [
         *([_beside(title, of, cost, owed, stretch)] if of in cost else []),
-        *(_beside(title, other, cost) for other in shown if other in cost),
+        *(_beside(title, other, cost, _ALSO_OWED.get((title, other))) for other in shown if other in cost),
     ]
 
 
