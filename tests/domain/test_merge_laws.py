@@ -27,7 +27,7 @@ from gateway.domain.standing import HIDDEN
 from gateway.domain.statement import Reading, Statement
 from gateway.domain.visible import visible
 from tests.conftest import PROFILE
-from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, merged_of, view_of, world
+from tests.domain.worlds import AS_OF, PLATFORMS, READER, USCC, merged_from, merged_of, view_of, world
 
 PARTS: Final = range(4)  # so that all workers share them
 WORLDS: Final = 2_500 if PROFILE == "quick" else 50_000  # of each part
@@ -47,7 +47,8 @@ class Drawn:
     def of(cls, name: str) -> Drawn:
         """Draws it."""
         answers = world(name)
-        return cls(name, answers, [READER.read(answer, USCC.value) for answer in answers], view_of(answers))
+        readings = [READER.read(answer, USCC.value) for answer in answers]
+        return cls(name, answers, readings, merged_from(readings).view)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -7,7 +7,7 @@ is its own reproduction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from random import Random
 from typing import Any, Final
@@ -25,7 +25,7 @@ from gateway.domain.merge import Merged, Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.publication import PublicationRule, PublicationTable
 from gateway.domain.query import CreditQuery
-from gateway.domain.statement import AuthorityIds, Reader
+from gateway.domain.statement import AuthorityIds, Reader, Reading
 
 USCC: Final = Uscc.parse("91310115MA0TERT167")
 AS_OF: Final = date(2026, 11, 24)
@@ -47,6 +47,16 @@ DIVISIONS: Final = DivisionTable.from_toml(
 _RULE: Final = PublicationRule(date(2023, 1, 1), None, {"minor": 3, "general": 12, "serious": 36, "unclassified": 36})
 MERGER: Final = Merger(CATALOGUE, PLATFORMS, IDS, Crosswalk.from_tables({}), PublicationTable((_RULE,), {}), DIVISIONS)
 _FAILURES: Final = [o for o in view_pb2.Outcome.values() if o and o not in HEARD]
+_BODIES: Final = tuple(BODIES.items())
+
+
+def _drawn(plan: RecordPlan) -> list[tuple[FieldDescriptor, bool]]:
+    """Gives the fields that are drawn, and whether each is part of the key."""
+    keys = {field.name for field in (*plan.key_always, *plan.key_weak, plan.key_document) if field is not None}
+    return [(plan.message.DESCRIPTOR.fields_by_name[field.name], field.name in keys) for field in plan.fields]
+
+
+_FIELDS: Final = {plan.records_field: _drawn(plan) for plan in CATALOGUE.plans}
 _STATUSES: Final = (0, 0, 0, 1, 1, 2, 3, 3, 5, 6)
 
 
@@ -62,9 +72,13 @@ def view_of(answers: list[Answer]) -> view_pb2.CreditView:
 
 def merged_of(answers: list[Answer]) -> Merged:
     """Gives what the merge makes of some answers, in the order given, of the categories that they are about."""
-    told = {category.category for answer in answers for category in answer.said.categories}
+    return merged_from([READER.read(answer, USCC.value) for answer in answers])
+
+
+def merged_from(readings: Sequence[Reading]) -> Merged:
+    """Gives the same of answers that were read."""
+    told = {category.category for reading in readings for category in reading.answer.said.categories}
     asked = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, tuple(sorted(told)), tuple(sorted(PLATFORMS)))
-    readings = [READER.read(answer, USCC.value) for answer in answers]
     return MERGER.merge(readings, asked, development_permit(asked), AS_OF)
 
 
@@ -112,13 +126,10 @@ def _copy(plan: RecordPlan, template: Any, platform: str, rng: Random) -> Any:
     """Gives one platform's copy of a record: its own status, and now and then another value or no document number."""
     record = plan.message()
     record.CopyFrom(template)
-    keys = {f.name for f in (*plan.key_always, *plan.key_weak)} | (
-        {plan.key_document.name} if plan.key_document else set()
-    )
-    for field in plan.fields:
-        if field.name not in keys and rng.random() < 0.15:
+    for field, is_key in _FIELDS[plan.records_field]:
+        if not is_key and rng.random() < 0.15:
             record.ClearField(field.name)
-            _set(record, field.name, rng)
+            _set(record, field, rng)
     if plan.key_document is not None and rng.random() < 0.25:
         record.ClearField(plan.key_document.name)
     envelope = record.envelope
@@ -138,19 +149,16 @@ def _copy(plan: RecordPlan, template: Any, platform: str, rng: Random) -> Any:
 
 def _record(plan: RecordPlan, rng: Random) -> Any:
     record = plan.message()
-    keys = {f.name for f in (*plan.key_always, *plan.key_weak)} | (
-        {plan.key_document.name} if plan.key_document else set()
-    )
-    for field in plan.fields:
-        if field.name in keys or rng.random() < 0.5:
-            _set(record, field.name, rng)
+    for field, is_key in _FIELDS[plan.records_field]:
+        if is_key or rng.random() < 0.5:
+            _set(record, field, rng)
     if plan.records_field == "subjects":
         record.uscc = USCC.value
     return record
 
 
-def _set(record: Any, name: str, rng: Random) -> None:
-    field: FieldDescriptor = record.DESCRIPTOR.fields_by_name[name]
+def _set(record: Any, field: FieldDescriptor, rng: Random) -> None:
+    name = field.name
     if name == "uscc":
         record.uscc = USCC.value
     elif field.message_type is not None:
@@ -176,7 +184,7 @@ def _set_message(target: Any, field: FieldDescriptor, rng: Random) -> None:
     elif kind == "Money":
         target.minor_units, target.currency = rng.randrange(1, 4) * 100, "CNY"
     else:
-        code, name = rng.choice(list(BODIES.items()))
+        code, name = rng.choice(_BODIES)
         target.name = name
         if rng.random() < 0.7:
             target.code = code
