@@ -57,8 +57,8 @@ _NUMBERS: Final = (b"310101199001011234", b"13812345678")
 
 
 def answers(rng: Random) -> list[Answer]:
-    """Draws what each platform says of up to three types, two of which name persons."""
-    drawn = {rng.choice(kinds).category for kinds in (NAMING, NAMING, CATALOGUE.plans)}
+    """Draws what each platform says of up to three types, mostly of such as name persons."""
+    drawn = {rng.choice(kinds).category for kinds in (NAMING, CATALOGUE.plans, NAMING)[: rng.choice((1, 2, 2, 3))]}
     plans = [CATALOGUE.by_category[category] for category in sorted(drawn)]
     said = []
     for name in PLATFORMS:
