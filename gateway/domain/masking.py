@@ -110,7 +110,6 @@ class Masker:
         kinds = [kind for kind in map(_compile, catalogue.plans) if kind.by_tag]
         numbers = view_pb2.Records.DESCRIPTOR.fields_by_name
         self._by_tag = {varint(tag_of(numbers[kind.records_field])): kind for kind in kinds}
-        self._names = {varint(tag_of(field)): name for name, field in numbers.items()}
         self._texts = frozenset(tag for tag, kind in self._by_tag.items() if kind.has_text)
         # HMAC's two halves with the key taken in already (RFC 2104): what `hmac` would do anew for each digest.
         padded = (hashlib.new("sm3", key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
