@@ -28,8 +28,6 @@ class Health(StrEnum):
     BAD = "BAD"
     UNSURE = "UNSURE"
 
-    __hash__ = str.__hash__  # an enum's own is a function of Python, and every answer looks its platform's verdict up
-
 
 def judged(call_count: int, success_bp: int, p50_s: float | None) -> Health:
     """Gives the verdict; `success_bp` is the share of calls heard, `p50_s` the median time of those, None without any."""

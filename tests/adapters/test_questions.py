@@ -134,15 +134,21 @@ def readable_request(raw: bytes) -> Any:
         return UNREADABLE
 
 
-def test_several_platforms_and_consents_make_no_request_rare(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked: list[Any] = []
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Gives the requests whose annotations were checked, as they are."""
+    requests: list[Any] = []
     check: Any = getattr(questions, "check_annotations")  # noqa: B009  # it is theirs, not exported
 
     def checking(request: Any) -> None:
-        checked.append(request)
+        requests.append(request)
         check(request)
 
     monkeypatch.setattr(questions, "check_annotations", checking)
+    return requests
+
+
+def test_several_platforms_and_consents_make_no_request_rare(checked: list[Any]) -> None:
     reader, _ = reading()
     several = asked(platforms=["anhui", "jiangsu"], consent_ids=["c-1", "c-2"], operator="op-1")
 
@@ -156,15 +162,7 @@ def test_several_platforms_and_consents_make_no_request_rare(monkeypatch: pytest
     assert len(checked) == 1
 
 
-def test_requests_of_one_shape_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked: list[Any] = []
-    check: Any = getattr(questions, "check_annotations")  # noqa: B009  # it is theirs, not exported
-
-    def checking(request: Any) -> None:
-        checked.append(request)
-        check(request)
-
-    monkeypatch.setattr(questions, "check_annotations", checking)
+def test_requests_of_one_shape_are_checked_once(checked: list[Any]) -> None:
     reader, _ = reading()
 
     first = reader.read(asked(consent_ids=["c-1"]), A)
