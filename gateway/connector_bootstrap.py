@@ -6,7 +6,8 @@ import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
 
 import aiohttp
@@ -37,7 +38,7 @@ class Plugins:
 
 def find_plugins(settings: Settings) -> Plugins:
     """Finds the configured platforms' connectors by entry point; a broken one stops nobody else."""
-    found = {point.name: point for point in entry_points(group=CONNECTORS)}
+    found = _installed(CONNECTORS)
     connectors: dict[str, ConnectorPlugin] = {}
     platforms: dict[str, Platform] = {}
     faults: list[str] = []
@@ -67,13 +68,19 @@ def find_plugins(settings: Settings) -> Plugins:
 def find_sandboxes(names: Sequence[str]) -> Mapping[str, SandboxPlugin]:
     """Finds sandboxes by entry point, of the named platforms only; missing and broken ones are left out."""
     found: dict[str, SandboxPlugin] = {}
-    for point in entry_points(group=SANDBOXES):
-        if point.name in names:
+    for name, point in _installed(SANDBOXES).items():
+        if name in names:
             try:
-                found[point.name] = cast(SandboxPlugin, point.load())
+                found[name] = cast(SandboxPlugin, point.load())
             except ImportError:
                 continue  # a sandbox is a convenience: its connector is reported on its own
     return found
+
+
+@cache
+def _installed(group: str) -> Mapping[str, EntryPoint]:
+    """Gives what installed packages offer, read once in a process: every package's metadata is looked through for it."""
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def connector_faults(settings: Settings, plugins: Plugins) -> list[str]:

@@ -26,45 +26,72 @@ KINDS = ("sqlite", "postgresql")
 
 
 @asynccontextmanager
-async def empty(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[URL]:
-    """Gives the address of a database of that kind without any table."""
+async def empty(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, *, template: str = "template1"
+) -> AsyncIterator[URL]:
+    """Gives the address of a database of that kind without any table, or with a template's."""
     if kind == "sqlite":
         yield embedded(tmp_path / "store.db")
         return
     socket = request.getfixturevalue("postgres_socket")
     name = f"test_{tmp_path.parent.name.lower()}_{tmp_path.name.lower()}".replace("-", "_")[:60]
-    server = await asyncpg.connect(host=socket, user="postgres", database="postgres")
-    try:
-        await server.execute(f'CREATE DATABASE "{name}"')
-        yield URL.create("postgresql+asyncpg", username="postgres", database=name, query={"host": socket})
+    async with _server(socket) as server:
+        await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        yield _address(socket, name)
         await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await server.close()
 
 
 @asynccontextmanager
-async def right(url: URL) -> AsyncIterator[Database]:
-    """Gives the database with the newest schema."""
-    if url.database and url.get_backend_name() == "sqlite" and not Path(url.database).exists():
-        shutil.copy(await _right_file(), url.database)
-    made = Database(url, busy_s=300)  # a test of a thousand at once is not one of how long to wait
-    try:
-        await upgrade(made)
-        yield made
-    finally:
-        await made.aclose()
+async def right(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """Gives a new database with the newest schema, copied from one that was made once in a process of tests."""
+    template = await _right_on(request.getfixturevalue("postgres_socket")) if kind == "postgresql" else "template1"
+    async with empty(kind, request, tmp_path, template=template) as url:
+        if kind == "sqlite":
+            shutil.copy(await _right_file(), str(url.database))
+        made = Database(url, busy_s=300)  # a test of a thousand at once is not one of how long to wait
+        try:
+            yield made
+        finally:
+            await made.aclose()
 
 
 async def _right_file() -> Path:
     """Gives an SQLite file with the newest schema, made once in a process: a tenth of a second for each test is spared."""
     file = Path(_files().name) / "right.db"
     if not file.exists():
-        made = Database(embedded(file))
-        try:
-            await upgrade(made)
-        finally:
-            await made.aclose()
+        await _make_right(embedded(file))
     return file
+
+
+async def _right_on(socket: str) -> str:
+    """Gives the name of the server's database with the newest schema, made once: a third of a second is spared."""
+    name = "right"
+    async with _server(socket) as server:
+        if not await server.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", name):
+            await server.execute(f'CREATE DATABASE "{name}"')
+            await _make_right(_address(socket, name))
+    return name
+
+
+async def _make_right(url: URL) -> None:
+    made = Database(url)
+    try:
+        await upgrade(made)
+    finally:
+        await made.aclose()
+
+
+def _address(socket: str, name: str) -> URL:
+    return URL.create("postgresql+asyncpg", username="postgres", database=name, query={"host": socket})
+
+
+@asynccontextmanager
+async def _server(socket: str) -> AsyncIterator[asyncpg.Connection]:
+    server = await asyncpg.connect(host=socket, user="postgres", database="postgres")
+    try:
+        yield server
+    finally:
+        await server.close()
 
 
 @cache
@@ -80,7 +107,7 @@ def a_store(make: Callable[[Database], object], *, memory: Callable[[], object] 
         if memory is not None and request.param == "memory":
             yield memory()
             return
-        async with empty(request.param, request, tmp_path) as url, right(url) as database:
+        async with right(request.param, request, tmp_path) as database:
             yield make(database)
 
     return given

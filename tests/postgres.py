@@ -2,7 +2,8 @@
 
 PostgreSQL refuses to run as root, so root runs it as `nobody`, whose checkout may be out of reach: then the server's files are
 copied to where it may read them. It listens on a socket in its own folder only, and it ends with the tests that began it: in a
-`finally`, and by the kernel's signal where they are killed (Linux). It keeps nothing, so it need not sync.
+`finally`, and by the kernel's signal where they are killed (Linux). It keeps nothing, so it need not sync, and it lies in memory
+where there is room: a database is some three hundred files, which take a tenth of the time there.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ _SETTINGS: Final = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
+    "dynamic_shared_memory_type": "mmap",  # in the server's own folder, so that nothing is left of it
     "max_connections": "60",
 }
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 1 << 30  # bytes: several servers of some forty databases each
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_START_S: Final = 30.0
 
@@ -44,7 +48,7 @@ class NoPostgresError(Exception):
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """Starts a server, gives the folder of its socket, and stops it; raises NoPostgresError."""
-    folder = Path(tempfile.mkdtemp(prefix="xyd-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="xyd-pg-", dir=_MEMORY if _has_room(_MEMORY) else None))
     try:
         person = _person(folder)
         server = _reachable(folder, person)
@@ -70,6 +74,10 @@ def postgres() -> Iterator[str]:
             process.wait(20)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_room(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
 
 
 def _person(folder: Path) -> dict[str, Any]:

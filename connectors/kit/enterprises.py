@@ -10,8 +10,9 @@ and how its copy deviates: an older amount, another style of bracket, a status t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
@@ -444,7 +445,15 @@ def _random_enterprise(number: int, rng: Random) -> Enterprise:
 
 
 def make_world(count: int = DEFAULT_COUNT, seed: int = DEFAULT_SEED) -> World:
-    """Makes the world: the examples first, then a crowd, `count` enterprises in all."""
+    """Makes the world: the examples first, then a crowd, `count` enterprises in all; whoever changes it changes their own."""
+    drawn = _drawn(count, seed)
+    own = {uscc: replace(e, facts=list(e.facts), known_by=dict(e.known_by)) for uscc, e in drawn.enterprises.items()}
+    return World(own, drawn.examples)
+
+
+@lru_cache(maxsize=2)
+def _drawn(count: int, seed: int) -> World:
+    """Draws the world once for all the platforms that one process simulates."""
     rng = Random(seed)
     made, examples = _examples(rng)
     crowd = [_random_enterprise(number, rng) for number in range(max(0, count - len(made)))]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from typing import Final
 
 P: Final = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
@@ -61,6 +62,27 @@ def _times(k: int, p: Point) -> Point:
     return result
 
 
+def _times_base(k: int) -> Point:
+    """Gives k times the base point, k below 2²⁵⁶: one sum for each hexadecimal digit."""
+    result = _INFINITY
+    for place, multiples in enumerate(_multiples_of_base()):
+        result = _add(result, multiples[k >> 4 * place & 15])
+    return result
+
+
+@cache
+def _multiples_of_base() -> tuple[tuple[Point, ...], ...]:
+    """Gives, for each of 64 hexadecimal digits, 0 to 15 times what a one in its place is worth."""
+    rows, unit = [], (GX, GY, 1)
+    for _ in range(64):
+        row = [_INFINITY]
+        for _ in range(15):
+            row.append(_add(row[-1], unit))
+        rows.append(tuple(row))
+        unit = _add(row[-1], unit)
+    return tuple(rows)
+
+
 def _affine(p: Point) -> tuple[int, int]:
     inverse = pow(p[2], -1, P)
     square = inverse * inverse % P
@@ -69,7 +91,7 @@ def _affine(p: Point) -> tuple[int, int]:
 
 def public_point(scalar: bytes) -> bytes:
     """Gives the public point of a private key, 64 bytes."""
-    x, y = _affine(_times(int.from_bytes(scalar), (GX, GY, 1)))
+    x, y = _affine(_times_base(int.from_bytes(scalar)))
     return x.to_bytes(32) + y.to_bytes(32)
 
 
@@ -84,7 +106,7 @@ def digest(point: bytes, signer_id: bytes, message: bytes) -> int:
 def sign(scalar: bytes, point: bytes, signer_id: bytes, message: bytes, nonce: int) -> bytes:
     """Gives r‖s, 64 bytes; raises ValueError for the rare nonce that cannot be used."""
     e, d = digest(point, signer_id, message), int.from_bytes(scalar)
-    x, _ = _affine(_times(nonce, (GX, GY, 1)))
+    x, _ = _affine(_times_base(nonce))
     r = (e + x) % ORDER
     s = pow(1 + d, -1, ORDER) * (nonce - r * d) % ORDER
     if not r or r + nonce == ORDER or not s:
@@ -99,7 +121,7 @@ def verify(point: bytes, signer_id: bytes, message: bytes, signature: bytes) -> 
     if not (0 < r < ORDER and 0 < s < ORDER and t):
         return False
     public = (int.from_bytes(point[:32]), int.from_bytes(point[32:]), 1)
-    total = _add(_times(s, (GX, GY, 1)), _times(t, public))
+    total = _add(_times_base(s), _times(t, public))
     if not total[2]:
         return False
     return (digest(point, signer_id, message) + _affine(total)[0]) % ORDER == r

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.adapters.identity.authority import CA, SERVER, Authority, AuthorityError
 from gateway.adapters.identity.certificates import read_tls
 from gateway.adapters.identity.kinds import DEMO_BANK, DEMO_OPERATOR, Kind
-from gateway.settings import load_settings
+from tests.shipped import shipped_settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -67,13 +67,13 @@ def test_the_shipped_banks_file_knows_what_is_issued_for_the_demonstration_bank(
 ) -> None:
     issued = authority.issue(kind, DEMO_BANK)
 
-    holder = load_settings().banks.register.holders[issued.names[0]]
+    holder = shipped_settings().banks.register.holders[issued.names[0]]
 
     assert holder.bank == DEMO_BANK
 
 
 def test_the_shipped_banks_file_knows_the_demonstration_operator(authority: Authority) -> None:
-    holder = load_settings().banks.register.holders[authority.read(DEMO_OPERATOR).names[0]]
+    holder = shipped_settings().banks.register.holders[authority.read(DEMO_OPERATOR).names[0]]
 
     assert (holder.bank, {role.value for role in holder.roles}) == ("", {"platform-operator"})
 

@@ -22,12 +22,12 @@ from gateway.domain.merge import Merged, Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.settings import load_settings
 from tests.adapters.memory_joint_lists import MemoryJointLists
 from tests.adapters.simulated import MovedClock
 from tests.domain.joint_entries import DEMO, NOON, TODAY, joint_entry
+from tests.shipped import shipped_settings
 
-SETTINGS = load_settings()
+SETTINGS = shipped_settings()
 PROVIDED = [Provision("YRD_ENV", province, 2018, NOON, b"") for province in ("31", "32", "33", "34")]
 ZHEJIANG = Platform(
     "zhejiang", "浙江", "Zhejiang", Tier.PROVINCE, province="33",

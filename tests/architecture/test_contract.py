@@ -16,7 +16,7 @@ from gateway.domain.answer import OUTCOME_RANK
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.crosswalk import Grade
 from gateway.domain.errors import Reason
-from gateway.settings import load_settings
+from tests.shipped import shipped_settings
 
 PLATFORMS = ("shanghai", "jiangsu", "zhejiang", "anhui")
 
@@ -75,7 +75,7 @@ def test_what_a_mapping_calls_a_list_or_scheme_is_known_to_the_configuration() -
     import tomllib
     from pathlib import Path
 
-    settings = load_settings()
+    settings = shipped_settings()
     known = set(settings.publication.lists) | set(settings.crosswalk.schemes) | {"UNMAPPED"}
     for path in sorted(Path("connectors").glob("*/mapping.toml")):
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def test_grades_of_the_crosswalk_and_of_the_contract_are_one_to_one() -> None:
 
 
 def test_the_publication_table_holds_a_rule_for_today() -> None:
-    rules = load_settings().publication.rules
+    rules = shipped_settings().publication.rules
 
     assert [rule.holds(date(2026, 3, 31)) for rule in rules] == [True, False]
     assert [rule.holds(date(2026, 4, 1)) for rule in rules] == [False, True]

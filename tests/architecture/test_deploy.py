@@ -17,6 +17,7 @@ from gateway.adapters.telemetry.worker_metrics import WorkerMetrics
 from gateway.domain.errors import Reason
 from tests.adapters.test_metrics import Told, everything
 from tests.architecture.plain_yaml import read_yaml
+from tests.shipped import shipped_settings
 
 DEPLOY: Final = Path(__file__).parents[2] / "config" / "deploy"
 DASHBOARDS: Final = sorted((DEPLOY / "grafana").glob("*.json"))
@@ -154,11 +155,10 @@ def test_every_rule_has_its_severity_and_a_name_of_its_own() -> None:
 
 
 def test_the_scrape_example_asks_where_the_gateway_answers_by_default() -> None:
-    from gateway.settings import load_settings
 
     example = read_yaml((DEPLOY / "prometheus" / "scrape.yaml").read_text(encoding="utf-8"))
 
     (job,) = example["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [load_settings().gateway.admin.listen]}]
+    assert job["static_configs"] == [{"targets": [shipped_settings().gateway.admin.listen]}]
     assert example["rule_files"] == [RULES.name]
     assert job["job_name"] in str(rules()[0]["expr"])

@@ -16,7 +16,7 @@ from gateway.adapters.stores.schema import downgrade, schema_state, upgrade
 from gateway.adapters.stores.standing import revisions
 from tests.adapters.stores.consents import consent
 from tests.crash.harness import Crashes, How
-from tests.databases import empty, right
+from tests.databases import right
 
 SOME, ALL = 67, 1
 EVERY = pytest.mark.parametrize("apart", [SOME, pytest.param(ALL, marks=pytest.mark.long)], ids=["some", "all"])
@@ -52,9 +52,9 @@ async def assert_it_is_one_or_the_other(database: Database, was: list[Any]) -> N
 @EVERY
 @WAYS
 async def test_D6_a_migration_of_a_file_killed_at_any_write_point_is_done_or_not_begun(
-    killed: Crashes, way: str, begin: str, apart: int, tmp_path: Path
+    killed: Crashes, way: str, begin: str, apart: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with right(embedded(tmp_path / "store.db")) as made:
+    async with right("sqlite", request, tmp_path) as made:
         was = await prepare(made, begin)
     whole = killed.run(way, url=f"sqlite+aiosqlite:///{copied(tmp_path, 0)}", armed=tmp_path / "0")
     assert (whole.ends, len(whole.told)) == ((0,), 1)
@@ -78,8 +78,8 @@ async def test_D6_a_migration_of_a_server_killed_between_any_two_words_is_done_o
     killed: Crashes, way: str, begin: str, apart: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     socket = Path(request.getfixturevalue("postgres_socket"))
-    async with empty("postgresql", request, tmp_path) as address, right(address) as database:
-        url = address.render_as_string()
+    async with right("postgresql", request, tmp_path) as database:
+        url = database.url.render_as_string()
         was = await prepare(database, begin)
         whole = killed.run(way, url=url, armed=socket)
         assert (whole.ends, len(whole.told)) == ((0,), 1)

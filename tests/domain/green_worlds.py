@@ -25,10 +25,10 @@ from gateway.domain.merge import Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.settings import load_settings
 from tests.domain.worlds import USCC
+from tests.shipped import shipped_settings
 
-SETTINGS: Final = load_settings()
+SETTINGS: Final = shipped_settings()
 AS_OF: Final = date(2026, 11, 24)
 CATEGORIES: Final = (
     CATEGORY_SUBJECT,

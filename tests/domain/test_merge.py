@@ -23,10 +23,10 @@ from gateway.domain.merge import Merged, Merger
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.domain.statement import AuthorityIds, Reader
-from gateway.settings import load_settings
 from tests.domain.worlds import USCC
+from tests.shipped import shipped_settings
 
-SETTINGS = load_settings()
+SETTINGS = shipped_settings()
 TODAY = date(2026, 11, 24)
 HEFEI: Any = {"code": "11340100MA00000001", "name": "合肥市生态环境局"}
 

@@ -17,11 +17,11 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 )
 from gateway.domain.errors import ConfigError, InvalidRequestError
 from gateway.domain.purposes import PurposeMatrix
-from gateway.settings import load_settings
 from tests.domain.worlds import query
+from tests.shipped import shipped_settings
 
 _NAMES: dict[int, str] = {value: name for name, value in Category.items()}
-SHIPPED = load_settings().purposes
+SHIPPED = shipped_settings().purposes
 EVERY: dict[str, Any] = {
     name.removeprefix("PURPOSE_"): {"categories": ["*"]} for name, value in Purpose.items() if value
 }

@@ -9,10 +9,10 @@ import pytest
 from gateway.domain.dates import china_date
 from gateway.domain.errors import EntryStateError
 from gateway.domain.repair import require_repairable, stay_ends
-from gateway.settings import load_settings
 from tests.domain.joint_entries import joint_entry
+from tests.shipped import shipped_settings
 
-SETTINGS = load_settings()
+SETTINGS = shipped_settings()
 LISTS, RULES = SETTINGS.joint_lists, SETTINGS.publication.rules
 BEFORE_MIDNIGHT = datetime(2026, 3, 31, 15, 59, 59, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 31, 16, 0, tzinfo=UTC)

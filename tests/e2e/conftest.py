@@ -16,7 +16,7 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.process import Gateway
-from gateway.settings import load_settings
+from tests.shipped import shipped_settings
 
 DEMO = "91310115MA0TERT167"
 
@@ -46,7 +46,7 @@ def query(uscc: str = DEMO, **more: object) -> pb.CreditQuery:
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """Starts it all and stops it all."""
     configure_logs("error")
-    settings = load_settings()
+    settings = shipped_settings()
     trail = tmp_path / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,

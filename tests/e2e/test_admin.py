@@ -20,8 +20,8 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.process import Gateway
-from gateway.settings import load_settings
 from tests.e2e.conftest import query
+from tests.shipped import shipped_settings
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Seen:
 @pytest.fixture
 async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
     configure_logs("error")
-    settings = load_settings()
+    settings = shipped_settings()
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
         gateway(
@@ -142,7 +142,7 @@ async def test_without_its_admin_port_a_gateway_does_not_start_and_leaves_nothin
 
     with pytest.raises(ConfigError, match=r"admin\.listen"):
         async with gateway(
-            load_settings(), listen="127.0.0.1:0", admin=f"127.0.0.1:{seen.gateway.admin_port}", audit_path=trail
+            shipped_settings(), listen="127.0.0.1:0", admin=f"127.0.0.1:{seen.gateway.admin_port}", audit_path=trail
         ):
             pass
 

@@ -28,10 +28,11 @@ from gateway.domain.statement import sm3
 from gateway.evidence_bootstrap import key_faults
 from gateway.evidence_settings import EvidenceSettings
 from gateway.gateway_file import ArchiveSettings
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings
 from tests.adapters.test_metrics import samples
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_command import run
+from tests.shipped import shipped_settings
 
 A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
 
@@ -45,7 +46,7 @@ def archiving(settings: Settings, suite: Any = "mixed") -> Settings:
 async def signing(folder: Path, suite: str = "mixed") -> AsyncIterator[Rig]:
     """Starts a gateway that signs and archives, before its simulated platforms."""
     configure_logs("error")
-    settings = archiving(load_settings(), suite)
+    settings = archiving(shipped_settings(), suite)
     trail = folder / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=12), free_ports=True) as platforms,
@@ -265,7 +266,7 @@ async def test_what_the_command_saved_is_verified_offline_and_a_changed_byte_is_
 
 
 def test_off_loopback_an_archive_needs_keys_of_its_own() -> None:
-    settings = archiving(load_settings())
+    settings = archiving(shipped_settings())
 
     assert "evidence.signing_key" in key_faults(settings)[0]
-    assert key_faults(load_settings()) == []
+    assert key_faults(shipped_settings()) == []

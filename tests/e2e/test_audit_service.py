@@ -33,11 +33,11 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.evidence import ViewCopy
 from gateway.domain.statement import sm3
 from gateway.domain.trail import taken_apart
-from gateway.settings import load_settings
 from tests.adapters.test_audit_file import entry
 from tests.domain.trails import KeySigner
 from tests.e2e.test_credit_service import refused
 from tests.e2e.test_sharing import BANK
+from tests.shipped import shipped_settings
 
 DEMO: Final = "91310115MA0TERT167"
 OTHER: Final = "91310115MAC0DEM080"
@@ -73,7 +73,7 @@ async def written(folder: Path) -> None:
 @asynccontextmanager
 async def house(folder: Path, **audit: Any) -> AsyncIterator[tuple[int, grpc.aio.Channel]]:
     configure_logs("error")
-    settings = load_settings()
+    settings = shipped_settings()
     stated = settings.gateway.audit.model_copy(update=audit)
     settings = replace(settings, gateway=settings.gateway.model_copy(update={"audit": stated}))
     async with (

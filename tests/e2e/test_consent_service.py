@@ -29,10 +29,10 @@ from gateway.adapters.stores.standing import revisions
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import gateway
 from gateway.gateway_file import StoreSettings
-from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig
 from tests.e2e.test_command import run
 from tests.postgres import postgres
+from tests.shipped import shipped_settings
 
 A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
 OTHER = "91310115MAC0DEM080"
@@ -201,7 +201,7 @@ async def test_terms_that_break_a_rule_are_refused_by_field(rig: Rig, more: dict
 
 async def test_on_postgresql_it_serves_and_when_that_is_gone_is_unavailable_with_its_health_red(tmp_path: Path) -> None:
     configure_logs("error")
-    shipped = load_settings()
+    shipped = shipped_settings()
     with ExitStack() as server:
         url = f"postgresql+asyncpg://postgres@/postgres?host={server.enter_context(postgres())}"
         settings = replace(shipped, gateway=shipped.gateway.model_copy(update={"store": StoreSettings(url=url)}))

@@ -35,9 +35,10 @@ from gateway.connector_bootstrap import find_plugins
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError
 from gateway.gateway_file import ConsentSettings
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings
 from tests.e2e.conftest import DEMO, query
 from tests.e2e.test_consent_service import terms
+from tests.shipped import shipped_settings
 
 BANK = "bank-a"
 PERSON = "测试甲"
@@ -99,7 +100,7 @@ async def enforcing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """Starts it all and stops it all."""
     configure_logs("error")
     monkeypatch.setenv("TEST_MASKING_KEY", "a key of this deployment")
-    settings = enforced(load_settings())
+    settings = enforced(shipped_settings())
     trail = tmp_path / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
@@ -244,7 +245,7 @@ async def test_where_consents_are_enforced_a_key_is_needed(
     monkeypatch.delenv("TEST_MASKING_KEY", raising=False)
     if key is not None:
         monkeypatch.setenv("TEST_MASKING_KEY", key)
-    settings = enforced(load_settings())
+    settings = enforced(shipped_settings())
 
     with pytest.raises(ConfigError, match=fault):
         await build_gateway(settings, find_plugins(settings), audit_path=tmp_path / "audit.jsonl")
@@ -257,7 +258,7 @@ async def test_a_name_that_is_registered_stands_in_no_log_trail_store_or_error_w
     lines = io.StringIO()
     configure_logs("debug", stream=lines)
     monkeypatch.setenv("TEST_MASKING_KEY", "a key of this deployment")
-    settings = enforced(load_settings())
+    settings = enforced(shipped_settings())
     trail = tmp_path / "audit.jsonl"
     odd: dict[str, dict[str, Any]] = {
         "registered": {},

@@ -34,10 +34,10 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.evidence_settings import EvidenceSettings
 from gateway.gateway_file import ArchiveSettings, ConsentSettings
 from gateway.identity_settings import BankFiles, Banks, BankTable, IdentitySettings, TokenTable, read_banks
-from gateway.settings import load_settings
 from tests.adapters.issuer import AUDIENCE, Issuer, issuer
 from tests.adapters.simulated import MovedClock
 from tests.faults.callers_fixtures import Rig, callers_rig, channel_to, query, request
+from tests.shipped import shipped_settings
 
 Stub = Any
 BANKS = ("bank-a", "bank-b")
@@ -113,7 +113,7 @@ async def open_house(
     for bank in (*BANKS, "stranger"):
         authority.issue(Kind.BANK, bank)
     authority.issue(Kind.OPERATOR, "ops")
-    settings = load_settings()
+    settings = shipped_settings()
     changed: dict[str, Any] = {
         "identity": IdentitySettings(seen_tokens=f"sqlite+aiosqlite:///{folder}/seen.db"),
     }
@@ -397,6 +397,6 @@ async def test_A14_no_token_stands_in_a_log_an_error_or_the_trail(house: House) 
 
 
 def test_tokens_of_the_shipped_file_are_nobody_s() -> None:
-    tables = load_settings().banks.banks.values()
+    tables = shipped_settings().banks.banks.values()
 
     assert [table for table in tables if isinstance(table, BankTable) and isinstance(table.tokens, TokenTable)] == []

@@ -34,16 +34,16 @@ from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.dates import china_date, proto_date
 from gateway.gateway_file import ListsSettings
 from gateway.resilience_settings import DEFAULT, QuotaTable
-from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_joint_lists import REMOVED, SHOWN, A, confirmed, entries_of, published, stub, trail, watched
+from tests.shipped import shipped_settings
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     """A gateway whose lists join the merged view, and that may ask as often as the case does: quotas are not its matter."""
     configure_logs("error")
-    settings = load_settings()
+    settings = shipped_settings()
     settings = replace(
         settings,
         gateway=settings.gateway.model_copy(update={"lists": ListsSettings(in_views=True)}),

@@ -24,11 +24,11 @@ from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.domain.dates import proto_date
 from gateway.domain.names import normalise_document_number
 from gateway.gateway_file import ListsSettings
-from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_consent_service import refusal
 from tests.e2e.test_green_credit import LISTED_2018
 from tests.e2e.test_joint_lists import REMOVED, A, confirmed, line, loaded, published, stub, trail, watched
+from tests.shipped import shipped_settings
 
 STALE = "合市监罚(2026)77号"  # repaired at Anhui on 2026-08-20; Jiangsu shows it still
 SHOWN = "合环罚(2026)12号"
@@ -74,7 +74,7 @@ async def penalties(rig: Rig, *, is_fresh: bool = False, platforms: tuple[str, .
 @asynccontextmanager
 async def another(platforms: dict[str, Running], folder: Path, name: str, **lists: Any) -> AsyncIterator[Rig]:
     """Runs a gateway whose store all share, with a trail of its own: another process as far as anything here can tell."""
-    settings = load_settings()
+    settings = shipped_settings()
     more = {
         "lists": ListsSettings(poll_s=0.2, **lists),
         "store": settings.gateway.store.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'store.db'}"}),
@@ -91,7 +91,7 @@ async def another(platforms: dict[str, Running], folder: Path, name: str, **list
 @pytest.fixture
 async def platforms() -> AsyncIterator[Any]:
     configure_logs("error")
-    async with sandboxes(list(load_settings().platforms), World(enterprises=40), free_ports=True) as running:
+    async with sandboxes(list(shipped_settings().platforms), World(enterprises=40), free_ports=True) as running:
         yield running
 
 

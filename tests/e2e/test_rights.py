@@ -26,11 +26,11 @@ from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway.adapters.rights.sources import PolicyFolders
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
-from gateway.settings import load_settings
 from tests.adapters.policies import CONFIG, write
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_credit_service import refused
 from tests.e2e.test_sharing import BANK, calls, entries
+from tests.shipped import shipped_settings
 
 OWN = """
 @id("shut-out") forbid (principal in Bank::"shut-out", action, resource is Method);
@@ -45,7 +45,7 @@ async def house(folder: Path, own: str = OWN) -> AsyncIterator[Rig]:
     """Starts a gateway with policies of a deployment beside the shipped ones."""
     configure_logs("error")
     write(folder, own=own)
-    settings = replace(load_settings(), policies=PolicyFolders([CONFIG, folder]))
+    settings = replace(shipped_settings(), policies=PolicyFolders([CONFIG, folder]))
     trail = folder / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as running,

@@ -24,9 +24,9 @@ from gateway.adapters.rpc.callers import is_loopback
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.gateway_file import AdmissionSettings
-from gateway.settings import load_settings
 from tests.e2e.conftest import Rig, query
 from tests.e2e.test_credit_service import refused
+from tests.shipped import shipped_settings
 
 BANK = "xinyidai-bank"
 _MANY_PLACES = AdmissionSettings()
@@ -54,7 +54,7 @@ async def house(
 ) -> AsyncIterator[Rig]:
     """Starts a gateway with so many places, whose platforms are not asked with less time left than that."""
     configure_logs("error")
-    settings = load_settings()
+    settings = shipped_settings()
     table = settings.resilience_of("default")
     retry = table.retry.model_copy(update={"least_attempt_s": least_attempt_s})
     settings = replace(

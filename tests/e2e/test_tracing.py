@@ -28,8 +28,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.gateway_file import TracingSettings
-from gateway.settings import load_settings
 from tests.e2e.conftest import DEMO, Rig, query
+from tests.shipped import shipped_settings
 
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN: Final = "00f067aa0ba902b7"
@@ -78,7 +78,7 @@ def served(tmp_path: Path, collector: Collector) -> Served:
 
     @asynccontextmanager
     async def serve(**tracing: Any) -> AsyncIterator[grpc.aio.Channel]:
-        settings = load_settings()
+        settings = shipped_settings()
         wanted = TracingSettings(endpoint=collector.endpoint, **tracing)
         settings = replace(settings, gateway=settings.gateway.model_copy(update={"tracing": wanted}))
         async with (

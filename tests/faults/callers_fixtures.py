@@ -30,8 +30,9 @@ from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
 from gateway.ports import Connector, ConnectorPlugin, ConnectorSetup
 from gateway.process import Gateway
-from gateway.settings import PlatformSettings, Settings, load_settings
+from gateway.settings import PlatformSettings, Settings
 from tests.faults.h2_client import message
+from tests.shipped import shipped_settings
 
 PLATFORMS = ("ping", "pong")
 GET = "/xinyidai.gateway.v1.CreditService/GetCreditView"
@@ -206,7 +207,7 @@ async def callers_rig(
     trail = folder / "audit.jsonl"
     try:
         gateway = await build_gateway(
-            at_upstream(settings or load_settings(), url), Plugins(connectors, facts, ()), audit_path=trail, tls=tls
+            at_upstream(settings or shipped_settings(), url), Plugins(connectors, facts, ()), audit_path=trail, tls=tls
         )
         try:
             port = await gateway.server.start("127.0.0.1:0")

@@ -20,16 +20,17 @@ from gateway.application.query_credit import Admission
 from gateway.bootstrap import build_gateway
 from gateway.cli.running import World, at_sandboxes, sandboxes
 from gateway.connector_bootstrap import find_plugins
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings
 from tests.faults.declared import PLATFORMS
 from tests.faults.house import Case, Footprint, House, question, without_digest
 from tests.faults.proxy import FaultProxy
 from tests.faults.simulated import Simulated, control_run, simulated_cases
+from tests.shipped import shipped_settings
 
 
 def quiet_settings() -> Settings:
     """Gives the shipped settings, without a line per query or quotas, and with back-offs too short to wait for."""
-    settings = load_settings()
+    settings = shipped_settings()
     gateway = settings.gateway.model_copy(
         update={"log": settings.gateway.log.model_copy(update={"level": "error"})},
     )

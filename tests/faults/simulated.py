@@ -29,10 +29,10 @@ from gateway.connector_bootstrap import find_plugins, find_sandboxes
 from gateway.domain.answer import Answer
 from gateway.domain.consent import development_permit
 from gateway.ports import Connector, ConnectorSetup
-from gateway.settings import load_settings
 from tests.faults.declared import PLATFORMS, ForPlatform, told
 from tests.faults.house import check_silence, open_descriptors, question, without_digest
 from tests.faults.proxy import FaultProxy, Script, forward
+from tests.shipped import shipped_settings
 
 _REAL_S: Final = 0.002
 """How long the loop looks for what is under way on a loopback socket before it takes everybody to be waiting."""
@@ -190,7 +190,7 @@ async def _settled() -> None:
 
 def _connectors(urls: Mapping[str, str], session: aiohttp.ClientSession, flights: Flights) -> Mapping[str, Connector]:
     """Gives the connectors with the whole chain around them, by its defaults."""
-    plugins = find_plugins(load_settings()).connectors
+    plugins = find_plugins(shipped_settings()).connectors
     sandboxes = find_sandboxes(PLATFORMS)
     clock = LoopClock()
     ledger, cache = QuotaLedger({}, clock), LocalAnswerCache(clock, most_answers=100, most_bytes=10_000_000)

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import cedarpy
@@ -65,12 +65,14 @@ def compile_policies(sources: PolicySources) -> Policies:
     faults = list(sources.faults)
     text = sources.schema + _enumerations()
     try:
-        schema = cedarpy.Schema.from_str(text)
+        schema = _schema(text)
     except ValueError as error:
         raise ConfigError([*faults, f"{FOLDER}/{SCHEMA}: {_one_line(error)}"]) from error
     by_id: dict[str, Policy] = {}
     for name, policies in sources.files.items():
-        for policy in _of_file(f"{FOLDER}/{name}", policies, schema, faults):
+        found, broken = _of_file(f"{FOLDER}/{name}", policies, text)
+        faults += broken
+        for policy in found:
             if policy.id in by_id:
                 faults.append(f"{policy.file}: {policy.id}: {by_id[policy.id].file} has a policy of that id already")
             by_id[policy.id] = policy
@@ -130,12 +132,19 @@ def _enumerations() -> str:
     return "".join(f"\nentity {name} enum {json.dumps(values)};\n" for name, values in lists.items())
 
 
-def _of_file(file: str, text: str, schema: cedarpy.Schema, faults: list[str]) -> list[Policy]:
+@lru_cache(maxsize=2)
+def _schema(text: str) -> cedarpy.Schema:
+    return cedarpy.Schema.from_str(text)
+
+
+@lru_cache(maxsize=64)
+def _of_file(file: str, text: str, schema: str) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
+    """Gives a file's policies and faults; a file is compiled again only when it, or the schema, has changed."""
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
-        faults.append(f"{file}: {_one_line(error)}")
-        return []
+        return (), (f"{file}: {_one_line(error)}",)
+    faults: list[str] = []
     if parsed["templates"]:
         faults.append(f"{file}: has a template (?principal or ?resource); write out whom and what it is about")
     found: dict[str, Policy] = {}
@@ -153,11 +162,11 @@ def _of_file(file: str, text: str, schema: cedarpy.Schema, faults: list[str]) ->
             stated, file, policy["effect"] == "permit", notes.get("en") or "", notes.get("zh") or "", policy
         )
     if found:
-        for fault in cedarpy.validate_policies(text, schema).errors:
+        for fault in cedarpy.validate_policies(text, _schema(schema)).errors:
             named = found.get(fault.policy_id)
             where = f"{file}: {named.id}" if named is not None else file
             faults.append(f"{where}: {_POSITIONAL.sub('', _one_line(fault.error))}")
-    return list(found.values())
+    return tuple(found.values()), tuple(faults)
 
 
 def _one_line(error: object) -> str:

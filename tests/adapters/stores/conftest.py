@@ -28,7 +28,7 @@ async def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
         yield url
 
 
-@pytest.fixture
-async def database(empty_url: URL) -> AsyncIterator[Database]:
-    async with right(empty_url) as made:
+@pytest.fixture(params=KINDS)
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    async with right(request.param, request, tmp_path) as made:
         yield made
