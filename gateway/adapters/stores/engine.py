@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, trouble_of
+from gateway.adapters.stores.sqlite_connection import sqlite_connection
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 
 SQLITE: Final = "sqlite"
@@ -206,7 +207,11 @@ def _turn_to_wal(cursor: Any, busy_s: float, sleep: Callable[[float], object]) -
 
 def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=5, max_overflow=0, pool_timeout=busy_s, connect_args={"timeout": busy_s}
+        url,
+        pool_size=5,
+        max_overflow=0,
+        pool_timeout=busy_s,
+        connect_args={"timeout": busy_s, "async_creator_fn": sqlite_connection},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -247,3 +247,29 @@ async def test_a_look_that_waited_for_its_thread_opens_nothing_once_the_database
 
     assert not await glance.has_newer(0)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_D11_a_call_that_is_cancelled_twice_in_a_statement_leaves_no_task_waiting(tmp_path: Path) -> None:
+    database = Database(embedded(tmp_path / "store.db"))
+    count_far = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
+
+    async def ask() -> None:
+        async with database.reading() as connection:
+            await connection.execute(text(count_far))
+
+    others = asyncio.all_tasks()
+    asking = asyncio.create_task(ask())
+    while not database.engine.pool.checkedout():  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
+    asking.cancel()
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    closing = asyncio.all_tasks() - others
+
+    _, waiting = await asyncio.wait(closing, timeout=20)
+
+    assert waiting == set()
+    await database.aclose()
