@@ -228,23 +228,28 @@ class Masker:
         if kind.is_keyed or may_drift or kind.may_conflict(envelope) or _show(envelope, hidden):
             envelope = self._masked_envelope(kind, raw[start:end], is_lifted, names, hidden)
         elif hidden:
-            envelope = self._with_keyed_digests(envelope, digests)
+            keyed = self._with_keyed_digests(envelope, digests)
+            envelope = keyed or self._masked_envelope(kind, raw[start:end], is_lifted, names, hidden)
         else:
             return raw
         return b"".join((envelope, *content, raw[done:]))
 
-    def _with_keyed_digests(self, envelope: bytes, digests: Set[bytes]) -> bytes:
-        """Gives an envelope with these digests keyed, wherever they stand in it: each is as long as it was."""
+    def _with_keyed_digests(self, envelope: bytes, digests: Set[bytes]) -> bytes | None:
+        """Gives an envelope with these digests keyed: each is as long as it was.
+
+        None where anything else looks like one, be it in a platform's own key: then the envelope is to be read.
+        """
         keyed: list[bytes] = []
         done = 0
         at = envelope.find(_DIGEST)
         while at >= 0:
             at += 2
             digest = envelope[at : at + 32]
-            if digest in digests:  # else it only looks like the head of one, in a platform's own key
-                keyed += envelope[done:at], self.digest(digest)
-                at = done = at + 32
-            at = envelope.find(_DIGEST, at)
+            if digest not in digests:
+                return None
+            keyed += envelope[done:at], self.digest(digest)
+            done = at + 32
+            at = envelope.find(_DIGEST, done)
         keyed.append(envelope[done:])
         return b"".join(keyed)
 

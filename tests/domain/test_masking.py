@@ -13,12 +13,14 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registr
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_PENALTY, CATEGORY_REGISTRATION
 from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
 from gateway.domain.consent import Permit
-from gateway.domain.masking import Masker, masked_fields
+from gateway.domain.masking import Masker, Told, masked_fields
 from gateway.domain.masks import MASKS, mask_address, mask_name, mask_number, mask_party, mask_text
 from gateway.domain.statement import sm3
+from gateway.domain.wire import tag_of, varint
 from tests.domain.worlds import USCC
 
 MASKER = Masker(CATALOGUE, b"a key of this deployment")
+_REGISTRATIONS = varint(tag_of(view_pb2.Records.DESCRIPTOR.fields_by_name["registrations"]))
 MASKED = Permit("consent", tuple(sorted(CATALOGUE.by_category)), is_masked=True)
 
 
@@ -139,6 +141,21 @@ def test_no_digest_in_the_view_can_be_compared_with_that_of_a_guessed_name() -> 
     assert record.envelope.record_key == MASKER.digest(key)[:16]
     assert list(twin.envelope.possible_duplicate_of) == [record.envelope.record_key]
     assert Masker(CATALOGUE, b"another key of another").digest(digest) != MASKER.digest(digest)
+
+
+@pytest.mark.parametrize("own_key", ["", "\x12 " + "x" * 32, "\x1a " + "x" * 32])
+def test_a_digest_that_no_statement_is_known_by_is_keyed_all_the_same(own_key: str) -> None:
+    record = registration_pb2.Registration(legal_representative="张三")
+    digest = sm3(b"statement with the name")
+    record.envelope.provenances.add(platform="a", digest=digest, platform_record_key=own_key)
+    entries = [_REGISTRATIONS, b"", record.SerializeToString(deterministic=True)]
+
+    MASKER.mask_entries(entries, Told(lambda _: set(), may_drift=False), USCC.value, frozenset())
+
+    shown = registration_pb2.Registration.FromString(entries[2])
+    assert shown.legal_representative == "张*"
+    assert shown.envelope.provenances[0].digest == MASKER.digest(digest)
+    assert shown.envelope.provenances[0].platform_record_key == own_key
 
 
 def test_hmac_is_that_of_the_standard_whatever_the_keys_length() -> None:
