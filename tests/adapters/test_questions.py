@@ -86,6 +86,12 @@ def _wrapped(query: bytes) -> bytes:
     return b"\x0a" + (bytes((length,)) if length < 128 else bytes((length & 127 | 128, length >> 7))) + query
 
 
+def asked_with_consent(request: pb.GetCreditViewRequest) -> pb.GetCreditViewRequest:
+    consented = pb.GetCreditViewRequest.FromString(request.SerializeToString())
+    consented.query.consent_ids.append("c-0")
+    return consented
+
+
 _fields = st.sampled_from(
     [
         b"\x0a\x12" + USCC.encode(),
@@ -102,6 +108,8 @@ _fields = st.sampled_from(
         b"\x42\x01\xff",
         b"\x4a\x03c-1",
         b"\x4a\x03c-2",
+        b"\x4a\x03\xff\xff\xff",
+        b"\x4a\x00",
         b"\x52\x01l",
         b"\x5a\x81\x00a",
         b"\x62\x04op-1",
@@ -117,6 +125,7 @@ def test_a_request_is_read_off_its_bytes_as_off_its_message(fields: list[bytes],
     raw = _wrapped(b"".join(sorted(fields) if is_sorted else fields)) + more
     warm, _ = reading()
     for shape in (asked(), asked(categories=[CATEGORY_REGISTRATION]), asked(platforms=["anhui", "jiangsu"])):
+        warm.read_bytes(asked_with_consent(shape).SerializeToString(), A)
         warm.read_bytes(shape.SerializeToString(), A)
     message: Any = readable_request(raw)
 
@@ -175,6 +184,19 @@ def test_requests_of_one_shape_are_checked_once(checked: list[Any]) -> None:
     reader.read(asked(quorum=2), A)
     reader.read(asked(), B)
     assert len(checked) == 3
+
+
+def test_a_consent_at_the_end_is_read_off_without_walking_through_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, _ = reading()
+    consented = asked(categories=[CATEGORY_REGISTRATION], consent_ids=["c-1"])
+    reader.read_bytes(consented.SerializeToString(), A)
+    monkeypatch.setattr(questions, "_parted", None)
+
+    consented.query.uscc, consented.query.consent_ids[0] = OTHER, "c-2"
+    second = reader.read_bytes(consented.SerializeToString(), A)
+
+    assert (second.uscc.value, second.consent_ids, second.categories) == (OTHER, ("c-2",), (CATEGORY_REGISTRATION,))
+    assert second.sent == consented.query.SerializeToString(deterministic=True)
 
 
 def test_a_field_of_a_newer_client_is_counted_each_time() -> None:

@@ -53,6 +53,10 @@ _CODE: Final = bytes((_USCC, 18))
 """Tag and length of a code that has its 18 characters, first of all fields."""
 _CODE_ENDS: Final = 20
 _Texts: TypeAlias = tuple[str, str, str, str]
+_Parted: TypeAlias = tuple[bytes, _Texts, tuple[str, ...]]
+"""A query's shape, the texts that differ, and its consents."""
+_Asked: TypeAlias = tuple[bytes, tuple[str, str, str]]
+"""A shape, and whose user asks: bank, operator and branch."""
 
 
 class Questions:
@@ -61,7 +65,11 @@ class Questions:
     def __init__(self, platforms: Collection[str], unknown_fields: Callable[[int], None]) -> None:
         self._platforms = tuple(sorted(platforms))
         self._unknown_fields = unknown_fields
-        self._seen: dict[tuple[bytes, tuple[str, str, str]], CreditQuery] = {}
+        self._seen: dict[_Asked, CreditQuery] = {}
+        self._seen_consented: dict[_Asked, CreditQuery] = {}
+        """Those shapes that one consent followed, and nothing after it."""
+        self._consent_begins: dict[int, int] = {}
+        """Where that consent begins in a query so long, as the last one had it."""
 
     def read(self, request: Request, caller: Caller) -> CreditQuery:
         """Gives the checked query of a request; raises what `check_annotations` and `credit_query` do."""
@@ -78,24 +86,56 @@ class Questions:
         sent = _query_in(raw)
         parted = None
         if sent is not None:
-            # Mostly there is nothing beside the code and a shape that was seen: it need not be walked through then.
-            code = sent[2:_CODE_ENDS]
-            seen = self._seen.get((sent[_CODE_ENDS:], who))
-            if seen is not None and _IS_CODE_ENOUGH and sent.startswith(_CODE) and code.isascii():
-                return seen.again(Uscc.parse(code.decode()), "", (), "", "", sent)
+            found = self._at_once(sent, who)
+            if found is not None:
+                return found
             parted = _parted(sent)
             if parted is not None:
                 shape, (uscc, request_id, loan, application), consents = parted
                 seen = self._seen.get((shape, who))
                 if seen is not None and _keep_the_rules(parted[1], consents):
+                    self._note_consented(sent, parted, who, seen)
                     return seen.again(Uscc.parse(uscc), request_id, consents, loan, application, sent)
         query, unknown = self._checked(_message(raw) if request is None else request, caller)
         # Other bytes of that shape and in that order are as canonical as these, so that they are the question's own too.
         if parted is not None and not unknown and sent == query.sent:
             if len(self._seen) >= _MOST:
                 self._seen.clear()
+                self._seen_consented.clear()
             self._seen[parted[0], who] = query
+            self._note_consented(sent, parted, who, query)
         return query
+
+    def _note_consented(self, sent: bytes, parted: _Parted, who: tuple[str, str, str], query: CreditQuery) -> None:
+        """Remembers a shape that one consent follows, and nothing else, for `_at_once`."""
+        shape, texts, consents = parted
+        begins = _CODE_ENDS + len(shape)
+        if len(consents) == 1 and not any(texts[1:]) and sent[_CODE_ENDS:begins] == shape:
+            self._seen_consented[shape, who] = query
+            self._consent_begins[len(sent)] = begins
+
+    def _at_once(self, sent: bytes, who: tuple[str, str, str]) -> CreditQuery | None:
+        """Gives the query of bytes with nothing beside the code and a shape that was seen, but maybe one consent at the end.
+
+        Most are so, and need not be walked through. None for others.
+        """
+        code = sent[2:_CODE_ENDS]
+        if not (_IS_CODE_ENOUGH and sent.startswith(_CODE) and code.isascii()):
+            return None
+        seen = self._seen.get((sent[_CODE_ENDS:], who))
+        if seen is not None:
+            return seen.again(Uscc.parse(code.decode()), "", (), "", "", sent)
+        begins = self._consent_begins.get(len(sent))
+        if begins is None:
+            return None
+        seen = self._seen_consented.get((sent[_CODE_ENDS:begins], who))
+        head, consent = sent[begins : begins + 2], sent[begins + 2 :]
+        least, most = _CONSENT
+        if seen is None or head != bytes((_CONSENT_ID, len(consent))) or not least <= len(consent) <= most:
+            return None
+        if not consent.isascii():
+            return None
+        return seen.again(Uscc.parse(code.decode()), "", (consent.decode(),), "", "", sent)
 
     def _checked(self, request: Request, caller: Caller) -> tuple[CreditQuery, int]:
         check_annotations(request)
@@ -123,7 +163,7 @@ def _query_in(raw: bytes) -> bytes | None:
     return raw[start:] if start + length == len(raw) else None
 
 
-def _parted(sent: bytes) -> tuple[bytes, _Texts, tuple[str, ...]] | None:
+def _parted(sent: bytes) -> _Parted | None:
     """Parts a query into its shape, the texts that differ, and its consents; None for one that is to be read whole."""
     texts = {_USCC: "", _REQUEST_ID: "", _LOAN: "", _APPLICATION: ""}
     consents: list[str] = []
