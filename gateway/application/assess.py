@@ -12,7 +12,8 @@ from datetime import date, datetime
 from typing import Protocol
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
-from gateway.application.query_credit import Admission, CreditQueries
+from gateway.application.query_credit import CreditQueries
+from gateway.application.story import Admission
 from gateway.domain.audit import AssessmentEntry
 from gateway.domain.audit_entries import assessment_audit_entry
 from gateway.domain.crosswalk import Crosswalk

@@ -22,7 +22,8 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1.credit_service_pb2 import AnswerDelivery, GetCreditViewResponse, ViewDelivery
 from gateway.adapters.rpc.delivery import HEALTH, credit_view_bytes, credit_view_response, fill_delivery
-from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.application.query_credit import CreditAnswer
+from gateway.application.story import Admission
 from gateway.domain import answer as answers
 from gateway.domain.answer import failed_answer
 from gateway.domain.figures import figures_of, platform_figures

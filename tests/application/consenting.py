@@ -21,7 +21,8 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_L
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.application.authorise import ConsentAuthoriser
-from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
+from gateway.application.query_credit import CreditAnswer, CreditQueries, Landed
+from gateway.application.story import Admission
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import development_caller

@@ -12,7 +12,8 @@ import pytest
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.state.clock import SystemClock
 from gateway.application.assess import AssessedBy, Assessments
-from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.application.query_credit import CreditAnswer
+from gateway.application.story import Admission
 from gateway.domain.answer import Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import InvalidRequestError, StoreError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.application.query_credit import CreditAnswer
+from gateway.application.story import Admission
 from gateway.domain.errors import Reason, UnauthenticatedError
 from tests.adapters.simulated import NOON
 from tests.application.consenting import PENALTY, TAX, House, asking, consent

@@ -16,7 +16,7 @@ import pytest_asyncio
 from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway.adapters.telemetry.logs import configure_logs
-from gateway.application.query_credit import Admission
+from gateway.application.story import Admission
 from gateway.bootstrap import build_gateway
 from gateway.cli.running import World, at_sandboxes, sandboxes
 from gateway.connector_bootstrap import find_plugins

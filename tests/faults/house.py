@@ -22,7 +22,8 @@ from structlog.testing import capture_logs
 from connectors.kit.conformance import whole_query
 from connectors.kit.sandbox import Running
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
-from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.application.query_credit import CreditAnswer
+from gateway.application.story import Admission
 from gateway.bootstrap import build_gateway
 from gateway.cli.running import at_sandboxes
 from gateway.connector_bootstrap import Plugins, find_plugins

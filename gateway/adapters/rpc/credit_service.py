@@ -22,8 +22,9 @@ from gateway.adapters.rpc.requests import deadline_s
 from gateway.adapters.rpc.status import internal_status, status_of
 from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
-from gateway.application.query_credit import Admission, CreditAnswer, CreditQueries, Landed
+from gateway.application.query_credit import CreditAnswer, CreditQueries, Landed
 from gateway.application.request_ids import RequestIds
+from gateway.application.story import Admission
 from gateway.domain.caller import Caller
 from gateway.domain.errors import GatewayError, InvalidRequestError, Reason, ViewTooLargeError
 from gateway.domain.figures import platform_figures

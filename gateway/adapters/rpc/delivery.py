@@ -16,7 +16,8 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, platform_service_pb2
 from gateway.adapters.rpc.evidence import evidence_bytes
-from gateway.application.query_credit import Admission, CreditAnswer
+from gateway.application.query_credit import CreditAnswer
+from gateway.application.story import Admission
 from gateway.domain.answer import Answer
 from gateway.domain.figures import PlatformFigures
 from gateway.domain.health import Health

@@ -19,7 +19,7 @@ from gateway.adapters.rules.book import RuleBook
 from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.assess import AssessedBy, Assessments
-from gateway.application.query_credit import Admission
+from gateway.application.story import Admission
 from gateway.domain.caller import Caller
 from gateway.domain.errors import GatewayError, InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc

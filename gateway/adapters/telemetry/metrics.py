@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
+from gateway.adapters.telemetry.tallies import BulkHistogram, BulkSummary, Level, Mean, Part, Spread, Tallies, Tally
 from gateway.domain.answer import HEARD, Answer
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Reason
@@ -45,8 +45,6 @@ _TIMED: Final = ("answered", "unanswered")
 _LATENCY_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _RATIO: Final = (0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
-
-K = TypeVar("K")
 
 
 def render(registry: CollectorRegistry) -> bytes:
@@ -84,9 +82,9 @@ class Metrics:
         families = _Families(self.registry)
         self._platforms = {platform: _PlatformNumbers(platform, families) for platform in platforms}
         self._in_flight = in_flight
-        self._under_way = _Level(families.in_flight)
+        self._under_way = Level(families.in_flight)
         self._under_way.value = 0
-        self._queries = _Tallies[tuple[str, str]](
+        self._queries = Tallies[tuple[str, str]](
             families.queries,
             lambda key: key,
             [
@@ -96,20 +94,20 @@ class Metrics:
                 *(("withheld", reason.value) for reason in WITHDRAWALS),
             ],
         )
-        self._latencies = {event: _Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}
-        self._completeness = _Spread(families.completeness, _RATIO)
-        self._errors = _Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
-        self._unknown_fields = _Tally(families.unknown_fields)
-        self._stale_copies = _Tally(families.stale_copies)
-        self._corrupt = _Tallies[str](families.corrupt_records, lambda kind: (kind,), CORRUPTIBLE)
-        self._trail_failures = _Tally(families.trail_failures)
-        self._trail_ailing = _Level(families.trail_ailing)
+        self._latencies = {event: Spread(families.query_latency.labels(event), _LATENCY_S) for event in _TIMED}
+        self._completeness = Spread(families.completeness, _RATIO)
+        self._errors = Tallies[Reason](families.errors, lambda reason: (reason.value,), Reason)
+        self._unknown_fields = Tally(families.unknown_fields)
+        self._stale_copies = Tally(families.stale_copies)
+        self._corrupt = Tallies[str](families.corrupt_records, lambda kind: (kind,), CORRUPTIBLE)
+        self._trail_failures = Tally(families.trail_failures)
+        self._trail_ailing = Level(families.trail_ailing)
         self._trail_ailing.value = 0
-        self._anchor_failures = _Tally(families.anchor_failures)
-        self._anchors_late = _Level(families.anchors_late)
+        self._anchor_failures = Tally(families.anchor_failures)
+        self._anchors_late = Level(families.anchors_late)
         self._anchors_late.value = 0
-        self._lag = _Spread(families.loop_lag, _LAG_S)
-        self._parts: tuple[_Part, ...] = (
+        self._lag = Spread(families.loop_lag, _LAG_S)
+        self._parts: tuple[Part, ...] = (
             self._under_way,
             self._queries,
             *self._latencies.values(),
@@ -259,123 +257,6 @@ class Metrics:
         return await asyncio.to_thread(render, self.registry)
 
 
-class _Histogram(Histogram):
-    """A histogram that takes many observations at once; prometheus_client offers one at a time only."""
-
-    def add(self, counts: Sequence[int], total: float) -> None:
-        """Adds so many observations per bucket, not cumulated, and their sum."""
-        self._sum.inc(total)
-        for bucket, count in zip(self._buckets, counts, strict=True):
-            if count:
-                bucket.inc(count)
-
-
-class _Summary(Summary):
-    """A count and a sum, of which a mean over any time is made, that takes many observations at once."""
-
-    def add(self, count: int, total: float) -> None:
-        """Adds so many observations and their sum."""
-        self._count.inc(count)
-        self._sum.inc(total)
-
-
-class _Part(Protocol):
-    def flush(self) -> None: ...
-
-
-class _Tally:
-    """What is to be added to one counter."""
-
-    __slots__ = ("_child", "pending")
-
-    def __init__(self, child: Counter) -> None:
-        self._child = child
-        self.pending = 0
-
-    def flush(self) -> None:
-        if self.pending:
-            self._child.inc(self.pending)
-            self.pending = 0
-
-
-class _Tallies(dict[K, _Tally], Generic[K]):
-    """Tallies of one counter by key: the known ones exist from the start, so that their first increase is seen as one."""
-
-    def __init__(self, family: Counter, labels: Callable[[K], Sequence[str]], known: Iterable[K]) -> None:
-        super().__init__()
-        self._family = family
-        self._labels = labels
-        for key in known:
-            self[key]
-
-    def __missing__(self, key: K) -> _Tally:
-        tally = self[key] = _Tally(self._family.labels(*self._labels(key)))
-        return tally
-
-    def flush(self) -> None:
-        for tally in self.values():
-            tally.flush()
-
-
-class _Level:
-    """What one gauge is to show; `labels` name its child, which is made when there is something to show."""
-
-    __slots__ = ("_child", "_family", "_labels", "value")
-
-    def __init__(self, family: Gauge, *labels: str) -> None:
-        self._family = family
-        self._labels = labels
-        self._child: Gauge | None = None
-        self.value: int | None = None
-
-    def flush(self) -> None:
-        if self.value is None:
-            return
-        if self._child is None:
-            self._child = self._family.labels(*self._labels) if self._labels else self._family
-        self._child.set(self.value)
-
-
-class _Spread:
-    """What is to be added to one histogram."""
-
-    __slots__ = ("_bounds", "_child", "_counts", "_total")
-
-    def __init__(self, child: _Histogram, bounds: tuple[float, ...]) -> None:
-        self._child = child
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._total = 0.0
-
-    def note(self, value: float) -> None:
-        """Takes one observation."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._total += value
-
-    def flush(self) -> None:
-        if any(self._counts):
-            self._child.add(self._counts, self._total)
-            self._counts = [0] * len(self._counts)
-            self._total = 0.0
-
-
-class _Mean:
-    """What is to be added to one summary: how many observations, and their sum."""
-
-    __slots__ = ("_child", "count", "total")
-
-    def __init__(self, child: _Summary) -> None:
-        self._child = child
-        self.count = 0
-        self.total = 0.0
-
-    def flush(self) -> None:
-        if self.count:
-            self._child.add(self.count, self.total)
-            self.count = 0
-            self.total = 0.0
-
-
 class _Families:
     """The metrics by name. In multiprocess mode gauges are summed over live processes, each of which has its part."""
 
@@ -386,11 +267,11 @@ class _Families:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"xinyidai_{name}", text, labels, registry=registry, multiprocess_mode="livesum")
 
-        def spread(name: str, text: str, bounds: Sequence[float], *labels: str) -> _Histogram:
-            return _Histogram(f"xinyidai_{name}", text, labels, registry=registry, buckets=bounds)
+        def spread(name: str, text: str, bounds: Sequence[float], *labels: str) -> BulkHistogram:
+            return BulkHistogram(f"xinyidai_{name}", text, labels, registry=registry, buckets=bounds)
 
-        def mean(name: str, text: str) -> _Summary:
-            return _Summary(f"xinyidai_{name}", text, ("platform",), registry=registry)
+        def mean(name: str, text: str) -> BulkSummary:
+            return BulkSummary(f"xinyidai_{name}", text, ("platform",), registry=registry)
 
         of = "platform"
         self.queries = counter("queries", "Queries by how they ended, and why", "event", "reason")
@@ -446,28 +327,28 @@ class _PlatformNumbers:
     """One platform's numbers; `parts` are all of them."""
 
     def __init__(self, platform: str, families: _Families) -> None:
-        def by_outcome(source: str, known: Iterable[int]) -> _Tallies[int]:
-            return _Tallies(families.answers, lambda number: (platform, _OUTCOMES[number], source), known)
+        def by_outcome(source: str, known: Iterable[int]) -> Tallies[int]:
+            return Tallies(families.answers, lambda number: (platform, _OUTCOMES[number], source), known)
 
-        def by_text(family: Counter, *known: str) -> _Tallies[str]:
-            return _Tallies(family, lambda key: (platform, key), known)
+        def by_text(family: Counter, *known: str) -> Tallies[str]:
+            return Tallies(family, lambda key: (platform, key), known)
 
         self.answers = by_outcome("platform", _OUTCOMES.keys() - {view_pb2.OUTCOME_UNSPECIFIED})
         self.cached = by_outcome("cache", HEARD)
-        self.attempts = _Tally(families.attempts.labels(platform))
-        self.latency = _Spread(families.latency.labels(platform), _LATENCY_S)
-        self.drifts = _Tally(families.drifts.labels(platform))
-        self.repeats = _Tally(families.repeats.labels(platform))
+        self.attempts = Tally(families.attempts.labels(platform))
+        self.latency = Spread(families.latency.labels(platform), _LATENCY_S)
+        self.drifts = Tally(families.drifts.labels(platform))
+        self.repeats = Tally(families.repeats.labels(platform))
         self.hedges = by_text(families.hedges, "won", "lost")
-        self.breaker_open = _Level(families.breaker_open, platform)
+        self.breaker_open = Level(families.breaker_open, platform)
         self.breaker_open.value = 0
         self.breaker_turns = by_text(families.breaker_turns, "open", "closed")
-        self.call_limit = _Level(families.call_limit, platform)
-        self.quota_left = _Level(families.quota_left, platform)
+        self.call_limit = Level(families.call_limit, platform)
+        self.quota_left = Level(families.quota_left, platform)
         self.quota_refused = by_text(families.quota_refused)
         self.cache = by_text(families.cache, *_CACHE_RESULTS)
-        self.cache_age = _Mean(families.cache_age.labels(platform))
-        self.data_age = _Mean(families.data_age.labels(platform))
-        self.completeness = _Mean(families.platform_completeness.labels(platform))
-        self.agreement = _Mean(families.agreement.labels(platform))
-        self.parts: tuple[_Part, ...] = tuple(vars(self).values())
+        self.cache_age = Mean(families.cache_age.labels(platform))
+        self.data_age = Mean(families.data_age.labels(platform))
+        self.completeness = Mean(families.platform_completeness.labels(platform))
+        self.agreement = Mean(families.agreement.labels(platform))
+        self.parts: tuple[Part, ...] = tuple(vars(self).values())
