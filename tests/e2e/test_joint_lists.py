@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
+import pytest
 from google.type.date_pb2 import Date
 
 from connectors.kit.enterprises import code_of
@@ -189,6 +190,20 @@ async def test_a_gateway_that_closes_ends_its_watches_at_once(rig: Rig) -> None:
 
     assert await call.read() is grpc.aio.EOF
     assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_whoever_is_refused_while_still_sending_a_file_is_told_why(rig: Rig) -> None:
+    async def pieces() -> AsyncIterator[pb.LoadListFileRequest]:
+        yield pb.LoadListFileRequest(digest=bytes(32), content=b"x")  # nobody is named who decides
+        for _ in range(40):
+            await asyncio.sleep(0.0005)
+            yield pb.LoadListFileRequest(content=b"x" * 5_000)
+
+    for _ in range(10):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub(rig).LoadListFile(pieces())
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "state who decides" in str(refused.value.details())
 
 
 async def test_a_watch_goes_on_with_what_changes_meanwhile(rig: Rig) -> None:

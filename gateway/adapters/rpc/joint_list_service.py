@@ -13,6 +13,7 @@ from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2_grpc
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.deciding import decider
+from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.rpc.joint_list_messages import (
     after_of,
     content_of,
@@ -280,6 +281,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
                 is_repeated=plan.is_repeated,
             )
         except Exception as error:
+            await hear_out(requests)
             await abort(context, error)
 
     async def DrawInspectionSample(  # noqa: N802
@@ -317,6 +319,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
                 )
             return response
         except Exception as error:
+            await hear_out(requests)
             await abort(context, error)
 
     async def _screened(self, request: pb.ScreenEnterprisesRequest) -> pb.ScreenEnterprisesResponse:

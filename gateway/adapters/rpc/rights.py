@@ -19,6 +19,7 @@ import structlog
 
 from gateway.adapters.rpc.callers import Context
 from gateway.adapters.rpc.credit_service import abort
+from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit_entries import denied_entry
 from gateway.domain.caller import NOT_KNOWN, Caller
@@ -54,8 +55,11 @@ class Door:
         self._log = structlog.get_logger("gateway.rights")
         self._told: dict[tuple[str, str, str], float] = {}
 
-    async def admit(self, context: Context, action: str) -> None:
-        """Returns when the caller may call the method, named "<Service>/<Method>"; else ends the call."""
+    async def admit(self, context: Context, action: str, requests: AsyncIterator[object] | None = None) -> None:
+        """Returns when the caller may call the method, named "<Service>/<Method>"; else ends the call.
+
+        `requests` are those of a call that is answered once they are all there.
+        """
         try:
             caller = await self._caller_of(context)
             is_allowed, policy = self._rights.decide(caller, action, METHOD)
@@ -69,6 +73,8 @@ class Door:
         self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
         # Begun here: whoever is let in has a trace of its method's own.
         trace = self._tracing.begin(action, context.invocation_metadata())
+        if requests is not None:
+            await hear_out(requests)
         await abort(context, error, trace.trace_id)
 
     def _tell(self, caller: Caller, action: str, policy: str) -> None:
@@ -102,10 +108,10 @@ class Door:
     def _guarded(self, action: str, handler: Any) -> Any:
         """Gives a handler of the same kind: gRPC tells the kinds apart by what the behaviour is, so there are two shapes."""
         kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if handler.response_streaming else 'unary'}"
-        behaviour = getattr(handler, kind)
+        behaviour, is_streamed = getattr(handler, kind), handler.request_streaming
 
         async def answer(request: Any, context: Context) -> Any:
-            await self.admit(context, action)
+            await self.admit(context, action, request if is_streamed else None)
             return await behaviour(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
