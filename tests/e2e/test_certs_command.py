@@ -200,6 +200,7 @@ async def test_what_is_issued_is_listed_for_people_and_for_machines(tmp_path: Pa
         "bank-b",
         "bank-b-reviewer",
         "demo-bank",
+        "demo-bank-reviewer",
         "demo-operator",
         "server",
     ]
