@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from gateway.adapters.identity.callers import KnownCallers
@@ -77,7 +76,6 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    structlog.reset_defaults()  # another test's level would hide what is told
     built = House(tmp_path)
     yield built
     await built.watch.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import structlog
 
 from gateway.adapters.identity.callers import DevelopmentCallers
+from gateway.adapters.rpc import hear_out
 from gateway.adapters.rpc.callers import RpcCallers
 from gateway.adapters.rpc.rights import Door
 from gateway.adapters.state.clock import SystemClock
@@ -21,12 +23,6 @@ from gateway.domain.evidence import Receipt, ViewCopy
 from tests.adapters.policies import caller, rights
 
 GET = "CreditService/GetCreditView"
-
-
-@pytest.fixture(autouse=True)
-def plain_logs() -> None:
-    """Undoes what another test of the process has set: its level would hide what is told."""
-    structlog.reset_defaults()
 
 
 class EndedError(Exception):
@@ -98,6 +94,41 @@ async def test_who_may_not_is_written_down_before_the_call_ends() -> None:
     assert (entry.policy, entry.reason, entry.uscc) == ("separate-auditors", "POLICY_DENIED", "")
     assert context.ended.code is grpc.StatusCode.PERMISSION_DENIED
     assert sent == [Reason.POLICY_DENIED]
+
+
+async def test_a_client_that_still_sends_is_heard_out_before_it_is_denied() -> None:
+    taken: list[int] = []
+
+    async def sending() -> AsyncIterator[int]:
+        for piece in range(3):
+            await asyncio.sleep(0)
+            taken.append(piece)
+            yield piece
+
+    class Watched(Context):
+        async def abort_with_status(self, status: Any) -> None:
+            assert taken == [0, 1, 2]
+            await super().abort_with_status(status)
+
+    async def load(requests: Any, context: Any) -> None:
+        raise AssertionError("who is denied gets no further")
+
+    handler = grpc.stream_unary_rpc_method_handler(load)
+    guarded = door(Trail(), caller(Role.BANK_AUDITOR)).guarding("x.CreditService", {"GetCreditView": handler})
+
+    with pytest.raises(EndedError):
+        await guarded["GetCreditView"].stream_unary(sending(), Watched())
+
+
+async def test_whoever_never_ends_is_heard_out_for_so_long_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hear_out, "_LONGEST_S", 0.01)
+
+    async def endless() -> AsyncIterator[int]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield 1
+
+    await asyncio.wait_for(hear_out.hear_out(endless()), 5)
 
 
 async def test_the_same_denial_is_logged_once_a_minute_and_written_each_time() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
 import structlog
 
 from gateway.adapters.rights.cedar import CedarRights
@@ -19,12 +18,6 @@ from tests.adapters.policies import CONFIG, caller, write
 GET = "CreditService/GetCreditView"
 SHUT = '@id("shut") forbid (principal, action, resource);'
 _FOR_EVER = 3_600.0
-
-
-@pytest.fixture(autouse=True)
-def plain_logs() -> None:
-    """Undoes what another test of the process has set: its level would hide what is told."""
-    structlog.reset_defaults()
 
 
 def watched(folder: Path) -> tuple[CedarRights, PolicyFolders]:

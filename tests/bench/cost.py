@@ -64,7 +64,8 @@ _STARTED_AT_ONCE: Final = 2
 _SHARES: Final[Mapping[str, float]] = {
     GRPC_FLOOR: 4.0, NAIVE: 1.5, HIT: 4.0, COLD_REALISTIC: 0.6, EIGHT: 0.6, SIXTEEN: 0.4, NAIVE_REALISTIC: 0.7
 }  # fmt: skip
-_ALSO_OWED: Final[Mapping[tuple[str, str], float]] = {(COLD_REALISTIC, EVERYTHING): 1.5}
+_ALSO_OWED: Final[Mapping[tuple[str, str], float]] = {(COLD, EVERYTHING): 0.65, (COLD_REALISTIC, EVERYTHING): 1.5}
+"""What was owed first, before the budgets below."""
 _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
     COLD: (EVERYTHING, 0.55, 0.30),
     COLD_REALISTIC: (COLD, 1.35, 1.2),
@@ -218,7 +219,8 @@ def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Ro
 def _claims(title: str, cost: Mapping[str, Sequence[float]]) -> list[Claim]:
     """Gives what the row costs beside others, first what its budget is about."""
     of, owed, stretch = _BUDGETS.get(title, ("", None, None))
-    shown = [other for other in (EVERYTHING, *((COLD,) if title == EIGHT else ())) if other not in (title, of)]
+    others = (EVERYTHING, *((COLD,) if title == EIGHT else ()))
+    shown = [other for other in others if other != title and (other != of or (title, other) in _ALSO_OWED)]
     return [
         *([_beside(title, of, cost, owed, stretch)] if of in cost else []),
         *(_beside(title, other, cost, _ALSO_OWED.get((title, other))) for other in shown if other in cost),

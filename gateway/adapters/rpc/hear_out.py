@@ -16,7 +16,7 @@ _LONGEST_S: Final = 1.0
 
 async def hear_out(requests: AsyncIterator[object]) -> None:
     """Takes what a client still sends, and drops it; for a second at most, and without an error of its own."""
-    with suppress(Exception):
+    with suppress(Exception):  # what cannot be read, or never ends: the call is refused already, and for its own reason
         async with asyncio.timeout(_LONGEST_S):
             async for _ in requests:
                 pass

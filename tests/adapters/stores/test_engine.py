@@ -251,7 +251,7 @@ async def test_a_look_that_waited_for_its_thread_opens_nothing_once_the_database
 
 async def test_D11_a_call_that_is_cancelled_twice_in_a_statement_leaves_no_task_waiting(tmp_path: Path) -> None:
     database = Database(embedded(tmp_path / "store.db"))
-    count_far = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
+    count_far = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n"
 
     async def ask() -> None:
         async with database.reading() as connection:
