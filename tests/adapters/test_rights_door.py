@@ -113,7 +113,7 @@ async def test_a_client_that_still_sends_is_heard_out_before_it_is_denied() -> N
     async def load(requests: Any, context: Any) -> None:
         raise AssertionError("who is denied gets no further")
 
-    handler = grpc.stream_unary_rpc_method_handler(load)
+    handler: Any = grpc.stream_unary_rpc_method_handler(load)
     guarded = door(Trail(), caller(Role.BANK_AUDITOR)).guarding("x.CreditService", {"GetCreditView": handler})
 
     with pytest.raises(EndedError):
