@@ -10,7 +10,7 @@ from typing import Final
 
 from connectors.kit.enterprises import DEFAULT_SEED, make_world
 from tests.bench.batch import batch_line
-from tests.bench.driven import Entry
+from tests.bench.driven import Driver, Entry
 from tests.bench.fixture import ENTERPRISES, FOUR, PLAIN, PLATFORMS, REALISTIC, RECORDS
 from tests.bench.interval import middle
 from tests.bench.load import CONCURRENCY, line
@@ -46,9 +46,9 @@ TITLES: Final = (
 )  # fmt: skip
 METHOD: Final = (
     f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
-    "kept channel, median of many short runs, in which the rows take turns, forwards and backwards; dear rows make fewer calls, cheap ones more; half as many go before each run, uncounted. Ratios "
-    "are medians of those within each round, with their interval, so that a machine whose pace changes from second to second is little "
-    "part of them. On a slow day there are fewer rounds: each row says how many. Batch: one stream.",
+    "kept channel, median of many runs of a fraction of a second each, in which the rows take turns, forwards and backwards; dear rows make fewer calls, cheap ones "
+    "more; a quarter as many go before each run, uncounted. The rows that budgets set against each other take a turn more in every round. Ratios are medians of those within each turn, with their "
+    "interval, so that a machine whose pace changes from second to second is little part of them. On a slow day there are fewer rounds: each row says how many runs it had. Batch: one stream.",
     "Cold: every query accepts no age, so that neither a kept answer nor a call under way (which is as old as its beginning) "
     "will do; cache and single flight stay on and are paid for. The platforms' own counts must show a call of every platform "
     "for every view, and at most 6 % more (hedges: in a saturated process its own queue makes calls slow); the kept views of "
@@ -57,13 +57,17 @@ METHOD: Final = (
 ON: Final = (
     "metrics, log, durable audit, traces of 1 %, retry, hedge, breaker, bulkhead and cache ready, deadline, provenance"
 )
-_DIALECTS_SHARE: Final = 0.1
 _STARTED_AT_ONCE: Final = 2
 # What costs more is measured as well by fewer calls, since CPU time is counted to the nanosecond; what costs little takes
-# more of them, to be a run of about as long as the others'.
+# more of them, to be a run of about as long as the others'. None is much shorter than a tenth of a second: a process that
+# was idle, and has as many calls as it ever has at a time, is still finding its pace, and does so the longer the more code it has.
 _SHARES: Final[Mapping[str, float]] = {
-    GRPC_FLOOR: 4.0, NAIVE: 1.5, HIT: 4.0, COLD_REALISTIC: 0.6, EIGHT: 0.6, SIXTEEN: 0.4, NAIVE_REALISTIC: 0.7
+    GRPC_FLOOR: 8.0, NAIVE: 3.0, HIT: 6.0, EVERYTHING: 2.5, COLD: 2.5, BATCH: 1.5, COLD_REALISTIC: 1.2, EIGHT: 0.8, SIXTEEN: 0.8,
+    DIALECTS: 0.1,
 }  # fmt: skip
+_LEAD: Final = 0.25
+_CLOSER: Final = frozenset({EVERYTHING, COLD, COLD_REALISTIC})
+"""Rows that are set against each other by budgets, and take more turns for it."""
 _ALSO_OWED: Final[Mapping[tuple[str, str], float]] = {(COLD, EVERYTHING): 0.65, (COLD_REALISTIC, EVERYTHING): 1.5}
 """What was owed first, before the budgets below."""
 _BUDGETS: Final[Mapping[str, tuple[str, float, float]]] = {
@@ -115,20 +119,25 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
             await entry.drive(len(ENTERPRISES))  # every enterprise once: compared before anything is timed
         except FAILURES as error:
             missing[entry.title] = why(error)
+    closer = [entry for entry in entries if entry.title in _CLOSER]
+    costs: dict[str, dict[int, float]] = {entry.title: {} for entry in entries}
     longest_s = 0.0
     for number in range(size.runs):
         if number and not stage.has_time_for(longest_s):
             break  # on a slow day fewer rounds, but every row
         began = time.monotonic()
-        for entry in entries if number % 2 == 0 else entries[::-1]:
-            if entry.title in missing:
-                continue
-            try:
-                entry.runs.append(await entry.drive(size.calls))
-            except FAILURES as error:
-                missing[entry.title] = why(error)
+        for turn, taking in enumerate((entries, closer), 2 * number):
+            for entry in taking if number % 2 == 0 else taking[::-1]:
+                if entry.title in missing:
+                    continue
+                try:
+                    entry.runs.append(await entry.drive(size.calls))
+                    costs[entry.title][turn] = entry.runs[-1].cpu_us
+                except FAILURES as error:
+                    missing[entry.title] = why(error)
         longest_s = max(longest_s, time.monotonic() - began)
-    return _report({entry.title: entry for entry in entries}, missing)
+    cost = {title: of_turns for title, of_turns in costs.items() if of_turns and title not in missing}
+    return _report({entry.title: entry for entry in entries}, cost, missing)
 
 
 _Start = Callable[[str, str], Awaitable[Entry]]
@@ -157,12 +166,12 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
 
     async def entry(title: str, has: str, target: Target, process: Process) -> Entry:
         driver = await stage.stack.enter_async_context(line(process, target, ENTERPRISES))
-        return Entry(title, has, driver, upstream, target.calls_per_view, share=_SHARES.get(title, 1.0))
+        return _entry(title, has, driver, upstream, target.calls_per_view)
 
     async def batch(title: str, has: str) -> Entry:
         process = await stage.gateway(PLAIN, four)
         driver = await stage.stack.enter_async_context(batch_line(process, ENTERPRISES))
-        return Entry(title, has, driver, upstream, len(FOUR))
+        return _entry(title, has, driver, upstream, len(FOUR))
 
     async def dialects(title: str, has: str) -> Entry:
         urls = await stage.sandboxes()
@@ -170,35 +179,44 @@ def _rows(stage: Stage, upstream: Upstream) -> dict[str, tuple[str, _Start]]:
         enterprise = make_world(100, DEFAULT_SEED).examples["demo"]
         driver = await stage.stack.enter_async_context(line(process, GATEWAY_DIALECTS, [enterprise]))
         # The sandboxes share two cores with everything else, and SM2 is slow: fewer calls say enough.
-        return Entry(title, has, driver, None, 0, share=_DIALECTS_SHARE, concurrency=4)
+        return _entry(title, has, driver, None, 0, concurrency=4)
 
-    return {
+    return {  # what is set against each other stands side by side
+        DIALECTS: (f"{ON}; SM2 signing, submit and poll, SOAP, tokens", dialects),
+        NAIVE_REALISTIC: (
+            "the naive work with one record of each natural key, the newest's; no provenance, no conflicts",
+            peer(PEER_REALISTIC, "naive_realistic", *realistic),
+        ),
+        HIT: ("metrics, log, durable audit, traces of 1 %; every answer kept", gateway(GATEWAY_KEPT, PLAIN, four)),
         GRPC_FLOOR: ("bytes in, bytes out, no platforms", peer(FLOOR, "floor")),
         NAIVE: ("asyncio.gather, newest wins, nothing else", peer(PEER, "naive", *plain)),
         EVERYTHING: (
             "the naive work with retries, log, metrics, all traces, an audit commit per query, each in the usual way",
             peer(PEER, "naive_everything", stage.trail(), *plain),
         ),
-        NAIVE_REALISTIC: (
-            "the naive work with one record of each natural key, the newest's; no provenance, no conflicts",
-            peer(PEER_REALISTIC, "naive_realistic", *realistic),
-        ),
         COLD: (ON, gateway(gateway_plain(), PLAIN, four)),
         COLD_REALISTIC: (ON, gateway(GATEWAY_REALISTIC, REALISTIC, four)),
-        HIT: ("metrics, log, durable audit, traces of 1 %; every answer kept", gateway(GATEWAY_KEPT, PLAIN, four)),
-        EIGHT: (ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
         SIXTEEN: (ON, gateway(gateway_plain(16), PLAIN, upstream.addresses[:16])),
+        EIGHT: (ON, gateway(gateway_plain(8), PLAIN, upstream.addresses[:8])),
         BATCH: (f"{ON}; one stream of BatchGetCreditViews", batch),
-        DIALECTS: (f"{ON}; SM2 signing, submit and poll, SOAP, tokens", dialects),
     }
 
 
-def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Row]:
-    cost = {
-        title: [run.cpu_us for run in entry.runs]
-        for title, entry in entries.items()
-        if entry.runs and title not in missing
-    }
+def _entry(
+    title: str,
+    has: str,
+    driver: Driver,
+    upstream: Upstream | None,
+    calls_per_view: int,
+    concurrency: int = CONCURRENCY,
+) -> Entry:
+    share = _SHARES.get(title, 1.0)
+    return Entry(title, has, driver, upstream, calls_per_view, share=share, lead=_LEAD, concurrency=concurrency)
+
+
+def _report(
+    entries: Mapping[str, Entry], cost: Mapping[str, Mapping[int, float]], missing: Mapping[str, str]
+) -> list[Row]:
     rows = []
     for title in TITLES:
         entry = entries.get(title)
@@ -206,7 +224,7 @@ def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Ro
             rows.append(Row(title, missing=missing.get(title, "nothing was measured")))
             continue
         figures = {
-            "µs": median(cost[title]),
+            "µs": median(cost[title].values()),
             "views/s": median(run.views_per_s for run in entry.runs),
             "runs": float(len(entry.runs)),
         }
@@ -216,7 +234,7 @@ def _report(entries: Mapping[str, Entry], missing: Mapping[str, str]) -> list[Ro
     return rows
 
 
-def _claims(title: str, cost: Mapping[str, Sequence[float]]) -> list[Claim]:
+def _claims(title: str, cost: Mapping[str, Mapping[int, float]]) -> list[Claim]:
     """Gives what the row costs beside others, first what its budget is about."""
     of, owed, stretch = _BUDGETS.get(title, ("", None, None))
     others = (EVERYTHING, *((COLD,) if title == EIGHT else ()))
@@ -228,7 +246,11 @@ def _claims(title: str, cost: Mapping[str, Sequence[float]]) -> list[Claim]:
 
 
 def _beside(
-    title: str, other: str, cost: Mapping[str, Sequence[float]], owed: float | None = None, stretch: float | None = None
+    title: str,
+    other: str,
+    cost: Mapping[str, Mapping[int, float]],
+    owed: float | None = None,
+    stretch: float | None = None,
 ) -> Claim:
-    ratios = [one / base for one, base in zip(cost[title], cost[other], strict=True)]
+    ratios = [one / cost[other][turn] for turn, one in cost[title].items() if turn in cost[other]]
     return middle(f"× {other}", ratios, owed, stretch)

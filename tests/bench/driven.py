@@ -34,6 +34,7 @@ class Entry:
     upstream: Upstream | None
     calls_per_view: int
     share: float = 1.0
+    lead: float = _LEAD
     concurrency: int = CONCURRENCY
     runs: list[Cost] = field(default_factory=list)
     extra: int = 0
@@ -42,7 +43,7 @@ class Entry:
     async def drive(self, calls: int) -> Cost:
         """Makes so many calls; raises WrongAnswerError if the platforms were not called as often as the row says."""
         calls = max(1, int(calls * self.share))
-        await self.driver.drive(max(1, int(calls * _LEAD)), self.concurrency)
+        await self.driver.drive(max(1, int(calls * self.lead)), self.concurrency)
         before = (await self.upstream.calls()).total if self.upstream else 0
         cost = await self.driver.drive(calls, self.concurrency)
         if self.upstream is not None:
