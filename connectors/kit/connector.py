@@ -17,7 +17,7 @@ from connectors.kit.documents import BadDocument
 from connectors.kit.envelope import read_verdict
 from connectors.kit.http import HttpCaller, Reply
 from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import DRIFTS_TOLD, PayloadMapping
+from connectors.kit.mapping import PayloadMapping
 from connectors.kit.payload import PayloadReader
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
@@ -36,8 +36,6 @@ from gateway.ports import ConnectorSetup
 
 _TOO_LARGE: Final = frozenset({"too_deep", "too_large"})
 _HAS_NOTHING: Final = frozenset({OUTCOME_NO_RECORDS, OUTCOME_NOT_FOUND})
-_CLOCK_APART_S: Final = 900.0
-"""How far a platform's clock may be ahead of ours before its data time is of the future."""
 
 
 class HttpConnector(ABC):
@@ -56,7 +54,6 @@ class HttpConnector(ABC):
         self._platform = manifest.platform
         self._clock = setup.clock
         self._reader = PayloadReader(manifest.platform, mapping)
-        self._as_of_path = ".".join(mapping.as_of_path)
         self._http = HttpCaller(
             setup.session,
             setup.clock,
@@ -79,21 +76,13 @@ class HttpConnector(ABC):
     async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         """Makes one attempt: token, paging and polling are all part of it."""
         try:
-            answer = await self._ask(query, permit, fetch_by)
+            return await self._ask(query, permit, fetch_by)
         except PlatformError as error:
             if error.outcome in _HAS_NOTHING:  # a status that the manifest calls so: it was heard, where it covers
                 return self._reader.empty(
                     error.outcome, permit.categories, fetched_at=self._clock.now(), raw_digest=error.raw_digest
                 )
             return answer_of_error(self._platform.id, error, permit.categories)
-        if answer.said.as_of.seconds > self._clock.now().timestamp() + _CLOCK_APART_S:
-            # Taken at its word it would win every choice of the newest: an answer from the future has no data time.
-            answer.said.ClearField("as_of")
-            answer.said.drifts.add(path=self._as_of_path, reason="date.future")
-        if len(answer.said.drifts) > DRIFTS_TOLD:
-            del answer.said.drifts[DRIFTS_TOLD:]
-            answer.said.drifts.add(reason="drifts.cut")
-        return answer
 
     def _refuse(self, reply: Reply) -> NoReturn:
         """Raises what a status without a document means: what the manifest's [wire.status] says, else no good answer."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 
-from connectors.kit.mapping import Drifts, PayloadMapping, TypeMapping, dig
+from connectors.kit.mapping import DRIFTS_TOLD, Drifts, PayloadMapping, TypeMapping, dig
 from connectors.kit.values import Unreadable
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
@@ -89,7 +89,7 @@ class PayloadReader:
                 self._check_subject(stated_code, uscc)
         drifts = Drifts()
         left = self._platform.limits.max_records
-        parts: list[bytes] = [self._head, _RAW_DIGEST(raw_digest), self._as_of(pages, drifts)]
+        parts: list[bytes] = [self._head, _RAW_DIGEST(raw_digest), self._as_of(pages, fetched_at, drifts)]
         stated: list[tuple[int, Outcome.ValueType, str]] = []
         records: list[bytes] = []
         for category in categories:
@@ -116,8 +116,11 @@ class PayloadReader:
             parts.append(_RECORDS(b"".join(records)))
         said = view_pb2.Answer.FromString(b"".join(parts))
         if drifts.found:
-            said.drifts.extend(drifts.found)
-        return Answer(said, 0.0, 1, fetched_at)
+            said.drifts.extend(drifts.found[:DRIFTS_TOLD])
+            if len(drifts.found) > DRIFTS_TOLD:
+                said.drifts.add(reason="drifts.cut")
+        # By the tuple's own constructor: a named one is a function of Python.
+        return tuple.__new__(Answer, (said, 0.0, 1, fetched_at, None, None, "", None))
 
     def _check_rows(self, mapping: TypeMapping, rows: Sequence[Any], uscc: Uscc) -> None:
         if set(map(type, rows)) != _OBJECTS:
@@ -138,25 +141,33 @@ class PayloadReader:
         if not is_same:
             raise PlatformError(OUTCOME_BAD_ANSWER, "wrong_subject", detail="the answer is about another enterprise")
 
-    def _as_of(self, pages: Sequence[Any], drifts: Drifts) -> bytes:
-        """Gives the data time as a field of an answer, nothing when it is not stated or cannot be read."""
+    def _as_of(self, pages: Sequence[Any], fetched_at: datetime, drifts: Drifts) -> bytes:
+        """Gives the data time as a field of an answer, nothing when it is not stated, cannot be read, or lies ahead."""
         if self._mapping.as_of is None or not pages:
             return b""
         raw = dig(pages[0], self._mapping.as_of_path)
         try:
             # Days are few. Texts only are kept: 1, 1.0 and True are one key.
-            return self._as_of_of(raw) if type(raw) is str and len(raw) < _LONGEST_DAY else self._read_as_of(raw)
+            is_kept = type(raw) is str and len(raw) < _LONGEST_DAY
+            field, seconds = self._as_of_of(raw) if is_kept else self._read_as_of(raw)
         except Unreadable as error:
             drifts.add(".".join(self._mapping.as_of_path), error.reason, raw)
             return b""
+        if seconds > fetched_at.timestamp() + _CLOCK_APART_S:
+            # Taken at its word it would win every choice of the newest: an answer from the future has no data time.
+            drifts.add(".".join(self._mapping.as_of_path), "date.future")
+            return b""
+        return field
 
-    def _read_as_of(self, raw: Any) -> bytes:
+    def _read_as_of(self, raw: Any) -> tuple[bytes, int]:
+        """Gives the field, and the seconds since 1970 in it."""
         assert self._mapping.as_of is not None  # asked only for a mapping that names it
         day = self._mapping.as_of(raw)
         if not isinstance(day, Date) or not day.day:
-            return b""
+            return b"", 0
         # A date without a time is true at the start of its day in China: never fresher than it may be.
-        return _AS_OF(Timestamp(seconds=china_midnight(date(day.year, day.month, day.day))))
+        seconds = china_midnight(date(day.year, day.month, day.day))
+        return _AS_OF(Timestamp(seconds=seconds)), seconds
 
 
 def _rows(pages: Sequence[Any], mapping: TypeMapping) -> list[Any] | None:
@@ -191,3 +202,5 @@ _AS_OF: Final = encoder(_FIELDS["as_of"])
 _RECORDS: Final = delimited(_FIELDS["records"])
 _OBJECTS: Final = {dict}
 _LONGEST_DAY: Final = 64
+_CLOCK_APART_S: Final = 900.0
+"""How far a platform's clock may be ahead of ours before its data time is of the future."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -119,6 +120,7 @@ class Counted:
                 count.equal += comparable - unequal
 
 
+_NO_FIELDS: Final[Mapping[int, bytes]] = MappingProxyType({})
 United = tuple[bytes, bytes, int, Counted]
 """What the statements of one record say together: its content and the conflicts of its envelope, on the wire.
 
@@ -238,12 +240,12 @@ class Chooser:
         """
         kind = self._types[plan.records_field]
         parted: dict[bytes, Mapping[int, bytes]] = {}
-        stated = []
+        stated: list[Mapping[int, bytes]] = []
         for statement in ranked:  # mostly some are copies of each other
             content = statement.content
             fields = parted.get(content)
             if fields is None:
-                fields = parted[content] = split_fields(content)
+                fields = parted[content] = split_fields(content, stated[0] if stated else _NO_FIELDS)
             stated.append(fields)
         united = dict(stated[0])
         platforms = [_platform(statement.platform.id) for statement in ranked]

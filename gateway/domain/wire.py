@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -165,14 +166,28 @@ def _after(raw: bytes, place: int, wire_type: int) -> int:
     return place + _FIXED[wire_type]
 
 
-def split_fields(raw: bytes) -> dict[int, bytes]:
+def split_fields(raw: bytes, like: Mapping[int, bytes] = MappingProxyType({})) -> dict[int, bytes]:
     """Parts a message's well-formed bytes into its fields by number, each with its tag; repeated ones stay together.
 
-    Two messages of one type, both serialised deterministically, state the same in a field where its bytes are alike.
+    Two messages of one type, both serialised deterministically, state the same in a field where its bytes are alike. `like`
+    are the fields of another that mostly says the same: what stands in both is known by its bytes, and not read.
     """
     fields: dict[int, bytes] = {}
-    last = place = 0
-    end = len(raw)
+    place, end = 0, len(raw)
+    for number, written in like.items():
+        if raw.startswith(written, place) and number not in fields:
+            fields[number] = written
+            place += len(written)
+            continue
+        while place < end:
+            own, after = _field(raw, place)
+            if own > number:
+                break
+            fields[own] = fields.get(own, b"") + raw[place:after]  # one more of a repeated field, or one that differs
+            place = after
+            if own == number:
+                break
+    last = max(fields) if fields else 0
     while (
         place < end
     ):  # tags and lengths of one byte or two are read here: nearly all, and a call costs more than they do
@@ -206,6 +221,16 @@ def split_fields(raw: bytes) -> dict[int, bytes]:
         else:  # one more of a repeated field, or out of order
             fields[number] = fields.get(number, b"") + raw[start:place]
     return fields
+
+
+def _field(raw: bytes, place: int) -> tuple[int, int]:
+    """Gives the number of the field at `place`, and the place after it."""
+    tag, place = take_varint(raw, place)
+    wire_type = tag & 7
+    if wire_type != _DELIMITED:
+        return tag >> 3, _after(raw, place, wire_type)
+    length, place = take_varint(raw, place)
+    return tag >> 3, place + length
 
 
 def find_delimited(raw: bytes, place: int, end: int, wanted: Mapping[int, _T]) -> list[tuple[_T, int, int, int]]:

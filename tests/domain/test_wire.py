@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -99,6 +99,43 @@ def test_records_part_into_their_fields_and_back(seed: int) -> None:
                 assert list(fields) == [descriptor.number for descriptor, _ in record.ListFields()]
                 for descriptor, value in record.ListFields():
                     assert getattr(type(record).FromString(fields[descriptor.number]), descriptor.name) == value
+
+
+@given(st.integers(0, 10_000))
+def test_a_record_parts_into_the_same_fields_whatever_it_is_thought_to_be_like(seed: int) -> None:
+    by_type: dict[type, list[bytes]] = {}
+    for answer in world(seed):
+        for _, records in answer.said.records.ListFields():
+            for record in records:
+                by_type.setdefault(type(record), []).append(record.SerializeToString(deterministic=True))
+
+    for raws in by_type.values():
+        for raw in raws[:6]:
+            for other in (*raws[:6], b""):
+                assert split_fields(raw, split_fields(other)) == split_fields(raw)
+
+
+_FEW: Final = st.lists(st.sampled_from(["", "a", "aa", "b"]), max_size=4)
+
+
+@given(_FEW, _FEW, _FEW, _FEW)
+def test_repeated_fields_part_alike_whatever_they_are_thought_to_be_like(
+    heard: list[str], missing: list[str], others_heard: list[str], others_missing: list[str]
+) -> None:
+    raw, other = (
+        view_pb2.Coverage(category=1, heard=first, missing=second, record_count=7).SerializeToString(deterministic=True)  # type: ignore[arg-type]
+        for first, second in ((heard, missing), (others_heard, others_missing))
+    )
+
+    assert split_fields(raw, split_fields(other)) == split_fields(raw)
+    assert b"".join(split_fields(raw, split_fields(other)).values()) == raw
+
+
+def test_a_number_that_comes_twice_keeps_both_whatever_it_is_thought_to_be_like() -> None:
+    raw, like = b"\x10\x01\x18\x02\x10\x01", {2: b"\x10\x01", 3: b"\x18\x02"}
+
+    assert split_fields(raw, like) == split_fields(raw) == {2: b"\x10\x01\x10\x01", 3: b"\x18\x02"}
+    assert split_fields(b"\x18\x02\x10\x01", like) == {2: b"\x10\x01", 3: b"\x18\x02"}
 
 
 def test_fixed_width_fields_and_large_numbers_part_too() -> None:

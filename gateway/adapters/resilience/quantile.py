@@ -9,6 +9,7 @@ platform whose answers are either quick or very slow: just the platform that hed
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from itertools import accumulate
 from typing import Final
 
@@ -56,5 +57,5 @@ class Quantile:
         # it there for 2 % of the time, in stretches of a thousand calls; three for 0.1 %.
         error = math.sqrt(self._wanted * (1.0 - self._wanted) / self._total)
         rank = (self._wanted - _ERRORS_BELOW * error) * self._total
-        reached = (bucket for bucket, below in enumerate(accumulate(self._counts)) if below >= rank)
-        self.value_s = _LEAST_S * math.exp(next(reached) / _PER_LOG)
+        reached = bisect_left(list(accumulate(self._counts)), rank)
+        self.value_s = _LEAST_S * math.exp(reached / _PER_LOG)
