@@ -18,7 +18,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
-from connectors.kit.enterprises import World
+from connectors.kit.enterprise import World
 from connectors.kit.sandbox import CLOCK_WINDOW_S, NonceBook, SandboxOf, SimulatedPlatform
 from gateway.domain import sm2_plain
 

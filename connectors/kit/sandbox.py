@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from connectors.kit.enterprises import World, make_world
+from connectors.kit.enterprise import World
+from connectors.kit.enterprises import make_world
 from connectors.kit.sandbox_faults import KINDS, Faults
 
 _NONCES_KEPT: Final = 100_000

@@ -11,13 +11,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from enum import IntEnum, StrEnum
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import evaluation_pb2
 from gateway.domain.errors import ConfigError
+from gateway.domain.table_node import TableNode
 
 
 class Grade(IntEnum):
@@ -175,7 +176,7 @@ class Crosswalk:
         seen_in: dict[str, str] = {}
         for file, document in tables.items():
             for scheme_id in document:
-                scheme = _scheme(_Node(file, (), document, faults).child(scheme_id), scheme_id)
+                scheme = _scheme(TableNode(file, (), document, faults).child(scheme_id), scheme_id)
                 if scheme_id in seen_in:
                     faults.append(f"{file}: {scheme_id}: stands in {seen_in[scheme_id]} already")
                 seen_in.setdefault(scheme_id, file)
@@ -266,77 +267,7 @@ def _undated(scheme: Scheme, raw: str) -> CanonicalGrade:
     return CanonicalGrade(first.grade, "", first.domain, first.nature, first.internal_use)
 
 
-_Chosen = TypeVar("_Chosen", bound=StrEnum)
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A table of a document and where it stands.
-
-    A faulty value reads as a stand-in, so that the reading goes on to the next fault; no stand-in leaves this module,
-    because one fault suffices to refuse the whole.
-    """
-
-    file: str
-    path: tuple[str, ...]
-    table: Mapping[str, object]
-    faults: list[str]
-
-    def fault(self, key: str, what: str) -> None:
-        self.faults.append(f"{self.file}: {'.'.join((*self.path, key))}: {what}")
-
-    def child(self, key: str, value: object = None) -> _Node:
-        found = self.table.get(key) if value is None else value
-        if not isinstance(found, Mapping):
-            if key in self.table or value is not None:
-                self.fault(key, "must be a table")
-            found = {}
-        return _Node(self.file, (*self.path, key), found, self.faults)
-
-    def allow(self, *keys: str) -> None:
-        for key in self.table:
-            if key not in keys:
-                self.fault(key, f"unknown key; known are {', '.join(keys)}")
-
-    def text(self, key: str) -> str:
-        found = self.table.get(key)
-        if not isinstance(found, str) or not found.strip():
-            self.fault(key, "must be a text that is not empty")
-            return ""
-        return found
-
-    def flag(self, key: str) -> bool | None:
-        found = self.table.get(key)
-        if found is not None and not isinstance(found, bool):
-            self.fault(key, "must be true or false")
-            return None
-        return found
-
-    def day(self, key: str, absent: date) -> date:
-        found = self.table.get(key, absent)
-        # A TOML date-time is a `date` too, but cannot be compared with one.
-        if not isinstance(found, date) or isinstance(found, datetime):
-            self.fault(key, "must be a date without a time, such as 2026-04-01")
-            return absent
-        return found
-
-    def choice(self, key: str, kind: type[_Chosen], absent: _Chosen | None = None) -> _Chosen:
-        found = self.table.get(key, absent)
-        for member in kind:
-            if member == found:
-                return member
-        self.fault(key, f"must be one of {', '.join(kind)}")
-        return next(iter(kind))
-
-    def texts(self, key: str) -> Sequence[str]:
-        found = self.table.get(key)
-        if not isinstance(found, list) or not all(isinstance(t, str) and t.strip() for t in found):
-            self.fault(key, "must be a list of texts that are not empty")
-            return ()
-        return found
-
-
-def _scheme(node: _Node, scheme_id: str) -> Scheme:
+def _scheme(node: TableNode, scheme_id: str) -> Scheme:
     node.allow("title_zh", "authority", "domain", "nature", "period", "published", "internal_use",
                "neutral_as", "versions")  # fmt: skip
     draft = Scheme(
@@ -370,7 +301,7 @@ def _scheme(node: _Node, scheme_id: str) -> Scheme:
     return replace(draft, versions=tuple(versions))
 
 
-def _version(node: _Node, scheme: Scheme, neutral: Grade) -> SchemeVersion:
+def _version(node: TableNode, scheme: Scheme, neutral: Grade) -> SchemeVersion:
     node.allow("version", "basis", "valid_from", "valid_to", "certainty", "labels", "unsure_labels")
     name = node.text("version")
     valid_from, valid_to = node.day("valid_from", date.min), node.day("valid_to", date.max)

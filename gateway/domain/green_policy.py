@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
-from gateway.domain.decision_table import content_digest
+from gateway.domain.decision_reading import content_digest
 from gateway.domain.errors import ConfigError
 
 DEFAULT: Final = "default.toml"

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from google.type.date_pb2 import Date
 
-from connectors.kit.enterprises import code_of
+from connectors.kit.enterprise_codes import code_of
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.registration_pb2 import REGISTRATION_STATUS_ACTIVE, Registration
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from connectors.kit.enterprises import PLATFORMS, make_world, registration_number
+from connectors.kit.enterprise import PLATFORMS
+from connectors.kit.enterprise_codes import registration_number
+from connectors.kit.enterprises import make_world
 from gateway.domain.identifiers import RegistrationNumber, Uscc
 
 WORLD = make_world()

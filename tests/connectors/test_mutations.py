@@ -19,7 +19,8 @@ from aiohttp import web
 
 from connectors.anhui.sandbox import SimulatedAnhui
 from connectors.kit.conformance import SystemTime, ask
-from connectors.kit.enterprises import World, make_world
+from connectors.kit.enterprise import World
+from connectors.kit.enterprises import make_world
 from connectors.kit.sandbox import Running, SimulatedPlatform
 from connectors.shanghai.sandbox import SimulatedShanghai
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.decision_table import DecisionTable, FactKind, read_facts, read_table
+from gateway.domain.decision_reading import read_facts, read_table
+from gateway.domain.decision_table import DecisionTable, FactKind
 from gateway.settings import load_settings
 
 FACTS = {

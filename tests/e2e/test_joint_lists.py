@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.type.date_pb2 import Date
 
-from connectors.kit.enterprises import code_of
+from connectors.kit.enterprise_codes import code_of
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import JOINT_FIELD_ENVIRONMENT
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb

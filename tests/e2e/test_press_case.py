@@ -17,7 +17,8 @@ import grpc
 import pytest
 from google.type.date_pb2 import Date
 
-from connectors.kit.enterprises import authority, make_world
+from connectors.kit.enterprise_facts import authority
+from connectors.kit.enterprises import make_world
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
 from gateway._pb.xinyidai.gateway.v1 import (

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 from aiohttp import web
 
-from connectors.kit.enterprises import code_of
+from connectors.kit.enterprise_codes import code_of
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NO_RECORDS, OUTCOME_UNREACHABLE, PURPOSE_PRE_LOAN
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb

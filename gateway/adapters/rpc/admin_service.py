@@ -13,8 +13,8 @@ from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2_grpc
 from gateway.adapters.resilience.chain import Chains
 from gateway.adapters.resilience.in_force import WrapperInForce, in_force
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers, require_operator
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.domain.errors import InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc

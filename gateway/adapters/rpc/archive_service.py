@@ -8,8 +8,8 @@ import structlog
 
 from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import archive_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers, require_operator
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.delivery import timestamp
 from gateway.adapters.rpc.evidence import evidence_bytes
 from gateway.adapters.rpc.requests import check_annotations

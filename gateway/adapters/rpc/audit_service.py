@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.delivery import timestamp
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.application.trail import TrailExport

@@ -6,8 +6,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import catalogue_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.domain.catalogue import CATALOGUE, SCHEMA_VERSION, RecordPlan
 from gateway.domain.errors import GatewayError

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.consent_messages import (
     after_of,
@@ -17,7 +18,6 @@ from gateway.adapters.rpc.consent_messages import (
     page_token,
     person_ref_of,
 )
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.requests import check_annotations, proven
 from gateway.application.consents import By, Consents, Decision
 from gateway.domain.caller import Caller

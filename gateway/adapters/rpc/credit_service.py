@@ -8,18 +8,16 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 from google.rpc import status_pb2
-from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
 from gateway.adapters.rpc.questions import Questions
 from gateway.adapters.rpc.requests import deadline_s
-from gateway.adapters.rpc.status import internal_status, status_of
 from gateway.adapters.telemetry.trace_context import Metadata
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.application.query_credit import CreditAnswer, CreditQueries, Landed
@@ -32,7 +30,6 @@ from gateway.domain.query import CreditQuery
 from gateway.ports import Clock
 
 _AROUND_ITEM = 1024  # bytes, for the item's correlation id and the frame
-_log = structlog.get_logger("gateway.rpc")
 
 
 class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
@@ -220,13 +217,16 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
             raise ViewTooLargeError(size, self._most_response_bytes)
 
     async def _abort(self, context: Context, error: Exception, trace_id: str) -> NoReturn:
-        if isinstance(error, grpc.aio.AbortError):
-            raise error
-        await context.abort_with_status(rpc_status.to_status(self._status(error, trace_id)))
+        if not isinstance(error, grpc.aio.AbortError):
+            self._tell(error)
+        await abort(context, error, trace_id)
 
     def _status(self, error: Exception, trace_id: str) -> status_pb2.Status:
-        self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
+        self._tell(error)
         return status_for(error, trace_id)
+
+    def _tell(self, error: Exception) -> None:
+        self._error_sent(error.reason if isinstance(error, GatewayError) else Reason.INTERNAL)
 
     def _step(
         self, step: Landed | CreditAnswer, query: CreditQuery, admission: Admission
@@ -259,19 +259,3 @@ def methods_in_bytes(service: CreditService) -> Mapping[str, grpc.RpcMethodHandl
 
 def _body(query: CreditQuery) -> bytes:
     return hashlib.sha256(repr(query).encode()).digest()
-
-
-def status_for(error: Exception, trace_id: str = "") -> status_pb2.Status:
-    """Gives the status of an error."""
-    if isinstance(error, GatewayError):
-        return status_of(error, trace_id)
-    # Ours, not expected: the class and place go to the log, nothing of it to the bank.
-    _log.error("query.fault", exc_info=error, trace_id=trace_id)
-    return internal_status(trace_id)
-
-
-async def abort(context: Context, error: Exception, trace_id: str = "") -> NoReturn:
-    """Ends the call with the status of an error."""
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    await context.abort_with_status(rpc_status.to_status(status_for(error, trace_id)))

@@ -10,9 +10,9 @@ import grpc
 
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort, status_for
 from gateway.adapters.rpc.green_messages import assessment_message, recognition_message
 from gateway.adapters.rpc.requests import check_annotations, deadline_s, proven
 from gateway.adapters.rules.book import RuleBook

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.deciding import decider
 from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.rpc.joint_list_messages import (

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import platform_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.delivery import HEALTH, duration
 from gateway.adapters.rpc.requests import check_annotations
 from gateway.adapters.telemetry.health import WINDOW_S, HealthSummary, PlatformHealth

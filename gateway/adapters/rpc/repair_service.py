@@ -6,8 +6,8 @@ from typing import Final
 
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import repair_service_pb2_grpc
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.deciding import decider
 from gateway.adapters.rpc.joint_list_messages import after_of, day_of, page_token
 from gateway.adapters.rpc.requests import check_annotations

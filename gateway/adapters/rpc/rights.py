@@ -17,8 +17,8 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
+from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context
-from gateway.adapters.rpc.credit_service import abort
 from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.telemetry.tracing import Tracing
 from gateway.domain.audit_entries import denied_entry

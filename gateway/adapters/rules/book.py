@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from gateway.domain.decision import TableResult
-from gateway.domain.decision_table import DecisionTable, FactKind, read_facts, read_table
+from gateway.domain.decision_reading import read_facts, read_table
+from gateway.domain.decision_table import DecisionTable, FactKind
 from gateway.domain.errors import ConfigError
 
 FOLDER: Final = "rules"
