@@ -25,8 +25,8 @@ from gateway.domain.errors import (
     UnauthenticatedError,
 )
 from gateway.domain.token import TokenPolicy
+from tests.adapters.identified import A
 from tests.adapters.simulated import MovedClock
-from tests.adapters.test_identity import A
 
 BANK = Caller("bank-a", frozenset({Role.BANK_QUERY}), certificate="ab")
 OPERATOR = Caller("", frozenset({Role.PLATFORM_OPERATOR}), certificate="cd")

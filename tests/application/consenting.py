@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
     CATEGORY_REGISTRATION,
     CATEGORY_TAX_PAYMENT,
 )
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_OK, PURPOSE_PRE_LOAN, CreditView
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.adapters.state.kept_views import LocalKeptViews
 from gateway.application.authorise import ConsentAuthoriser
@@ -36,7 +38,7 @@ from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.ports import Rights
 from tests.adapters.memory_consents import MemoryConsents
-from tests.adapters.simulated import NOON, LoopClock
+from tests.adapters.simulated import NOON, LoopClock, simulated
 from tests.domain.worlds import MERGER, PLATFORMS, READER, USCC
 
 BANK: Final = "bank-a"
@@ -47,6 +49,8 @@ KEY: Final = b"a key of this deployment"
 MATRIX: Final = PurposeMatrix.from_toml(tomllib.loads(Path("config/purposes.toml").read_text(encoding="utf-8")))
 RULES: Final = Rules(CATALOGUE, MATRIX, masked_fields(CATALOGUE))
 MASKER: Final = Masker(CATALOGUE, KEY)
+
+Story = Callable[..., Awaitable[None]]
 
 
 def consent(consent_id: str = "c-1", **more: Any) -> Consent:
@@ -194,3 +198,34 @@ class House:
     def calls(self) -> int:
         """How often platforms were asked."""
         return sum(len(platform.asked) for platform in self.platforms.values())
+
+
+def in_simulated_time(story: Story) -> Callable[..., None]:
+    """Runs a test on a loop that jumps to its next timer."""
+
+    @wraps(story)
+    def run(*args: Any, **more: Any) -> None:
+        simulated(story(*args, **more))  # type: ignore[arg-type]
+
+    return run
+
+
+@asynccontextmanager
+async def house(*consents: Consent, **more: Any) -> AsyncIterator[House]:
+    """Opens a house with these consents, and closes it."""
+    built = House(**more)
+    await built.open(*consents)
+    try:
+        yield built
+    finally:
+        await built.aclose()
+
+
+def outcomes(view: CreditView, category: int) -> dict[str, int]:
+    """Gives how a category came out, by platform."""
+    return {a.platform: c.outcome for a in view.answers for c in a.categories if c.category == category}
+
+
+def withheld(view: CreditView) -> set[tuple[int, str, str]]:
+    """Gives what a view leaves out: category, field and why."""
+    return {(entry.category, entry.field, entry.reason) for entry in view.permit.withheld}

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable
 from datetime import timedelta
-from functools import wraps
 from typing import Any
 
 import pytest
 
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
-    OUTCOME_NOT_CONSENTED,
-    OUTCOME_OK,
-    PURPOSE_GREEN_REVIEW,
-    PURPOSE_POST_LOAN,
-    PURPOSE_PRE_LOAN,
-    CreditView,
-)
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_GREEN_REVIEW, PURPOSE_POST_LOAN, PURPOSE_PRE_LOAN
 from gateway.application.query_credit import CreditAnswer, Landed
-from gateway.domain.caller import Caller
-from gateway.domain.consent import Consent, ConsentState, Permit, development_permit
+from gateway.domain.consent import ConsentState, Permit
 from gateway.domain.errors import (
     ConsentError,
     InvalidRequestError,
@@ -31,51 +19,8 @@ from gateway.domain.errors import (
     Reason,
     StoreUnavailableError,
 )
-from gateway.domain.merge import view_id
-from gateway.domain.rights import Decision, Resource
-from tests.adapters.simulated import NOON, simulated
-from tests.application.consenting import (
-    HOLDER,
-    MASKER,
-    PENALTY,
-    REGISTRATION,
-    RULES,
-    TAX,
-    House,
-    asking,
-    consent,
-)
-from tests.domain.worlds import AS_OF, USCC
-
-Story = Callable[..., Awaitable[None]]
-
-
-def in_simulated_time(story: Story) -> Callable[..., None]:
-    """Runs a test on a loop that jumps to its next timer."""
-
-    @wraps(story)
-    def run(*args: Any, **more: Any) -> None:
-        simulated(story(*args, **more))  # type: ignore[arg-type]
-
-    return run
-
-
-@asynccontextmanager
-async def house(*consents: Consent, **more: Any) -> AsyncIterator[House]:
-    built = House(**more)
-    await built.open(*consents)
-    try:
-        yield built
-    finally:
-        await built.aclose()
-
-
-def outcomes(view: CreditView, category: int) -> dict[str, int]:
-    return {a.platform: c.outcome for a in view.answers for c in a.categories if c.category == category}
-
-
-def withheld(view: CreditView) -> set[tuple[int, str, str]]:
-    return {(entry.category, entry.field, entry.reason) for entry in view.permit.withheld}
+from tests.adapters.simulated import NOON
+from tests.application.consenting import HOLDER, PENALTY, TAX, asking, consent, house, in_simulated_time, withheld
 
 
 @pytest.mark.parametrize(
@@ -107,23 +52,6 @@ async def test_A6_A10_a_consent_that_does_not_hold_is_refused_for_its_own_reason
         assert refused.value.reason is reason
         assert built.calls == 0
         assert built.trail.told == [("refused", reason.value)]
-
-
-@in_simulated_time
-async def test_A6_what_is_permitted_in_part_is_answered_in_part_and_the_rest_is_listed() -> None:
-    async with house(consent(state=ConsentState.PAUSED)) as built:
-        answered = await built.ask(TAX, PENALTY)
-
-        view = answered.view
-        assert set(outcomes(view, TAX).values()) == {OUTCOME_NOT_CONSENTED}
-        assert set(outcomes(view, PENALTY).values()) == {OUTCOME_OK}
-        assert {said.reason for answer in view.answers for said in answer.categories if said.category == TAX} == {
-            "consent_paused"
-        }
-        assert (TAX, "", "consent_paused") in withheld(view)
-        assert not view.records.tax_payments
-        assert {asked for platform in built.platforms.values() for asked in platform.asked} == {(PENALTY,)}
-        assert built.trail.entries[-1].refused == ("TAX_PAYMENT",)
 
 
 @in_simulated_time
@@ -202,34 +130,6 @@ async def test_an_answer_given_again_is_withheld_once_its_consent_is_withdrawn()
             await built.queries.note_repeated(asking(TAX), answered)
 
         assert built.trail.told == [("answered", ""), ("repeated", ""), ("withheld", "CONSENT_REVOKED")]
-
-
-@in_simulated_time
-async def test_A8_a_platform_outside_the_consent_is_not_asked_for_it_and_its_word_on_it_is_dropped() -> None:
-    async with house(consent(platforms=("anhui", "shanghai"))) as built:
-        answered = await built.ask(TAX, PENALTY)
-
-        view = answered.view
-        assert outcomes(view, TAX) == {
-            "anhui": OUTCOME_OK,
-            "jiangsu": OUTCOME_NOT_CONSENTED,
-            "shanghai": OUTCOME_OK,
-        }
-        assert built.platforms["jiangsu"].asked == [(PENALTY,)]
-        assert {p.platform for r in view.records.tax_payments for p in r.envelope.provenances} == {"anhui", "shanghai"}
-        assert [tuple(entry.platforms) for entry in view.permit.withheld if entry.reason == "platform"] == [
-            ("jiangsu",)
-        ]
-        assert outcomes(view, PENALTY)["jiangsu"] == OUTCOME_OK
-
-
-@in_simulated_time
-async def test_a_platform_with_nothing_left_to_ask_is_not_asked_at_all() -> None:
-    async with house(consent(platforms=("anhui",))) as built:
-        view = (await built.ask(TAX)).view
-
-        assert outcomes(view, TAX)["jiangsu"] == OUTCOME_NOT_CONSENTED
-        assert built.platforms["jiangsu"].asked == []
 
 
 @in_simulated_time
@@ -314,27 +214,6 @@ async def test_a_query_after_a_loan_without_its_reference_is_refused() -> None:
 
 
 @in_simulated_time
-async def test_what_policies_deny_is_left_out_and_the_trail_alone_says_which() -> None:
-    class NoTaxes:
-        def decide(self, caller: Caller, action: str, resource: Resource) -> Decision:
-            is_allowed = resource.category != Category.Name(TAX).removeprefix("CATEGORY_")
-            return Decision(is_allowed, "policy-1" if is_allowed else "policy-7")
-
-        def decide_each(self, caller: Caller, action: str, resources: tuple[Resource, ...]) -> tuple[Decision, ...]:
-            return tuple(self.decide(caller, action, resource) for resource in resources)
-
-    async with house(consent(), rights=NoTaxes()) as built:
-        view = (await built.ask(TAX, PENALTY)).view
-        with pytest.raises(PermissionRefusedError) as refused:
-            await built.ask(TAX)
-
-        assert (TAX, "", "policy") in withheld(view)
-        assert refused.value.reason is Reason.POLICY_DENIED
-        assert "policy-7" not in str(refused.value)
-        assert [entry.policy for entry in built.trail.entries] == ["policy-1,policy-7", "policy-7"]
-
-
-@in_simulated_time
 async def test_without_the_store_nothing_that_needs_a_consent_is_answered() -> None:
     async with house(consent()) as built:
         built.store.is_down = True
@@ -344,57 +223,6 @@ async def test_without_the_store_nothing_that_needs_a_consent_is_answered() -> N
 
         assert built.calls == 0
         assert built.trail.told == [("unanswered", "STORE_UNAVAILABLE")]
-
-
-@in_simulated_time
-async def test_persons_are_masked_in_view_and_stream_alike_and_the_view_id_is_that_of_what_is_shown() -> None:
-    async with house(consent()) as built:
-        answered = await built.ask(TAX, HOLDER, PENALTY, REGISTRATION)
-        steps = await built.stream(TAX, HOLDER, PENALTY, REGISTRATION)
-
-        shown = [answered.view.SerializeToString()]
-        for step in steps:
-            shown += [step.view.SerializeToString()] if isinstance(step, CreditAnswer) else _bytes_of(step)
-        for hidden in ("李小四", "张shanghai", "310101199001011234", "13812345678"):
-            assert not any(hidden.encode() in each for each in shown)
-        view = answered.view
-        assert {r.holder_name for r in view.records.holders} == {"李**"}
-        assert {(HOLDER, "holder_name", "masked"), (PENALTY, "facts", "masked")} <= withheld(view)
-        assert view.view_id == view_id(view)
-        assert answered.view == steps[-1].view if isinstance(steps[-1], CreditAnswer) else False
-        assert built.trail.entries[0].view_id == view.view_id
-
-
-def _bytes_of(step: Landed) -> list[bytes]:
-    return [step.answer.said.SerializeToString(), step.view_so_far.SerializeToString()]
-
-
-@in_simulated_time
-async def test_a_persons_own_consent_shows_that_person_and_no_other() -> None:
-    person = consent("c-p", person_ref=MASKER.person(USCC.value, "李小四"), categories=(HOLDER, REGISTRATION))
-    async with house(consent(), person) as built:
-        view = (await built.ask(HOLDER, REGISTRATION, consents=("c-1", "c-p"))).view
-
-        assert {r.holder_name for r in view.records.holders} == {"李小四"}
-        assert view.records.registrations[0].legal_representative.startswith("张*")
-        assert built.trail.entries[-1].relied_on == ("c-1@1", "c-p@1")
-
-
-@in_simulated_time
-async def test_a_kept_view_is_not_given_to_a_permit_that_shows_less() -> None:
-    async with house() as built:
-        query = asking(HOLDER)
-        views = built.queries._views
-        assert views is not None
-        whole = RULES.decide(query, [consent()], NOON).permit
-        person = replace(whole, persons=frozenset({(HOLDER, "p")}))
-        merged = built.queries._merger.merge([], query, whole, AS_OF)
-
-        views.keep(query, person, AS_OF, (), merged)
-
-        assert views.find(query, whole, AS_OF, ()) is None
-        assert views.find(query, person, AS_OF, ()) is not None
-        assert views.find(query, development_permit(query), AS_OF, ()) is None
 
 
 @in_simulated_time

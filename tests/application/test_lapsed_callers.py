@@ -12,8 +12,7 @@ from gateway.application.query_credit import CreditAnswer
 from gateway.application.story import Admission
 from gateway.domain.errors import Reason, UnauthenticatedError
 from tests.adapters.simulated import NOON
-from tests.application.consenting import PENALTY, TAX, House, asking, consent
-from tests.application.test_authorise import house, in_simulated_time
+from tests.application.consenting import PENALTY, TAX, House, asking, consent, house, in_simulated_time
 
 ENDS: list[tuple[dict[str, float], Reason]] = [
     ({"token_until": NOON.timestamp() + 3.0}, Reason.TOKEN_EXPIRED),

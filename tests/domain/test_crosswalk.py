@@ -1,10 +1,10 @@
-"""The crosswalk: every row of the scheme tables, the traps of direction, dated switches, and the listing of faults."""
+"""The crosswalk: every row of the scheme tables, the traps of direction, and dated switches."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,18 +14,13 @@ from gateway.domain.crosswalk import (
     CanonicalGrade,
     Certainty,
     Crosswalk,
-    CrosswalkFaults,
     Domain,
     Grade,
     Nature,
     Period,
-    Rating,
     Unmapped,
-    Worst,
     proto_grade,
-    worst_current,
 )
-from gateway.domain.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "config" / "crosswalk"
 TABLES: Mapping[str, Mapping[str, object]] = {
@@ -63,48 +58,6 @@ ROWS = [
 
 def grade_of(scheme_id: str, raw: str, on: date | None) -> Grade:
     return CROSSWALK.canonical(scheme_id, raw, on).grade
-
-
-def document(**changes: object) -> dict[str, object]:
-    """A valid document of one scheme; a change of None takes the key away."""
-    version = {
-        "version": "1",
-        "basis": "a rule",
-        "certainty": "sure",
-        "labels": {"EXCELLENT": ["A"], "NOT_RATED": ["M"]},
-    }
-    scheme = {
-        "title_zh": "试",
-        "authority": "某局",
-        "domain": "TAX",
-        "period": "yearly",
-        "versions": [version],
-    } | changes
-    return {"S": {key: value for key, value in scheme.items() if value is not None}}
-
-
-def versions(*tables: Mapping[str, object]) -> list[dict[str, object]]:
-    """Versions that are valid by default, each changed by its table."""
-    return [
-        {"version": str(i), "basis": "a rule", "certainty": "sure", "labels": {"GOOD": ["B"]}} | dict(table)
-        for i, table in enumerate(tables)
-    ]
-
-
-def faults_of(tables: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
-    with pytest.raises(CrosswalkFaults) as caught:
-        Crosswalk.from_tables(tables)
-    return caught.value.faults
-
-
-def rating(grade: Grade, on: date | None, **changes: object) -> Rating:
-    values: dict[str, object] = {
-        "scheme_id": "ENV_ANHUI",
-        "rater": "3401",
-        "grade": CanonicalGrade(grade, "1", Domain.ENV),
-        "rated_on": on,
-    }
-    return Rating(**(values | changes))  # type: ignore[arg-type]  # a builder of tests
 
 
 @pytest.mark.parametrize(("scheme_id", "on", "expected"), ROWS)
@@ -308,21 +261,6 @@ def test_the_three_unconfirmed_schemes_say_that_they_are_unsure() -> None:
     }
 
 
-def test_raising_the_certainty_is_what_puts_an_unsure_version_in_force() -> None:
-    labels = {"GOOD": ["B"]}
-
-    grades = {
-        certainty: Crosswalk.from_tables(
-            {"s.toml": document(versions=versions({"certainty": certainty, "labels": labels}))}
-        )
-        .canonical("S", "B", IN_2026)
-        .grade
-        for certainty in ("unsure", "likely")
-    }
-
-    assert grades == {"unsure": Grade.UNMAPPED, "likely": Grade.GOOD}
-
-
 def test_risk_classes_are_never_comparable_and_the_supervision_class_is_for_internal_use() -> None:
     flags = {
         s: (found.is_comparable, found.internal_use)
@@ -352,153 +290,3 @@ def test_each_grade_has_its_own_value_in_the_catalogue() -> None:
     names = {grade: evaluation_pb2.CanonicalGrade.Name(proto_grade(grade)) for grade in Grade}
 
     assert names == {grade: f"CANONICAL_GRADE_{grade.name}" for grade in Grade}
-
-
-def test_the_worst_current_grade_is_one_of_the_given_and_no_average() -> None:
-    ratings = [
-        rating(Grade.EXCELLENT, date(2025, 1, 1), scheme_id="ENV_JIANGSU"),
-        rating(Grade.POOR, date(2025, 1, 1)),
-    ]
-
-    assert worst_current(ratings, Domain.ENV, IN_2026) == Worst(Grade.POOR, is_certain=True)
-
-
-def test_other_domains_and_risk_classes_do_not_count() -> None:
-    risk = CanonicalGrade(Grade.SEVERE, "1", Domain.ENV, Nature.RISK)
-    tax = CanonicalGrade(Grade.SEVERE, "1", Domain.TAX)
-    ratings = [
-        rating(Grade.GOOD, date(2025, 1, 1)),
-        Rating("R", "3401", risk, date(2025, 1, 1)),
-        Rating("TAX_CREDIT", "3401", tax, date(2025, 1, 1)),
-    ]
-
-    assert worst_current(ratings, Domain.ENV, IN_2026) == Worst(Grade.GOOD, is_certain=True)
-
-
-@pytest.mark.parametrize("is_reversed", [False, True])
-def test_a_newer_rating_replaces_the_older_of_the_same_scheme_and_rater_only(
-    is_reversed: bool,
-) -> None:
-    ratings = [
-        rating(Grade.SEVERE, date(2024, 1, 1)),
-        rating(Grade.GOOD, date(2025, 1, 1)),
-        rating(Grade.ATTENTION, date(2023, 1, 1), rater="3402"),
-    ]
-    ratings = ratings[::-1] if is_reversed else ratings
-
-    assert worst_current(ratings, Domain.ENV, IN_2026) == Worst(Grade.ATTENTION, is_certain=True)
-
-
-def test_of_two_ratings_on_one_day_the_worse_counts() -> None:
-    ratings = [rating(Grade.GOOD, date(2025, 1, 1)), rating(Grade.POOR, date(2025, 1, 1))]
-
-    assert worst_current(ratings, Domain.ENV, IN_2026) == Worst(Grade.POOR, is_certain=True)
-
-
-def test_ended_and_future_ratings_are_not_current() -> None:
-    ended = rating(Grade.SEVERE, date(2024, 1, 1), valid_to=date(2026, 5, 31))
-    future = rating(Grade.SEVERE, date(2026, 6, 2), rater="3402")
-
-    assert worst_current([ended, future], Domain.ENV, IN_2026) == Worst(None, is_certain=True)
-
-
-def test_a_rating_counts_on_its_last_day() -> None:
-    last = rating(Grade.POOR, date(2024, 1, 1), valid_to=IN_2026)
-
-    assert worst_current([last], Domain.ENV, IN_2026) == Worst(Grade.POOR, is_certain=True)
-
-
-def test_not_rated_is_never_better_or_worse_than_a_grade() -> None:
-    neutral = rating(Grade.NOT_RATED, date(2025, 1, 1), rater="3402")
-    good = rating(Grade.GOOD, date(2025, 1, 1))
-
-    assert worst_current([neutral, good], Domain.ENV, IN_2026) == Worst(Grade.GOOD, True)
-    assert worst_current([neutral], Domain.ENV, IN_2026) == Worst(Grade.NOT_RATED, True)
-
-
-@pytest.mark.parametrize(
-    "doubtful",
-    [
-        rating(Grade.UNMAPPED, date(2025, 1, 1), rater="3402"),
-        rating(Grade.SEVERE, None, rater="3402"),
-        Rating("NEW", "3402", CanonicalGrade(Grade.UNMAPPED), date(2025, 1, 1)),
-    ],
-)
-def test_an_unmapped_or_undated_rating_makes_the_worst_uncertain_unless_it_is_severe(
-    doubtful: Rating,
-) -> None:
-    good, severe = (rating(g, date(2025, 1, 1)) for g in (Grade.GOOD, Grade.SEVERE))
-
-    assert worst_current([good, doubtful], Domain.ENV, IN_2026) == Worst(Grade.GOOD, False)
-    assert worst_current([severe, doubtful], Domain.ENV, IN_2026) == Worst(Grade.SEVERE, True)
-
-
-def test_a_valid_document_has_no_fault() -> None:
-    assert list(Crosswalk.from_tables({"s.toml": document()}).schemes) == ["S"]
-
-
-def test_all_faults_of_all_files_are_listed_at_once() -> None:
-    broken = document(domain="SPACE", colour="red", title_zh=None)
-    twice = document(period="weekly", neutral_as="GOOD", published="yes", versions=[])
-
-    assert faults_of({"a.toml": broken, "b.toml": twice}) == (
-        (
-            "a.toml: S.colour: unknown key; known are title_zh, authority, domain, nature, "
-            "period, published, internal_use, neutral_as, versions"
-        ),
-        "a.toml: S.title_zh: must be a text that is not empty",
-        f"a.toml: S.domain: must be one of {', '.join(Domain)}",
-        "b.toml: S.period: must be one of yearly, monthly, dynamic, event, unknown",
-        "b.toml: S.published: must be true or false",
-        "b.toml: S.neutral_as: must be NOT_RATED or ATTENTION",
-        "b.toml: S.versions: must be a list of at least one table",
-        "b.toml: S: stands in a.toml already",
-    )
-
-
-@pytest.mark.parametrize(
-    ("tables", "expected"),
-    [
-        ([{"valid_from": date(2020, 1, 2), "valid_to": date(2020, 1, 1)}],
-         "S.versions[0].valid_to: lies before valid_from (2020-01-02)"),
-        ([{"valid_to": date(2020, 1, 1)}, {"valid_from": date(2020, 1, 1)}],
-         "S.versions[1]: its days overlap those of 0"),
-        ([{"valid_to": date(2020, 1, 1)}, {"version": "0", "valid_from": date(2020, 1, 2)}],
-         "S.versions[1].version: 0 stands here twice"),
-        ([{"valid_from": datetime(2020, 1, 1)}],
-         "S.versions[0].valid_from: must be a date without a time, such as 2026-04-01"),
-        ([{"labels": {"GOOD": ["A"], "POOR": ["ａ "]}}],
-         "S.versions[0].labels.POOR: label ａ  stands in this version already"),
-        ([{"labels": {"GOOD": ["A"]}, "unsure_labels": {"POOR": ["A"]}}],
-         "S.versions[0].unsure_labels.POOR: label A stands in this version already"),
-        ([{"labels": {"UNMAPPED": ["A"]}}],
-         "S.versions[0].labels.UNMAPPED: is no grade; use EXCELLENT … SEVERE or NOT_RATED"),
-        ([{"labels": {"GOOD": "A"}}],
-         "S.versions[0].labels.GOOD: must be a list of texts that are not empty"),
-        ([{"labels": {"GOOD": [" "]}}],
-         "S.versions[0].labels.GOOD: must be a list of texts that are not empty"),
-        ([{"labels": ["A"]}], "S.versions[0].labels: must be a table"),
-        ([{"labels": {}}],
-         'S.versions[0].labels: must not be empty unless certainty is "unsure"'),
-        ([{"certainty": "certain"}],
-         "S.versions[0].certainty: must be one of sure, likely, unsure"),
-        ([{"grades": {}}],
-         ("S.versions[0].grades: unknown key; known are version, basis, valid_from, valid_to, "
-          "certainty, labels, unsure_labels")),
-        ([{"basis": 7}], "S.versions[0].basis: must be a text that is not empty"),
-    ],
-)  # fmt: skip
-def test_a_faulty_version_is_named_by_file_and_key(tables: list[Mapping[str, object]], expected: str) -> None:
-    assert faults_of({"s.toml": document(versions=versions(*tables))}) == (f"s.toml: {expected}",)
-
-
-def test_a_scheme_that_is_no_table_is_a_fault_and_no_crash() -> None:
-    assert "s.toml: S: must be a table" in faults_of({"s.toml": {"S": "A"}})
-
-
-def test_crosswalk_faults_are_config_errors_and_value_errors() -> None:
-    with pytest.raises(CrosswalkFaults) as caught:
-        Crosswalk.from_tables({"s.toml": document(domain="SPACE")})
-
-    assert isinstance(caught.value, ConfigError)
-    assert isinstance(caught.value, ValueError)

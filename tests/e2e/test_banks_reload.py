@@ -20,7 +20,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as lists_pb
 from gateway.identity_settings import BankFiles
 from tests.adapters.issuer import AUDIENCE
-from tests.e2e.test_identity import BANKS, House, bearer, open_house, refusal
+from tests.e2e.certified import BANKS, House, bearer, open_house, refusal
 from tests.faults.callers_fixtures import new_uscc, query, request
 
 UNKNOWN = (grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNKNOWN", "the caller is not known")

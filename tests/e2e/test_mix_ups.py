@@ -16,8 +16,9 @@ import grpc
 
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
+from tests.e2e.certified import BANKS, House, bearer, reason_of
 from tests.e2e.test_consent_service import terms
-from tests.e2e.test_identity import BANKS, House, bearer, house, reason_of
+from tests.e2e.test_identity import house
 
 __all__ = ["house"]
 

@@ -17,10 +17,10 @@ import pytest
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2_grpc
+from tests.e2e.certified import BANKS, House, open_house
 from tests.e2e.conftest import DEMO
 from tests.e2e.tenants import REMEMBERS, WAYS, Ask, Outcome
 from tests.e2e.test_consent_service import terms
-from tests.e2e.test_identity import BANKS, House, open_house
 from tests.e2e.test_mix_ups import CERTIFICATES, CONSENTS, TOKENS, tokens_of, turned_away
 from tests.faults.callers_fixtures import query
 

@@ -32,8 +32,8 @@ from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2 as audit_pb
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as lists_pb
 from gateway.adapters.identity.kinds import Kind
 from tests.domain.joint_entries import DEMO
+from tests.e2e.certified import BANKS, House, open_house
 from tests.e2e.tenants import batched
-from tests.e2e.test_identity import BANKS, House, open_house
 from tests.e2e.test_mix_ups import MISMATCH, TOKENS, tokens_of, turned_away
 from tests.faults.callers_fixtures import new_uscc, query
 

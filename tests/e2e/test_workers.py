@@ -31,8 +31,8 @@ from gateway.connector_bootstrap import find_sandboxes
 from gateway.domain.errors import ConfigError
 from gateway.process import Worker
 from tests.adapters.policies import write
+from tests.e2e.certified import shown
 from tests.e2e.conftest import Rig, query
-from tests.e2e.test_identity import shown
 
 COMMAND = str(Path(sys.executable).parent / "xinyidai")
 PATIENCE_S = 30
