@@ -92,6 +92,7 @@ class FileAuditLog:
         self._failure = ""
         self._shortage = ""
         self._look_at = 0.0
+        self._closing = threading.Event()
         self._loop_clock = time.pthread_getcpuclockid(threading.get_ident())
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
@@ -131,6 +132,7 @@ class FileAuditLog:
         # All on the loop, as `append` is: nothing is put after the last.
         self._is_closing = True
         self._stopped_because = _CLOSED
+        self._closing.set()
         self._waiting.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
         self._disk.close()
@@ -149,7 +151,7 @@ class FileAuditLog:
                 return
             self._look_if_due(is_idle=False)
             if loop.is_busy:
-                time.sleep(_LINGER_S)
+                self._closing.wait(_LINGER_S)
             more = [waiting.get() for _ in range(waiting.qsize())]
             is_last = bool(more) and more[-1] is None
             loop.note(time.clock_gettime(self._loop_clock), time.monotonic())
