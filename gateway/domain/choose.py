@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -120,7 +119,6 @@ class Counted:
                 count.equal += comparable - unequal
 
 
-_NO_FIELDS: Final[Mapping[int, bytes]] = MappingProxyType({})
 United = tuple[bytes, bytes, int, Counted]
 """What the statements of one record say together: its content and the conflicts of its envelope, on the wire.
 
@@ -245,7 +243,7 @@ class Chooser:
             content = statement.content
             fields = parted.get(content)
             if fields is None:
-                fields = parted[content] = split_fields(content, stated[0] if stated else _NO_FIELDS)
+                fields = parted[content] = split_fields(content, *stated[:1])
             stated.append(fields)
         united = dict(stated[0])
         platforms = [_platform(statement.platform.id) for statement in ranked]

@@ -46,9 +46,11 @@ TITLES: Final = (
 )  # fmt: skip
 METHOD: Final = (
     f"Cost rows: user and system time of the server's process, all threads, for one view; {CONCURRENCY} calls at a time over one "
-    "kept channel, median of many runs of a fraction of a second each, in which the rows take turns, forwards and backwards; dear rows make fewer calls, cheap ones "
-    "more; a quarter as many go before each run, uncounted. The rows that budgets set against each other take a turn more in every round. Ratios are medians of those within each turn, with their "
-    "interval, so that a machine whose pace changes from second to second is little part of them. On a slow day there are fewer rounds: each row says how many runs it had. Batch: one stream.",
+    "kept channel, median of many runs of some tenths of a second each, in which the rows take turns, forwards and backwards; "
+    "dear rows make fewer calls, cheap ones more; a quarter as many go before each run, uncounted. The rows that budgets set "
+    "against each other take a turn more in every round. Ratios are medians of those within each turn, with their interval, so "
+    "that a machine whose pace changes from second to second is little part of them. On a slow day there are fewer rounds: each "
+    "row says how many runs it had. Batch: one stream.",
     "Cold: every query accepts no age, so that neither a kept answer nor a call under way (which is as old as its beginning) "
     "will do; cache and single flight stay on and are paid for. The platforms' own counts must show a call of every platform "
     "for every view, and at most 6 % more (hedges: in a saturated process its own queue makes calls slow); the kept views of "
@@ -60,7 +62,7 @@ ON: Final = (
 _STARTED_AT_ONCE: Final = 2
 # What costs more is measured as well by fewer calls, since CPU time is counted to the nanosecond; what costs little takes
 # more of them, to be a run of about as long as the others'. None is much shorter than a tenth of a second: a process that
-# was idle, and has as many calls as it ever has at a time, is still finding its pace, and does so the longer the more code it has.
+# was idle finds its pace only after a while, the later the more code it has.
 _SHARES: Final[Mapping[str, float]] = {
     GRPC_FLOOR: 8.0, NAIVE: 3.0, HIT: 6.0, EVERYTHING: 2.5, COLD: 2.5, BATCH: 1.5, COLD_REALISTIC: 1.2, EIGHT: 0.8, SIXTEEN: 0.8,
     DIALECTS: 0.1,

@@ -24,8 +24,8 @@ PEER_NAIVE: Final = "tests.bench.peers.naive"
 class Size:
     """How much is asked: calls of one run of a cost row, queries of an open loop and before it, queries in flight.
 
-    `runs` are the rounds in which the cost rows take turns (and some of them a turn more), `pairs` the runs with and without trust that are compared two by
-    two, of `pair_calls` each; `revocations` the trials of how soon one is effective elsewhere.
+    `runs` are the rounds in which the cost rows take turns, some of them one more; `pairs` the runs with and without trust
+    that are compared two by two, of `pair_calls` each; `revocations` the trials of how soon one is effective elsewhere.
 
     The tail's warm-up is longer: it fills the window of the hedge's budget, which is small while few calls were made.
     `listed` and `screened` are entries of joint lists and enterprises that are looked up in them.
