@@ -113,22 +113,32 @@ async def test_a_client_that_still_sends_is_heard_out_before_it_is_denied() -> N
     async def load(requests: Any, context: Any) -> None:
         raise AssertionError("who is denied gets no further")
 
-    handler: Any = grpc.stream_unary_rpc_method_handler(load)
-    guarded = door(Trail(), caller(Role.BANK_AUDITOR)).guarding("x.CreditService", {"GetCreditView": handler})
+    handlers: dict[str, Any] = {
+        "GetCreditView": grpc.stream_unary_rpc_method_handler(load),
+        "BatchGetCreditViews": grpc.stream_stream_rpc_method_handler(load),
+    }
+    guarded = door(Trail(), caller(Role.BANK_AUDITOR)).guarding("x.CreditService", handlers)
 
     with pytest.raises(EndedError):
         await guarded["GetCreditView"].stream_unary(sending(), Watched())
+    taken.clear()
+    with pytest.raises(EndedError):
+        await anext(guarded["BatchGetCreditViews"].stream_stream(sending(), Watched()))
 
 
-async def test_whoever_never_ends_is_heard_out_for_so_long_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hear_out, "_LONGEST_S", 0.01)
+@pytest.mark.parametrize(("limit", "in_talk"), [("_LONGEST_S", False), ("_LONGEST_IN_TALK_S", True)])
+async def test_whoever_never_ends_is_heard_out_for_so_long_only(
+    limit: str, in_talk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("_LONGEST_S", "_LONGEST_IN_TALK_S"):
+        monkeypatch.setattr(hear_out, each, 0.01 if each == limit else 3_600.0)
 
     async def endless() -> AsyncIterator[int]:
         while True:
             await asyncio.sleep(0.001)
             yield 1
 
-    await asyncio.wait_for(hear_out.hear_out(endless()), 5)
+    await asyncio.wait_for(hear_out.hear_out(endless(), in_talk=in_talk), 5)
 
 
 async def test_the_same_denial_is_logged_once_a_minute_and_written_each_time() -> None:

@@ -3,7 +3,8 @@
 Two medians of a busy machine differ by more than the budget, so the difference is taken within a pair of runs that follow
 each other, and what is told is the median of these with an interval. The order is turned from pair to pair (on, off, off,
 on …), so that a machine that grows slower or faster is no part of the difference; many short pairs tell more than a few long
-ones, since what disturbs the machine for a second is then in both halves of a pair, or in few pairs.
+ones, since what disturbs the machine for a second is then in both halves of a pair, or in few pairs. Not too short, though: a
+process finds its pace only after some tenths of a second.
 
 The budget is 60 µs on the machine where it was set. The naive peer runs in the same turns, so that the budget can be told as
 a share of what that takes too: a machine half as fast owes no less and no more.

@@ -32,7 +32,7 @@ _HAS: Final = (
     "mTLS, the bank by its certificate, rights, a consent stated, masking; chained trail, signed evidence, archive"
 )
 _OWED, _STRETCH = 2.4, 1.9
-_FEWER: Final = 3
+_FEWER: Final = 2
 """Pairs are fewer than those of the trusted rows by so much: nothing is owed of the difference, and time is short."""
 
 
@@ -62,7 +62,7 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
                     return Entry(title, _HAS, driver, seen, target.calls_per_view)  # type: ignore[arg-type]
 
                 entries = [entry(on, with_it), entry(off, without), *([entry(bare, FLOOR)] if is_kept else [])]
-                await in_turns(entries, max(2, size.pairs // _FEWER), size.pair_calls * (8 if is_kept else 3))
+                await in_turns(entries, max(2, size.pairs // _FEWER), size.pair_calls * (4 if is_kept else 1))
             rows.append(_told(title, entries))
         except FAILURES as error:
             rows.append(Row(title, missing=why(error)))

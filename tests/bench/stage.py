@@ -38,8 +38,8 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 20
-    pairs: int = 48
-    pair_calls: int = 32
+    pairs: int = 20
+    pair_calls: int = 96
     revocations: int = 24
     listed: int = 700_000
     screened: int = 1_000_000
@@ -47,7 +47,7 @@ class Size:
 
 FULL: Final = Size(calls=100, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=40, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=12, pair_calls=20, revocations=3,
+    calls=40, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=8, pair_calls=32, revocations=3,
     listed=35_000, screened=50_000,
 )  # fmt: skip
 RATE_PER_S: Final = 100.0

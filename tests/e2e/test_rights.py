@@ -71,7 +71,7 @@ async def test_a_bank_that_is_shut_out_is_turned_away_from_every_method_in_the_s
             "CreditService/StreamCreditView": _all(
                 rig.credit.StreamCreditView(pb.StreamCreditViewRequest(query=query()), **who)
             ),
-            "CreditService/BatchGetCreditViews": _all(rig.credit.BatchGetCreditViews(iter([item]), **who)),
+            "CreditService/BatchGetCreditViews": _all(rig.credit.BatchGetCreditViews(iter([item] * 20), **who)),
             "CatalogueService/DescribeCatalogue": catalogue.CatalogueServiceStub(rig.channel).DescribeCatalogue(
                 catalogue_service_pb2.DescribeCatalogueRequest(), **who
             ),

@@ -55,10 +55,12 @@ class Door:
         self._log = structlog.get_logger("gateway.rights")
         self._told: dict[tuple[str, str, str], float] = {}
 
-    async def admit(self, context: Context, action: str, requests: AsyncIterator[object] | None = None) -> None:
+    async def admit(
+        self, context: Context, action: str, requests: AsyncIterator[object] | None = None, *, in_talk: bool = False
+    ) -> None:
         """Returns when the caller may call the method, named "<Service>/<Method>"; else ends the call.
 
-        `requests` are those of a call that is answered once they are all there.
+        `requests` are those of a call that streams them; `in_talk` says that it is answered while they come.
         """
         try:
             caller = await self._caller_of(context)
@@ -74,7 +76,7 @@ class Door:
         # Begun here: whoever is let in has a trace of its method's own.
         trace = self._tracing.begin(action, context.invocation_metadata())
         if requests is not None:
-            await hear_out(requests)
+            await hear_out(requests, in_talk=in_talk)
         await abort(context, error, trace.trace_id)
 
     def _tell(self, caller: Caller, action: str, policy: str) -> None:
@@ -115,7 +117,7 @@ class Door:
             return await behaviour(request, context)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            await self.admit(context, action)
+            await self.admit(context, action, request if is_streamed else None, in_talk=True)
             caller = await self._caller_of(context)
             async with aclosing(behaviour(request, context)) as responses:
                 async for response in responses:
