@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from gateway.ports import Clock
+
+_NEW_S: Final = 10.0
+"""So long after it was fetched, a token that is refused is not the one to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class TokenKeeper:
         self._clock = clock
         self._margin = timedelta(seconds=margin_s)
         self._held: Token | None = None
+        self._held_since = 0.0
         self._lock = asyncio.Lock()
 
     @property
@@ -51,17 +56,33 @@ class TokenKeeper:
         async with self._lock:
             held = self._valid()
             if held is None:
-                held = self._held = await self._fetch(fetch_by, self._held)
+                held = await self._fetch(fetch_by, self._held)
+                if held is not self._held:  # else it came along meanwhile, and was kept then
+                    self.keep(held)
             return held.value
 
     def keep(self, token: Token) -> None:
-        """Takes a token that came along with something else."""
+        """Takes a token, be it that it came along with something else."""
         self._held = token
+        self._held_since = self._clock.monotonic()
 
     def drop(self, value: str) -> None:
         """Forgets a token the platform no longer takes; one that was renewed meanwhile stays."""
         if self._held is not None and self._held.value == value:
             self._held = None
+
+    def doubt(self, value: str) -> bool:
+        """Forgets a token that was refused for what may be no fault of its own; gives whether another is worth a try.
+
+        A platform that lost its tokens, as by a restart, may call them wrongly signed. A new one is not doubted, so that a
+        platform which refuses whatever it is shown is asked for one more every few seconds, not for each call.
+        """
+        if self._held is None or self._held.value != value:
+            return True
+        if self._clock.monotonic() - self._held_since < _NEW_S:
+            return False
+        self._held = None
+        return True
 
     def _valid(self) -> Token | None:
         held = self._held

@@ -60,9 +60,8 @@ class ZhejiangConnector(HttpConnector):
         try:
             reply, data = await self._call(self._service, asked, secret, fetch_by)
         except PlatformError as error:
-            if error.cause != "token_expired":
+            if not _is_lost(error, self._request_secret, secret):
                 raise
-            self._request_secret.drop(secret)
             secret = await self._request_secret.get(fetch_by)
             reply, data = await self._call(self._service, asked, secret, fetch_by)
         fetched_at = reply.fetched_at(self._clock.now())
@@ -104,9 +103,8 @@ class ZhejiangConnector(HttpConnector):
         try:
             secrets = await self._token_call(_BY_SECRET, refresh_secret, fetch_by)
         except PlatformError as error:
-            if error.cause != "token_expired":
+            if not _is_lost(error, self._refresh_secret, refresh_secret):
                 raise
-            self._refresh_secret.drop(refresh_secret)
             await self._refresh_secret.get(fetch_by)
             came_along = self._request_secret.held
             if came_along is None:
@@ -120,6 +118,17 @@ class ZhejiangConnector(HttpConnector):
         if not isinstance(secrets, Mapping):
             raise PlatformError(OUTCOME_AUTH_FAILED, "token_shape", detail="no secrets in datas")
         return secrets
+
+
+def _is_lost(error: PlatformError, keeper: TokenKeeper, secret: str) -> bool:
+    """Whether a call may succeed with another secret; forgets this one then.
+
+    One that the platform does not know any more makes a signature like a wrong one: nothing tells them apart.
+    """
+    if error.cause == "token_expired":
+        keeper.drop(secret)
+        return True
+    return error.cause == "signature" and keeper.doubt(secret)
 
 
 def _token(secrets: Mapping[str, Any], name: str) -> Token:

@@ -15,10 +15,13 @@ import pytest
 import trustme
 from aiohttp import web
 
+from connectors.kit import token
 from connectors.kit.conformance import SystemTime, ask
 from connectors.kit.http import Reply
 from connectors.kit.http_failures import translated
 from connectors.kit.token import Token, TokenKeeper
+from connectors.zhejiang import plugin
+from connectors.zhejiang.sandbox import sandbox as zhejiang
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
     OUTCOME_NOT_FOUND,
@@ -238,6 +241,39 @@ async def test_a_token_is_renewed_shortly_before_its_end() -> None:
     keeper = TokenKeeper(fetch, SystemTime(), margin_s=5)
 
     assert await keeper.get(0) != await keeper.get(0)
+
+
+@pytest.mark.parametrize("lost", [["_request"], ["_request", "_refresh"]], ids=["the second", "both"])
+async def test_secrets_that_a_platform_has_lost_are_made_anew(lost: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token, "_NEW_S", 0.0)  # those of this test are new
+    running = await zhejiang.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), zhejiang.credentials()))
+        before = await ask(connector)
+        for secrets in lost:  # as a restart does: what was given out is signed wrongly now
+            vars(running.simulated)[secrets].clear()
+
+        after = await ask(connector)
+
+    await running.aclose()
+    assert (before.outcome, after.outcome) == (OUTCOME_OK, OUTCOME_OK)
+
+
+async def test_a_platform_that_refuses_every_secret_is_not_asked_for_another_at_each_call() -> None:
+    class Forgetting(dict[str, float]):
+        def __setitem__(self, secret: str, until: float) -> None:
+            pass
+
+    running = await zhejiang.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    vars(running.simulated)["_request"] = Forgetting()
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), zhejiang.credentials()))
+        answers = [await ask(connector) for _ in range(5)]
+
+    given_out = vars(running.simulated)["refreshes"]
+    await running.aclose()
+    assert {(answer.outcome, answer.said.reason) for answer in answers} == {(OUTCOME_AUTH_FAILED, "signature")}
+    assert given_out == 2  # one of each stage
 
 
 @pytest.mark.parametrize(
