@@ -57,6 +57,30 @@ def test_D16_a_quota_spent_at_three_in_the_afternoon_names_midnight() -> None:
     assert refused(held) == Refusal(QUOTA_DAY, 9 * 3_600, MIDNIGHT)
 
 
+def test_a_second_that_ends_while_a_call_is_refused_still_says_when_there_is_room() -> None:
+    class Ticking(MovedClock):
+        """Goes on with each look, as time does."""
+
+        tick_s = 0.0
+
+        def monotonic(self) -> float:
+            self.at_s += self.tick_s
+            return super().monotonic()
+
+    refusals = []
+    for begins in range(0, 1_000, 10):  # whenever the second ends between the looks of one refusal
+        clock = Ticking()
+        held = ledger(clock, calls_per_s=1)
+        takes(held, 1)
+        clock.at_s, clock.tick_s = 0.99 + begins / 100_000, 0.001
+        refusals.append(held.take("a", "one", is_batch=False))
+
+    told = [refusal for refusal in refusals if refusal is not None]
+    assert len(told) < len(refusals)
+    assert {refusal.reason for refusal in told} == {QUOTA_SECOND}
+    assert all(0.0 <= refusal.retry_after_s <= 1.0 for refusal in told)
+
+
 def test_no_stretch_of_a_second_has_more_calls_than_allowed() -> None:
     clock = MovedClock()
     held = ledger(clock, calls_per_s=10)

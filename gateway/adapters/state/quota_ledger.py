@@ -75,7 +75,7 @@ class QuotaLedger:
             return account.refusal(allowances, now, is_batch)
         for allowance in allowances:
             if not allowance.limiter.test(allowance.item, cost=allowance.batch_cost if is_batch else 1):
-                return account.refusal(allowances, now, is_batch)
+                return account.refusal(allowances, now, is_batch, allowance)
         for allowance in allowances:
             allowance.limiter.hit(allowance.item)
         return None
@@ -178,21 +178,27 @@ class _Account:
                 self._by_bank[bank] = known
         return known
 
-    def refusal(self, allowances: tuple[_Allowance, ...], now: datetime, is_batch: bool) -> Refusal:
-        """Gives the refusal that lasts longest, and to the end of the maintenance window in which it would end."""
+    def refusal(
+        self, allowances: tuple[_Allowance, ...], now: datetime, is_batch: bool, refused: _Allowance | None = None
+    ) -> Refusal:
+        """Gives the refusal that lasts longest, and to the end of the maintenance window in which it would end.
+
+        `refused` is one that had no room a moment ago: by now it may have some, since a second ends at any time.
+        """
         if self.maintenance_ends is not None:
             refusals = [(self.maintenance_ends, MAINTENANCE)]
         else:
             refusals = [
                 (self._resets_at(allowance, now), self._reason(allowance, is_batch))
                 for allowance in allowances
-                if not allowance.limiter.test(allowance.item, cost=allowance.batch_cost if is_batch else 1)
+                if allowance is refused
+                or not allowance.limiter.test(allowance.item, cost=allowance.batch_cost if is_batch else 1)
             ]
         resets_at, reason = max(refusals, key=lambda refusal: refusal[0])
         for begins, ends in self._spans:
             if begins <= resets_at < ends:
                 resets_at = ends
-        return Refusal(reason, (resets_at - now).total_seconds(), resets_at.astimezone(CHINA))
+        return Refusal(reason, max(0.0, (resets_at - now).total_seconds()), resets_at.astimezone(CHINA))
 
     def _resets_at(self, allowance: _Allowance, now: datetime) -> datetime:
         if allowance.is_of_day:
