@@ -11,7 +11,7 @@ from typing import Final
 from gateway.ports import Clock
 
 _NEW_S: Final = 10.0
-"""So long after it was fetched, a token that is refused is not the one to blame."""
+"""Within so long of its fetching, a token that is refused is not the one to blame."""
 
 
 @dataclass(frozen=True, slots=True)

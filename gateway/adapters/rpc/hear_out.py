@@ -18,9 +18,9 @@ then."""
 
 
 async def hear_out(requests: AsyncIterator[object], *, in_talk: bool = False) -> None:
-    """Takes what a client still sends, and drops it; for a second at most, and without an error of its own.
+    """Takes what a client still sends, and drops it; for a limited time, and without an error of its own.
 
-    `in_talk` says that it is answered while it sends, and may wait for that.
+    `in_talk` says that it is answered while it sends, and may wait for that: the time is shorter then.
     """
     with suppress(Exception):  # what cannot be read, or never ends: the call is refused already, and for its own reason
         async with asyncio.timeout(_LONGEST_IN_TALK_S if in_talk else _LONGEST_S):
