@@ -177,6 +177,8 @@ def main() -> None:
             msgspec.json.format(msgspec.json.encode(document(rows, measured_on, METHOD))) + b"\n"
         )
     if arguments.quick or arguments.room:
+        if arguments.quick:
+            console.print("Runs as short as these make a gateway look dearer beside its peers than full ones do.")
         console.print("A first look: docs/benchmarks.md is written by full runs only.")
     else:
         PAGE.write_text(page(rows, measured_on, METHOD), encoding="utf-8")

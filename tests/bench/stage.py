@@ -47,7 +47,7 @@ class Size:
 
 FULL: Final = Size(calls=100, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=40, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=8, pair_calls=32, revocations=3,
+    calls=20, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=6, pair_calls=20, revocations=3,
     listed=35_000, screened=50_000,
 )  # fmt: skip
 RATE_PER_S: Final = 100.0
