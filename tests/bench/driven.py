@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -42,8 +43,16 @@ class Entry:
 
     async def drive(self, calls: int) -> Cost:
         """Makes so many calls; raises WrongAnswerError if the platforms were not called as often as the row says."""
+        await self.bring_to_pace(calls)
+        return await self.drive_at_pace(calls)
+
+    async def bring_to_pace(self, calls: int) -> None:
+        """Makes the calls that go before a run of so many."""
+        await self.driver.drive(max(1, int(max(1, int(calls * self.share)) * self.lead)), self.concurrency)
+
+    async def drive_at_pace(self, calls: int) -> Cost:
+        """Makes so many calls, and nothing before them; raises as `drive` does."""
         calls = max(1, int(calls * self.share))
-        await self.driver.drive(max(1, int(calls * self.lead)), self.concurrency)
         before = (await self.upstream.calls()).total if self.upstream else 0
         cost = await self.driver.drive(calls, self.concurrency)
         if self.upstream is not None:
@@ -59,13 +68,34 @@ class Entry:
         return cost
 
 
-async def in_turns(
-    entries: Sequence[Entry], rounds: int, calls: int, goes_on: Callable[[int, float], bool] = lambda _number, _s: True
-) -> None:
-    """Lets the rows take turns, in an order that is turned from round to round; each has a run in every round.
+GoesOn = Callable[[int, float], bool]
+"""Is asked before each round but the first whether there is time for it, by its number and the seconds a round took."""
 
-    `goes_on` is asked before each round whether there is time for it, by its number and the seconds a round took.
+
+async def side_by_side(entries: Sequence[Entry], rounds: int, calls: int, goes_on: GoesOn) -> None:
+    """Drives all rows at the same time, round by round: what disturbs the machine disturbs all of them alike.
+
+    Each needs platforms of its own, or their counts would be of all rows.
     """
+    for entry in entries:  # as in turns
+        await entry.drive(max(len(ENTERPRISES), calls))
+    began = time.monotonic()
+    for number in range(rounds):
+        if number and not goes_on(number, (time.monotonic() - began) / number):
+            return
+        async with asyncio.TaskGroup() as group:
+            for entry in entries:
+                group.create_task(entry.bring_to_pace(calls))
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(entry.drive_at_pace(calls)) for entry in entries]
+        for entry, run in zip(entries, runs, strict=True):
+            entry.runs.append(run.result())
+
+
+async def in_turns(
+    entries: Sequence[Entry], rounds: int, calls: int, goes_on: GoesOn = lambda _number, _s: True
+) -> None:
+    """Lets the rows take turns, in an order that is turned from round to round; each has a run in every round."""
     for entry in entries:  # every enterprise once, and what is compiled when it is first needed
         await entry.drive(max(len(ENTERPRISES), calls))
     began = time.monotonic()

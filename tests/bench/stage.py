@@ -24,8 +24,9 @@ PEER_NAIVE: Final = "tests.bench.peers.naive"
 class Size:
     """How much is asked: calls of one run of a cost row, queries of an open loop and before it, queries in flight.
 
-    `runs` are the rounds in which the cost rows take turns, some of them one more; `pairs` the runs with and without trust
-    that are compared two by two, of `pair_calls` each; `revocations` the trials of how soon one is effective elsewhere.
+    `runs` are the rounds in which the cost rows take turns, some of them one more; `beside` those in which gateways with and
+    without trust run side by side, of `beside_calls` each; `pairs` the runs with and without evidence that are compared two by
+    two, of `pair_calls` each; `revocations` the trials of how soon one is effective elsewhere.
 
     The tail's warm-up is longer: it fills the window of the hedge's budget, which is small while few calls were made.
     `listed` and `screened` are entries of joint lists and enterprises that are looked up in them.
@@ -38,7 +39,9 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 20
-    pairs: int = 20
+    beside: int = 40
+    beside_calls: int = 120
+    pairs: int = 10
     pair_calls: int = 96
     revocations: int = 24
     listed: int = 700_000
@@ -47,8 +50,8 @@ class Size:
 
 FULL: Final = Size(calls=100, tail=3_000, latency=2_000, warm=300, tail_warm=1_000, in_flight=10_000)
 QUICK: Final = Size(
-    calls=20, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, pairs=6, pair_calls=20, revocations=3,
-    listed=35_000, screened=50_000,
+    calls=20, tail=150, latency=120, warm=120, tail_warm=150, in_flight=500, runs=8, beside=8, beside_calls=40, pairs=3,
+    pair_calls=20, revocations=3, listed=35_000, screened=50_000,
 )  # fmt: skip
 RATE_PER_S: Final = 100.0
 

@@ -26,8 +26,8 @@ from tests.bench.upstream import SLOW_S, SLOW_SHARE, delays
 
 ALL_TITLES = [title for room in ROOMS.values() for title in room.titles]
 TINY = Size(
-    calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, pairs=2, pair_calls=4, revocations=1,
-    listed=70, screened=100,
+    calls=8, tail=10, latency=10, warm=2, tail_warm=2, in_flight=20, runs=1, beside=2, beside_calls=4, pairs=2,
+    pair_calls=4, revocations=1, listed=70, screened=100,
 )  # fmt: skip
 
 
