@@ -60,6 +60,7 @@ _PROVENANCE: Final = delimited(RecordEnvelope.DESCRIPTOR.fields_by_name["provena
 _RECORD_KEY: Final = delimited(Provenance.DESCRIPTOR.fields_by_name["platform_record_key"])
 _DRIFT: Final = delimited(RecordEnvelope.DESCRIPTOR.fields_by_name["drifts"])
 _ENVELOPE_FIELDS: Final = frozenset({"status", "status_on", "publish_start", "publish_end"})
+_TYPE_KEYS: Final = frozenset({"rows", "category_key", "record_key", "ignored", "subject", "fields", "envelope"})
 _ENVELOPE_INDEFINITE: Final = {"publish_end": "publish_is_indefinite"}
 
 
@@ -300,25 +301,40 @@ def compile_mapping(document: Mapping[str, Any]) -> PayloadMapping:
             continue
         plan = CATALOGUE.by_records_field.get(name)
         if plan is None:
-            faults.append(f"{name}: no such field of Records")
-            continue
-        types[name] = _compile_type(plan, name, table, faults)
-    as_of = document.get("as_of")
-    as_of_converter = None
-    if as_of is not None:
-        try:
-            as_of_converter = converter("date", format=as_of.get("format", "iso"))
-        except ValueError as error:
-            faults.append(f"as_of: {error}")
+            faults.append(f"{name}: no such field of Records; it has {', '.join(CATALOGUE.by_records_field)}")
+        elif not isinstance(table, Mapping):
+            faults.append(f"{name}: must be a table")
+        else:
+            types[name] = _compile_type(plan, name, table, faults)
+    subject_code = document.get("subject_code")
+    if not isinstance(subject_code, str) or not subject_code:
+        # Without it an answer about another enterprise would be taken for one about the enterprise that was asked for.
+        faults.append("subject_code: is missing; say where the payload states the enterprise's code")
+    as_of_path, as_of = _compile_as_of(document.get("as_of"), faults)
     if faults:
         raise MappingFault(faults)
     return PayloadMapping(
         types=types,
         by_category={mapping.plan.category: mapping for mapping in types.values()},
-        subject_path=tuple(document.get("subject_code", "").split(".")),
-        as_of_path=tuple(as_of["from"].split(".")) if as_of else (),
-        as_of=as_of_converter,
+        subject_path=tuple(str(subject_code).split(".")),
+        as_of_path=as_of_path,
+        as_of=as_of,
     )
+
+
+def _compile_as_of(spec: Any, faults: list[str]) -> tuple[tuple[str, ...], Callable[[Any], Any] | None]:
+    """Gives where the data date stands and what reads it; neither where a platform states none."""
+    if spec is None:
+        return (), None
+    if not isinstance(spec, Mapping) or "from" not in spec or spec.get("as", "date") != "date":
+        faults.append('as_of: must be a table such as { from = "asOf", as = "date", format = "iso" }')
+        return (), None
+    settings = {key: value for key, value in spec.items() if key not in ("from", "as")}
+    try:
+        return tuple(spec["from"].split(".")), converter("date", **{"format": "iso", **settings})
+    except ValueError as error:
+        faults.append(f"as_of: {error}")
+        return (), None
 
 
 _SUBJECT_METHODS: Final = {
@@ -329,6 +345,7 @@ _SUBJECT_METHODS: Final = {
 
 
 def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults: list[str]) -> TypeMapping:
+    faults += [f"{name}.{key}: unknown key" for key in sorted(table.keys() - _TYPE_KEYS)]
     known: set[str] = set(table.get("ignored", ()))
     personal: set[str] = set()
     subject = []
@@ -344,7 +361,8 @@ def _compile_type(plan: RecordPlan, name: str, table: Mapping[str, Any], faults:
     for target, spec in table.get("fields", {}).items():
         where = f"{name}.fields.{target}"
         if target == ENVELOPE or target not in plan.message.DESCRIPTOR.fields_by_name:
-            faults.append(f"{where}: {plan.message.DESCRIPTOR.name} has no such field")
+            fields = ", ".join(field.name for field in plan.message.DESCRIPTOR.fields if field.name != ENVELOPE)
+            faults.append(f"{where}: {plan.message.DESCRIPTOR.name} has no such field; it has {fields}")
             continue
         found = compile_field(plan.message.DESCRIPTOR, target, spec, where, faults)
         setters += found

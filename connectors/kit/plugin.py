@@ -11,6 +11,7 @@ from typing import Any
 from connectors.kit.gaps import flagging_gaps
 from connectors.kit.manifest import Manifest, ManifestFault, read_manifest
 from connectors.kit.mapping import MappingFault, PayloadMapping, compile_mapping
+from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorSetup
 
@@ -38,17 +39,18 @@ class Plugin:
         faults: list[str] = []
         manifest = mapping = None
         try:
-            manifest = read_manifest(self._table("manifest.toml", faults))
+            facts = self._table("manifest.toml", faults)
+            manifest = read_manifest(facts) if facts is not None else None
         except ManifestFault as error:
             faults += [f"manifest.toml: {fault}" for fault in error.faults]
         try:
             table = self._table("mapping.toml", faults)
-            mapping = flagging_gaps(compile_mapping(table), table)
+            mapping = flagging_gaps(compile_mapping(table), table) if table is not None else None
         except MappingFault as error:
             faults += [f"mapping.toml: {fault}" for fault in error.faults]
         if manifest is not None and mapping is not None:
             faults += [
-                f"mapping.toml: the manifest covers category {category}, the mapping has no type for it"
+                f"mapping.toml: {CATALOGUE.by_category[category].records_field}: is missing; the manifest covers its category"
                 for category in manifest.platform.coverage
                 if category not in mapping.by_category
             ]
@@ -56,12 +58,14 @@ class Plugin:
             raise MappingFault(faults)
         return manifest, mapping
 
-    def _table(self, name: str, faults: list[str]) -> Mapping[str, Any]:
+    def _table(self, name: str, faults: list[str]) -> Mapping[str, Any] | None:
         try:
             return tomllib.loads((files(self._package) / name).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, OSError) as error:
-            faults.append(f"{name}: {error}")
-            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            faults.append(f"{name}: not TOML: {error}")
+        except OSError as error:
+            faults.append(f"{name}: cannot be read: {error.strerror}")
+        return None
 
     def platform(self) -> Platform:
         """Gives the facts of the manifest; raises MappingFault with every fault of manifest and mapping."""

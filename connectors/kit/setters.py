@@ -90,40 +90,58 @@ def compile_field(message: Any, target: str, spec: Any, where: str, faults: list
     """Gives the setters of one field, none when its line has a fault."""
     if isinstance(spec, str):
         spec = {"from": spec}
+    if not isinstance(spec, Mapping):
+        faults.append(f"{where}: must be a key of the payload, or a table with from and as")
+        return []
     settings = dict(spec)
     kind = settings.pop("as", "text")
     field = message.fields_by_name[target]
     try:
         if "constant" in settings:
-            return [Setter.of((), _constant(field, settings["constant"]), _as_read)]
-        if kind == "authority":
-            return [_authority(field, settings.get("name", ""), settings.get("code", ""))]
-        key = settings.pop("from")
-        return [Setter.of((key,), *_rules(kind, message, field, settings))]
-    except (ValueError, KeyError) as error:
+            setter = Setter.of((), _constant(field, settings.pop("constant")), _as_read)
+        elif kind == "authority":
+            setter = _authority(field, settings.pop("name", ""), settings.pop("code", ""))
+        else:
+            setter = Setter.of((_needed(settings, "from"),), *_rules(kind, message, field, settings))
+        if settings:
+            raise ValueError(f"{', '.join(sorted(settings))}: unknown key")
+    except ValueError as error:
         faults.append(f"{where}: {error}")
         return []
+    return [setter]
+
+
+def _needed(settings: dict[str, Any], key: str) -> Any:
+    if key not in settings:
+        raise ValueError(f"{key} is missing")
+    return settings.pop(key)
 
 
 def _rules(
     kind: str, message: Any, field: FieldDescriptor, settings: dict[str, Any]
 ) -> tuple[Write, Callable[[Write], Write]]:
-    """Gives how a kind of value is read, and how that is quickened."""
+    """Gives how a kind of value is read, and how that is quickened; takes what it knows out of the settings."""
     if kind in ("code", "codes"):
+        if field.enum_type is None:
+            raise ValueError(f"a field of this type cannot be read as {kind!r}")
         raw_sibling = message.fields_by_name.get(f"{field.name}_raw")
-        codes = _codes(field.enum_type, settings.pop("codes"))
+        codes = _codes(field.enum_type, _needed(settings, "codes"))
         if kind == "codes":
             return _several_codes(field, raw_sibling, codes, settings.pop("split", ";")), _remembering_texts
         return _code(field, raw_sibling, codes), _remembering
     if kind == "names":
         return _names(field, settings.pop("split", ";")), _as_read
     if kind == "table":
-        raw_sibling = message.fields_by_name[settings.pop("raw")] if "raw" in settings else None
-        return _table(field, raw_sibling, settings.pop("codes")), _remembering
+        raw = settings.pop("raw", None)
+        if raw is not None and raw not in message.fields_by_name:
+            raise ValueError(f"raw: no field {raw!r}")
+        return _table(field, message.fields_by_name.get(raw), _needed(settings, "codes")), _remembering
     indefinite = settings.pop("indefinite", None)
     if indefinite is not None and indefinite not in message.fields_by_name:
         raise ValueError(f"no field {indefinite!r}")
+    unit = settings.get("unit", "")
     convert = converter(kind, **settings)
+    settings.clear()
     _check_fit(kind, field)
     read = _plain(field, convert, message.fields_by_name.get(indefinite))
     if kind in ("date", "flag"):
@@ -131,7 +149,7 @@ def _rules(
     if kind == "text":
         return read, _remembering if _is_coded(field) else _clean_texts(field)
     if kind == "money":
-        return read, _whole_money(field, FEN[settings["unit"]])
+        return read, _whole_money(field, FEN[unit])
     return read, _small_counts(field) if kind == "count" else _as_read
 
 
@@ -275,6 +293,8 @@ def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Setter:
             raise Flaw((error.reason, None)) from error
         return encode(Authority(name=name or "", code=code or "")) if name or code else b""
 
+    if not (name_key or code_key):
+        raise ValueError("say under which keys the body's name and code stand, by name, code or both")
     if name_key and code_key:
         return Setter.of((name_key, code_key), read_both, _remembering)
     if name_key:

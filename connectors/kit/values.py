@@ -7,7 +7,7 @@ are declared, never guessed: an unreadable value stays absent and is flagged whe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from decimal import Context, Decimal, Inexact
 from functools import lru_cache
@@ -323,14 +323,24 @@ _FACTORIES: Final[Mapping[str, Callable[..., Converter]]] = {
 }
 
 
-def converter(kind: str, **settings: str) -> Converter:
-    """Gives the converter of that name; raises ValueError for an unknown name or setting."""
+_CHOICES: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "date": ("format", (*_PATTERNS, "epoch_ms", "epoch_s")),
+    "money": ("unit", tuple(FEN)),
+    "ratio": ("form", tuple(_RATIOS)),
+}
+"""The one setting of those converters that have one, and what may stand in it."""
+
+
+def converter(kind: str, **settings: Any) -> Converter:
+    """Gives the converter of that name; raises ValueError for an unknown name or setting, saying what is known."""
     factory = _FACTORIES.get(kind)
     if factory is None:
         raise ValueError(f"no converter {kind!r}; known are {', '.join(sorted(_FACTORIES))}")
-    try:
-        return factory(**settings)
-    except TypeError as error:
-        raise ValueError(f"converter {kind!r} does not take {sorted(settings)}") from error
-    except KeyError as error:
-        raise ValueError(f"converter {kind!r} does not know {error}") from error
+    name, choices = _CHOICES.get(kind, ("", ()))
+    unknown = sorted(settings.keys() - {name})
+    if unknown:
+        raise ValueError(f"converter {kind!r} does not take {', '.join(unknown)}")
+    if choices and settings.get(name) not in choices:
+        found = f"{name} {settings[name]!r} is unknown" if name in settings else f"{name} is missing"
+        raise ValueError(f"{found}; use one of {', '.join(choices)}")
+    return factory(**settings)

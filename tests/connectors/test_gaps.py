@@ -12,6 +12,7 @@ from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import MatchMethod
 
 MAPPING: dict[str, Any] = {
+    "subject_code": "code",
     "penalties": {
         "rows": "rows",
         "fields": {"document_number": "no", "authority": {"as": "authority", "name": "body"}, "violation_type": "why"},
@@ -41,5 +42,6 @@ def test_P15_a_missing_value_that_is_no_part_of_the_key_is_no_gap() -> None:
 
 def test_P15_what_the_platform_never_gives_is_no_gap() -> None:
     fields = {"authority": {"as": "authority", "name": "body"}}
+    mapping = {**MAPPING, "penalties": {"rows": "rows", "fields": fields}}
 
-    assert flagged({"body": "上海市环境局"}, {"penalties": {"rows": "rows", "fields": fields}}) == []
+    assert flagged({"body": "上海市环境局"}, mapping) == []

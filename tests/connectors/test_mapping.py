@@ -179,3 +179,49 @@ def test_every_fault_of_a_mapping_is_listed() -> None:
         "penalties.rows",
     ):
         assert place in text
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "fault"),
+    [
+        ("decided_on", {"from": "d", "as": "date"}, "format is missing; use one of iso, compact"),
+        ("decided_on", {"as": "date", "format": "iso"}, "from is missing"),
+        ("decided_on", 5, "must be a key of the payload, or a table with from and as"),
+        ("severity", {"from": "s", "as": "code"}, "codes is missing"),
+        ("severity", {"from": "s", "as": "code", "codes": {"一般": "GENERAL"}, "default": "x"}, "default: unknown key"),
+        ("content", {"from": "c", "as": "code", "codes": {"a": "b"}}, "a field of this type cannot be read as 'code'"),
+        ("authority", {"as": "authority", "nmae": "body"}, "say under which keys the body's name and code stand"),
+        ("authority", {"as": "authority", "name": "body", "cod": "x"}, "cod: unknown key"),
+        ("contents", "c", "Penalty has no such field; it has document_number, authority"),
+    ],
+)
+def test_a_line_that_cannot_be_meant_so_is_a_fault_that_says_what_to_write(field: str, line: Any, fault: str) -> None:
+    mapping = {**MAPPING, "penalties": {"rows": "rows", "fields": {field: line}}}
+
+    with pytest.raises(MappingFault) as raised:
+        compile_mapping(mapping)
+
+    (found,) = raised.value.faults
+    assert found.startswith(f"penalties.fields.{field}: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"subject_code": ""}, "subject_code: is missing; say where the payload states the enterprise's code"),
+        ({"as_of": "day"}, "as_of: must be a table such as"),
+        ({"as_of": {"format": "iso"}}, "as_of: must be a table such as"),
+        ({"as_of": {"from": "day", "fromat": "iso"}}, "as_of: converter 'date' does not take fromat"),
+        ({"penalties": {**MAPPING["penalties"], "field": {}}}, "penalties.field: unknown key"),
+        ({"penalties": "rows"}, "penalties: must be a table"),
+        ({"penalty": {}}, "penalty: no such field of Records; it has subjects"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_a_fault_and_so_is_a_code_that_nobody_checks(
+    changed: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(MappingFault) as raised:
+        compile_mapping({**MAPPING, **changed})
+
+    (found,) = raised.value.faults
+    assert found.startswith(fault)

@@ -141,11 +141,18 @@ def test_P11_invisible_controls_are_dropped_and_nul_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"),
-    [("nonsense", {}), ("money", {"unit": "斤"}), ("money", {"size": "元"}), ("date", {"format": "x"})],
+    ("kind", "settings", "fault"),
+    [
+        ("nonsense", {}, "no converter 'nonsense'; known are count, date"),
+        ("money", {"unit": "斤"}, "unit '斤' is unknown; use one of 分, 元, 万元, 亿元"),
+        ("money", {"size": "元", "unit": "元"}, "converter 'money' does not take size"),
+        ("money", {}, "unit is missing; use one of 分, 元, 万元, 亿元"),
+        ("date", {"format": "yyyyMMdd"}, "format 'yyyyMMdd' is unknown; use one of iso, compact, slash"),
+        ("text", {"unit": "元"}, "converter 'text' does not take unit"),
+    ],
 )
-def test_an_unknown_converter_or_setting_is_refused_at_start(kind: str, settings: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="convert"):
+def test_an_unknown_converter_or_setting_is_refused_at_start(kind: str, settings: dict[str, str], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
         converter(kind, **settings)
 
 
