@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -52,8 +53,8 @@ def find_plugins(settings: Settings) -> Plugins:
         try:
             plugin = cast(ConnectorPlugin, found[name].load())
             platform = plugin.platform()
-        except (ImportError, AttributeError, ValueError, OSError) as error:
-            faults += [f"connector {name}: {fault}" for fault in getattr(error, "faults", [error])]
+        except Exception as error:  # a third party's code, which may raise anything
+            faults += [f"connector {name}: {fault}" for fault in _told(error, f": {error}")]
             continue
         if platform.id != name:
             faults.append(f"connector {name}: its manifest says it is {platform.id!r}")
@@ -117,13 +118,36 @@ def connected(
             continue
         try:
             tls = ssl.create_default_context(cafile=table.ca_file) if table.ca_file else None
+        except OSError as error:
+            faults.append(f"platforms.toml: {name}.ca_file: {table.ca_file} cannot be read: {error.strerror}")
+            continue
+        try:
             setup = ConnectorSetup(table.base_url, session, clock, secrets, table.options, tls)
             connectors[name] = plugin.connect(setup)
-        except (ValueError, OSError) as error:
-            faults += [f"platforms.toml: {name}: {fault}" for fault in getattr(error, "faults", [error])]
+        except Exception as error:  # a third party's code, which may raise anything: its text may hold a secret
+            faults += [f"{_place(name, fault)}: {fault}" for fault in _told(error)]
     if faults:
         raise ConfigError(faults)
     return connectors
+
+
+def _told(error: Exception, text: str = "") -> Sequence[str]:
+    """Gives the faults that an error lists; of one that nobody meant, what it is, its text where given, and its place."""
+    listed: Sequence[str] | None = getattr(error, "faults", None)
+    if listed is not None:
+        return listed
+    if isinstance(error, ValueError):
+        return [str(error)]
+    if isinstance(error, SyntaxError):
+        return [f"{error.filename}:{error.lineno}: {error.msg}"]
+    *_, place = traceback.extract_tb(error.__traceback__)
+    return [f"{type(error).__name__}{text} ({place.filename}:{place.lineno})"]
+
+
+def _place(platform: str, fault: str) -> str:
+    """Gives where a fault found while connecting is to be mended: in the connector's own files, or in the deployment's."""
+    is_own = fault.startswith(("manifest.toml: ", "mapping.toml: "))
+    return f"connector {platform}" if is_own else f"platforms.toml: {platform}"
 
 
 def chain_policies(

@@ -73,4 +73,7 @@ def read_envelope(table: Mapping[str, Any]) -> Envelope:
 def read_verdict(meaning: str) -> Verdict:
     """Reads "AUTH_FAILED:token_expired"; raises ValueError for an outcome that does not exist."""
     name, _, reason = meaning.partition(":")
+    if f"OUTCOME_{name}" not in Outcome.keys() or name == "UNSPECIFIED":  # noqa: SIM118  # an enum, not a dict
+        known = ", ".join(outcome.removeprefix("OUTCOME_") for outcome in Outcome.keys()[1:])
+        raise ValueError(f"{name!r} is no outcome; use one of {known}")
     return Verdict(Outcome.Value(f"OUTCOME_{name}"), reason)

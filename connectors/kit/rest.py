@@ -1,14 +1,19 @@
 """A REST/JSON platform without a line of Python: signing, envelope and paging are declared in the manifest's [wire].
 
 method = "GET"                               # or POST, then the parameters are a form
-path = "/v1/enterprises/{uscc}/records"
+path = "/v1/enterprises/{uscc}/records"      # the enterprise's code goes into the path
 charset = "utf-8"
 content_types = ["application/json"]
 [wire.categories]                            # the parameter that names the asked categories
 parameter = "datasets"
 separator = ","
 [wire.sign]                                  # see `Signer`; absent for an unsigned platform
+kind = "hmac_sm3"                            # no other is known: override `RestConnector._signer`
 [wire.envelope]                              # see `Envelope`
+code = "code"                                # where the platform's own code stands in an answer,
+data = "data"                                # and the payload; absent: the whole answer is the payload
+[wire.envelope.codes]                        # a code that is not here is BAD_ANSWER
+0 = "OK"
 [wire.status]                                # HTTP statuses that are decisive without a readable body
 "404" = "NOT_FOUND"
 [wire.paging]
@@ -33,9 +38,10 @@ from connectors.kit.connector import HttpConnector, is_json, joined_digest, unre
 from connectors.kit.documents import BadDocument, read_json
 from connectors.kit.envelope import read_envelope
 from connectors.kit.http import Reply
-from connectors.kit.http_request import Body, form
+from connectors.kit.http_request import Body, Signing, form
 from connectors.kit.manifest import Manifest
-from connectors.kit.mapping import PayloadMapping, dig
+from connectors.kit.mapping import MappingFault, PayloadMapping, dig
+from connectors.kit.rest_wire import wire_faults
 from connectors.kit.signing import hmac_sm3, sorted_parameters
 from connectors.kit.values import Unreadable, count
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_OK
@@ -84,8 +90,14 @@ class RestConnector(HttpConnector):
     """The plug to a platform that a manifest and a mapping describe fully."""
 
     def __init__(self, manifest: Manifest, mapping: PayloadMapping, setup: ConnectorSetup) -> None:
-        super().__init__(manifest, mapping, setup)
         wire = manifest.dialect
+        covered = [one for category, one in mapping.by_category.items() if manifest.platform.covers(category)]
+        unnamed = [one.plan.records_field for one in covered if not one.category_key]
+        faults = wire_faults(wire, unnamed, setup.secrets)
+        if faults:
+            raise MappingFault(faults)
+        super().__init__(manifest, mapping, setup)
+        self._wire = wire
         self._method = wire.get("method", "GET")
         self._path: str = wire["path"]
         self._categories: Mapping[str, str] = wire.get("categories", {})
@@ -93,7 +105,11 @@ class RestConnector(HttpConnector):
         self._paging: Mapping[str, Any] | None = wire.get("paging")
         self._held_parameters: dict[tuple[int, ...], dict[str, str]] = {}
         self._held_forms: dict[tuple[int, ...], Body] = {}
-        self._signing = Signer(setup) if "sign" in wire else None
+        self._signing = self._signer(setup)
+
+    def _signer(self, setup: ConnectorSetup) -> Signing | None:
+        """Gives what signs each attempt, None for an unsigned platform; overridden where a platform signs otherwise."""
+        return Signer(setup) if "sign" in self._wire else None
 
     async def _ask(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         path = self._path.replace("{uscc}", query.uscc.value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from connectors.kit.mapping import MappingFault
 from gateway.adapters.resilience.quota import MaintenanceWindow
 from gateway.adapters.stores.door import open_database
 from gateway.connector_bootstrap import connector_faults, find_plugins
@@ -153,6 +155,31 @@ def test_a_manifests_maintenance_window_that_is_none_is_named() -> None:
         "connector anhui: manifest.toml: limits: 'at night' is no maintenance window; write \"22:00-06:00\" or "
         '"Sat,Sun 22:00-06:00"'
     ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "fault"),
+    [
+        (KeyError("s3cr3t"), r"platforms\.toml: anhui: KeyError \(.*test_settings\.py:\d+\)"),
+        (
+            MappingFault(["manifest.toml: wire.path: is missing"]),
+            r"connector anhui: manifest\.toml: wire\.path: is missing",
+        ),
+        (MappingFault(["secrets.key: is missing"]), r"platforms\.toml: anhui: secrets\.key: is missing"),
+    ],
+)
+def test_a_connector_that_cannot_be_built_is_a_fault_of_the_file_it_is_mended_in(raised: Exception, fault: str) -> None:
+    settings = load_settings()
+
+    class Plugin:
+        def connect(self, setup: object) -> object:
+            raise raised
+
+    broken = replace(find_plugins(settings), connectors={"anhui": Plugin()})  # type: ignore[dict-item]  # all that is asked
+
+    (found,) = connector_faults(settings, broken)
+
+    assert re.fullmatch(fault, found)
 
 
 @pytest.mark.parametrize(
