@@ -43,9 +43,7 @@ def find_plugins(settings: Settings) -> Plugins:
     connectors: dict[str, ConnectorPlugin] = {}
     platforms: dict[str, Platform] = {}
     faults: list[str] = []
-    for name, table in settings.platforms.items():
-        if not table.enabled:
-            continue
+    for name in settings.enabled_platforms:
         if name not in found:
             known = ", ".join(sorted(found)) or "none"
             faults.append(f"platforms.toml: {name}: no connector of that name is installed (installed: {known})")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError, field_validator
 
@@ -54,6 +55,9 @@ class PlatformSettings(Table):
     def _is_address(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        address = urlsplit(value)
+        if not address.hostname or address.port == 0:  # a port that is none is refused by its own error
+            raise ValueError("must name a host, and a port above 0 where it names one")
         return value
 
     @field_validator("secrets")
@@ -84,6 +88,11 @@ class Settings:
     supervision: Mapping[str, SupervisionScheme] = field(default_factory=dict)
     banks: Banks = NOBODY
     bank_files: BankFiles = field(default_factory=BankFiles)
+
+    @property
+    def enabled_platforms(self) -> list[str]:
+        """The platforms that are not switched off, in the order of the file."""
+        return [name for name, table in self.platforms.items() if table.enabled]
 
     def resilience_of(self, platform: str) -> ResilienceTable:
         """Gives what holds for a platform."""

@@ -53,6 +53,8 @@ def check_config(config: Config = None) -> None:
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
         for note in plugins.connectors[name].notes():
             typer.echo(f"{'':10} {note}")
+    for name in sorted(settings.platforms.keys() - set(settings.enabled_platforms)):
+        typer.echo(f"{name:10} {say('off: enabled = false', '已停用：enabled = false')}")
     for note in evidence_notes(settings):
         typer.echo(f"{'evidence':10} {note}")
     for note in tls_notes(settings):

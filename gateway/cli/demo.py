@@ -66,7 +66,7 @@ async def demo(settings: Settings, console: Console) -> None:
         certificates = Authority(Path(scratch) / "certs")
         tls = own_trust(certificates).tls
         async with (
-            sandboxes(list(settings.platforms), World(), free_ports=True) as platforms,
+            sandboxes(list(settings.platforms), World()) as platforms,
             gateway(
                 at_sandboxes(settings, platforms),
                 listen="127.0.0.1:0",

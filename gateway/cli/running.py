@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.adapters.identity.certificates import TlsFiles
 from gateway.adapters.loopback import is_loopback_address
@@ -19,8 +20,8 @@ from gateway.ports import RunningSandbox
 from gateway.process import Gateway, Worker, calm_collector
 from gateway.settings import Settings
 
-SANDBOX_PORTS = {"shanghai": 18031, "jiangsu": 18032, "zhejiang": 18033, "anhui": 18034}
 CONTROL_OFFSET = 1_000
+_LARGEST_PORT = 65_535
 
 
 @asynccontextmanager
@@ -79,19 +80,35 @@ class World:
     seed: int = 20_260_401
 
 
+def sandbox_ports(settings: Settings) -> Mapping[str, int]:
+    """Gives where the gateway looks for those platforms that it takes to be on this machine: there their sandboxes listen."""
+    addresses = {name: urlsplit(table.base_url) for name, table in settings.platforms.items()}
+    return {
+        name: address.port
+        for name, address in addresses.items()
+        if address.scheme == "http" and address.port and is_loopback_address(address.netloc)
+    }
+
+
 @asynccontextmanager
 async def sandboxes(
-    names: Sequence[str], world: World, *, free_ports: bool
+    names: Sequence[str], world: World, ports: Mapping[str, int] | None = None
 ) -> AsyncIterator[Mapping[str, RunningSandbox]]:
-    """Starts the named simulated platforms, on their usual ports or on free ones, and stops them."""
+    """Starts the named simulated platforms, each on its port or on a free one, and stops them."""
+    ports = ports or {}
     running: dict[str, RunningSandbox] = {}
     try:
         for name, plugin in find_sandboxes(names).items():
-            port = 0 if free_ports else SANDBOX_PORTS.get(name, 0)
-            control = port + CONTROL_OFFSET if port else 0
-            running[name] = await plugin.start(
-                "127.0.0.1", port, control, enterprises=world.enterprises, seed=world.seed
-            )
+            port = ports.get(name, 0)
+            control = port + CONTROL_OFFSET if 0 < port <= _LARGEST_PORT - CONTROL_OFFSET else 0
+            try:
+                running[name] = await plugin.start(
+                    "127.0.0.1", port, control, enterprises=world.enterprises, seed=world.seed
+                )
+            except OSError as error:
+                where = f"platforms.toml: {name}.base_url: the sandbox cannot listen on 127.0.0.1:{port}"
+                beside = f" and, for its faults, on {control}" if control else ""
+                raise ConfigError([f"{where}{beside}: {error.strerror or error}"]) from error
         yield running
     finally:
         for sandbox in running.values():

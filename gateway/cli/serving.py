@@ -32,7 +32,9 @@ async def serve_alone(
             gateway(settings, listen=listen, admin=None if worker else admin, worker=worker, tls=trusted.tls)
         )
         stack.enter_context(hangups(built.reload))
-        log.info("gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.platforms))
+        log.info(
+            "gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.enabled_platforms)
+        )
         if worker is None:
             trusted.warn()
             _warn_of_permits(settings)

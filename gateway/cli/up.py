@@ -14,6 +14,7 @@ from gateway.cli.running import (
     admin_address,
     at_sandboxes,
     gateway,
+    sandbox_ports,
     sandboxes,
     stop_signals,
 )
@@ -21,6 +22,8 @@ from gateway.cli.serving import serve_alone, serve_by_workers
 from gateway.cli.trust import trust_of_demonstration
 from gateway.cli.words import say
 from gateway.cli.worker import parse_worker
+from gateway.connector_bootstrap import find_sandboxes
+from gateway.domain.errors import ConfigError
 
 app = typer.Typer(add_completion=False)
 
@@ -95,10 +98,13 @@ def sandbox(
     settings = settings_of(config)
 
     async def main() -> None:
-        names = platform or list(settings.platforms)
+        names = platform or settings.enabled_platforms
+        missing = sorted(set(platform or ()) - find_sandboxes(names).keys())
+        if missing:
+            raise ConfigError([f"--platform: {name}: no sandbox of that name is installed" for name in missing])
         async with (
             stop_signals() as stopped,
-            sandboxes(names, World(enterprises, seed), free_ports=False) as running,
+            sandboxes(names, World(enterprises, seed), sandbox_ports(settings)) as running,
         ):
             for name, one in running.items():
                 typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
@@ -117,7 +123,7 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
         trusted = trust_of_demonstration(settings)
         async with (
             stop_signals() as stopped,
-            sandboxes(list(settings.platforms), World(enterprises, seed), free_ports=False) as running,
+            sandboxes(settings.enabled_platforms, World(enterprises, seed), sandbox_ports(settings)) as running,
             gateway(
                 at_sandboxes(settings, running),
                 listen=settings.gateway.server.listen,

@@ -57,7 +57,7 @@ async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
     configure_logs("error")
     settings = shipped_settings()
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=40)) as platforms,
         gateway(
             at_sandboxes(settings, platforms),
             listen="127.0.0.1:0",

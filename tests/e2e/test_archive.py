@@ -49,7 +49,7 @@ async def signing(folder: Path, suite: str = "mixed") -> AsyncIterator[Rig]:
     settings = archiving(shipped_settings(), suite)
     trail = folder / "audit.jsonl"
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=12), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=12)) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (built, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

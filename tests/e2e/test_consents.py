@@ -103,7 +103,7 @@ async def enforcing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     settings = enforced(shipped_settings())
     trail = tmp_path / "audit.jsonl"
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=40)) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (_, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
@@ -271,7 +271,7 @@ async def test_a_name_that_is_registered_stands_in_no_log_trail_store_or_error_w
     told: dict[str, str] = {}
     caplog.set_level("DEBUG")
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=1), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=1)) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (_, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

@@ -52,7 +52,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     )
     path = tmp_path / "audit.jsonl"
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=40)) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=path) as (built, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

@@ -91,7 +91,7 @@ async def another(platforms: dict[str, Running], folder: Path, name: str, **list
 @pytest.fixture
 async def platforms() -> AsyncIterator[Any]:
     configure_logs("error")
-    async with sandboxes(list(shipped_settings().platforms), World(enterprises=40), free_ports=True) as running:
+    async with sandboxes(list(shipped_settings().platforms), World(enterprises=40)) as running:
         yield running
 
 

@@ -48,7 +48,7 @@ async def house(folder: Path, own: str = OWN) -> AsyncIterator[Rig]:
     settings = replace(shipped_settings(), policies=PolicyFolders([CONFIG, folder]))
     trail = folder / "audit.jsonl"
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as running,
+        sandboxes(list(settings.platforms), World(enterprises=40)) as running,
         gateway(at_sandboxes(settings, running), listen="127.0.0.1:0", audit_path=trail) as (built, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

@@ -63,7 +63,7 @@ async def house(
         resilience={"default": table.model_copy(update={"retry": retry})},
     )
     async with (
-        sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
+        sandboxes(list(settings.platforms), World(enterprises=40)) as platforms,
         gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=trail) as (built, port),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

@@ -82,7 +82,7 @@ def served(tmp_path: Path, collector: Collector) -> Served:
         wanted = TracingSettings(endpoint=collector.endpoint, **tracing)
         settings = replace(settings, gateway=settings.gateway.model_copy(update={"tracing": wanted}))
         async with (
-            sandboxes(list(settings.platforms), World(enterprises=40), free_ports=True) as platforms,
+            sandboxes(list(settings.platforms), World(enterprises=40)) as platforms,
             gateway(at_sandboxes(settings, platforms), listen="127.0.0.1:0", audit_path=tmp_path / "audit.jsonl") as (
                 _,
                 port,

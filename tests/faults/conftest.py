@@ -45,7 +45,7 @@ def quiet_settings() -> Settings:
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """Starts the four sandboxes and asks them once while nothing is wrong."""
     settings = quiet_settings()
-    async with sandboxes(PLATFORMS, World(enterprises=80), free_ports=True) as running:
+    async with sandboxes(PLATFORMS, World(enterprises=80)) as running:
         healthy = at_sandboxes(settings, running)
         trail = tmp_path_factory.mktemp("control") / "audit.jsonl"
         gateway = await build_gateway(healthy, find_plugins(healthy), audit_path=trail)

@@ -37,7 +37,7 @@ async def main(folder: Path) -> None:
     )
     settings = load_settings(folder)
     async with (
-        sandboxes(["shanghai"], World(enterprises=20), free_ports=True) as running,
+        sandboxes(["shanghai"], World(enterprises=20)) as running,
         gateway(at_sandboxes(settings, running), listen="127.0.0.1:0", audit_path=folder / "audit.jsonl") as (_, port),
     ):
         response = await get_view(Reach(f"127.0.0.1:{port}"), query_message(USCC, "PRE_LOAN", [], ["PENALTY"]), 10)
