@@ -22,7 +22,7 @@ from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder,
 from gateway.domain.errors import ConfigError
 from gateway.domain.rights import broken_separations
 from gateway.domain.token import TokenPolicy
-from gateway.table import Table
+from gateway.table import Table, table_faults
 
 FILE: Final = "banks.toml"
 _KEEPING: Final = KeepingKeys()
@@ -180,8 +180,7 @@ def read_banks(document: Mapping[str, Any], faults: list[str]) -> Banks:
     try:
         file = BanksFile.model_validate(document)
     except ValidationError as error:
-        for fault in error.errors():
-            faults.append(f"{FILE}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}")
+        faults += [f"{FILE}: {fault}" for fault in table_faults(error)]
         return Banks()
     holders: dict[str, CertificateHolder] = {}
     revoked: set[str] = set()

@@ -19,7 +19,7 @@ from gateway.adapters.resilience.quota import MaintenanceWindow, QuotaPolicy
 from gateway.adapters.resilience.retry import RetryPolicy
 from gateway.domain.keeping import KeepingPolicy
 from gateway.domain.platform import PlatformLimits
-from gateway.table import Table
+from gateway.table import Table, table_faults
 
 DEFAULT: Final = "default"
 FILE: Final = "resilience.toml"
@@ -227,7 +227,5 @@ def _checked(table: Any, name: str, faults: list[str]) -> ResilienceTable | None
     try:
         return ResilienceTable.model_validate(table)
     except ValidationError as error:
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"])
-            faults.append(f"{FILE}: {name}: {key}: {fault['msg']}")
+        faults += [f"{FILE}: {name}: {fault}" for fault in table_faults(error)]
         return None

@@ -30,7 +30,7 @@ from gateway.domain.supervision import SupervisionScheme, supervision_schemes_of
 from gateway.gateway_file import GatewayFile
 from gateway.identity_settings import NOBODY, BankFiles, Banks, read_banks, strange_banks
 from gateway.resilience_settings import DEFAULT, ResilienceTable, read_resilience
-from gateway.table import Table
+from gateway.table import Table, table_faults
 
 _PACKAGED: Final = Path(__file__).parent / "_config"
 
@@ -246,9 +246,7 @@ def _model(kind: type[_T], table: Any, where: str, faults: list[str]) -> _T | No
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        for fault in error.errors():
-            key = ".".join(str(part) for part in fault["loc"])
-            faults.append(f"{where}: {key}: {fault['msg']}")
+        faults += [f"{where}: {fault}" for fault in table_faults(error)]
         return None
 
 

@@ -83,7 +83,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 BROKEN = {
     "not TOML": "[banks.",
-    "Extra inputs": PLAIN + 'revokd = ["1f"]\n',
+    "unknown key": PLAIN + 'revokd = ["1f"]\n',
     "fingerprint": PLAIN + 'revoked = ["1f"]\n',
     "green/a.toml: no bank": PLAIN.replace("banks.a", "banks.b"),
 }

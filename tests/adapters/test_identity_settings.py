@@ -54,7 +54,7 @@ def test_revoked_certificates_are_read_as_openssl_prints_them_of_banks_and_opera
     [
         (
             BANK + 'revoked = ["abc"]',
-            "banks.toml: banks.bank-a.revoked: Value error, entry 1 must be a certificate's SHA-256",
+            "banks.toml: banks.bank-a.revoked: entry 1 must be a certificate's SHA-256",
         ),
         (BANK.replace("bank-a]", "Bank A]").replace("Bank A]", '"Bank A"]'), "banks.toml: banks.Bank A"),
         (BANK + 'color = "red"', "banks.toml: banks.bank-a.color"),

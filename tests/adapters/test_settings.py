@@ -52,7 +52,7 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
     found = "\n".join(faults_of(tmp_path))
 
     for place in (
-        "gateway.toml: server.listen_port",
+        "gateway.toml: server.listen_port: unknown key",
         "gateway.toml: deadline.default_s",
         "gateway.toml: admin.listen",
         "gateway.toml: tracing.endpoint",
@@ -60,14 +60,23 @@ def test_every_fault_is_listed_with_file_and_key(tmp_path: Path) -> None:
         "platforms.toml: shanghai: base_url",
         "platforms.toml: anhui: secrets",
         "resilience.toml: default: retry.attempts",
-        "resilience.toml: default: bulkhead: Value error, fewest must be",
-        "resilience.toml: anhui: hedge.on",
-        "resilience.toml: anhui: quota: Value error, 'at night' is no maintenance window",
+        "resilience.toml: default: bulkhead: fewest must be",
+        "resilience.toml: anhui: hedge.on: unknown key",
+        "resilience.toml: anhui: quota: 'at night' is no maintenance window",
         "resilience.toml: beijing: platforms.toml names no such platform",
         "publication.toml: rule[0]: max_months",
         "lists/joint.toml: list.X",
     ):
         assert place in found
+
+
+def test_a_platform_without_an_address_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "platforms.toml").write_text('[anhui]\nsecrets = { access_key = "plain" }\n')
+
+    assert faults_of(tmp_path) == [
+        "platforms.toml: anhui: base_url: is missing",
+        "platforms.toml: anhui: secrets: access_key: write a reference (env:NAME, file:/path), never the secret",
+    ]
 
 
 def test_a_platform_to_be_told_of_traces_must_be_one(tmp_path: Path) -> None:
