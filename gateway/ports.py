@@ -60,9 +60,9 @@ class Connector(Protocol):
 class ConnectorSetup:
     """What a deployment gives a connector: address, credentials already resolved, quota, and what it shares.
 
-    `options` are the keys of the platform's table in `config/platforms.toml` that the gateway itself does not know; the
-    connector checks them. `secrets` holds values by name; they never enter logs or errors. `tls` is None where the system's
-    authorities are trusted.
+    `options` is the table of that name in the platform's own table in `platforms.toml`; the connector checks it, and the
+    kit's `Plugin` takes none. `secrets` holds values by name; they never enter logs or errors. `tls` is None where the
+    system's authorities are trusted.
     """
 
     base_url: str

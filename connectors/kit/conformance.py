@@ -1,7 +1,8 @@
 """The suite every connector passes: each fault gives the outcome it must, and never "no records".
 
-A connector's author runs it against the sandbox that ships with it:
+A connector's author runs it against the sandbox that ships with it, both found by entry point, or case by case in a test:
 
+    python -m connectors.kit.conformance PLATFORM
     for case in CASES: await check(plugin, sandbox, case)
 
 `Case.number` is the row of the fault catalogue. The faults are acted out on a real socket, each after a clean control run.
@@ -10,9 +11,11 @@ A connector's author runs it against the sandbox that ships with it:
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 import aiohttp
@@ -165,3 +168,44 @@ def _require(case: Case, holds: bool, answer: Answer, complaint: str) -> None:
         raise AssertionError(
             f"{case.number} {case.title}: {complaint}: {outcome}({answer.said.reason}) {answer.detail}"
         )
+
+
+async def conforms(plugin: ConnectorPlugin, sandbox: SandboxOf) -> bool:
+    """Runs every case and prints how each came out; tells whether all are as they must be."""
+    broken = 0
+    for case in CASES:
+        try:
+            await check(plugin, sandbox, case)
+        except Exception as error:  # a connector or sandbox in the making may raise anything
+            broken += 1
+            print(f"FAILED {error}" if isinstance(error, AssertionError) else f"FAILED {case.number}: {error!r}")
+        else:
+            print(f"ok     {case.number} {case.title}")
+    print(f"{len(CASES) - broken} of {len(CASES)} cases passed")
+    return not broken
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the suite against an installed platform; gives the exit code, 2 where there is nothing to run."""
+    if len(arguments) != 1:
+        print("usage: python -m connectors.kit.conformance PLATFORM", file=sys.stderr)
+        return 2
+    found = []
+    for group in ("xinyidai.connectors", "xinyidai.sandboxes"):
+        named = {point.name: point for point in entry_points(group=group)}
+        if arguments[0] not in named:
+            installed = ", ".join(sorted(named)) or "none"
+            print(f"{group}: no entry point {arguments[0]!r} is installed (installed: {installed})", file=sys.stderr)
+            return 2
+        found.append(named[arguments[0]].load())
+    plugin, sandbox = found
+    try:
+        plugin.platform()
+    except ValueError as error:
+        print("\n".join(map(str, getattr(error, "faults", [error]))), file=sys.stderr)
+        return 2
+    return 0 if asyncio.run(conforms(plugin, sandbox)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

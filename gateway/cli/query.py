@@ -45,7 +45,9 @@ def query(
         bool,
         typer.Option(
             "--stale",
-            help=say("Of a platform that fails take a kept answer of any age.", "平台查询失败时 接受更早的缓存应答。"),
+            help=say(
+                "Of a platform that fails take a kept answer past its lifetime.", "平台查询失败时 接受更早的缓存应答。"
+            ),
         ),
     ] = False,
     consent: Annotated[
