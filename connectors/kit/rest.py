@@ -190,8 +190,14 @@ class RestConnector(HttpConnector):
     ) -> Awaitable[Reply]:
         if self._method == hdrs.METH_GET:
             return self._http.exchange(self._method, path, fetch_by, params=parameters, signing=self._signing)
-        body = self._form(permitted, parameters)
-        return self._http.exchange(self._method, path, fetch_by, body=body, signing=self._signing)
+        signing, body = self._signing, self._form(permitted, parameters)
+        if signing is None:
+            return self._http.exchange(self._method, path, fetch_by, body=body)
+
+        def of_form(method: str, path: str, _: Mapping[str, str]) -> Mapping[str, str]:
+            return signing(method, path, parameters)
+
+        return self._http.exchange(self._method, path, fetch_by, body=body, signing=of_form)
 
     def _open(self, reply: Reply) -> tuple[Any, Any]:
         """Opens the envelope; a 4xx with an envelope has a code, and the code decides."""
