@@ -8,7 +8,7 @@ import typer
 
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.configured import run_configured, settings_of
-from gateway.cli.options import Config
+from gateway.cli.options import LOCAL, Config
 from gateway.cli.running import (
     World,
     admin_address,
@@ -134,7 +134,9 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
             for name, one in running.items():
                 typer.echo(f"{name:10} {one.url}   {say('faults', '故障控制')}: {one.control_url}/faults")
             trusted.warn()
-            typer.echo(f"gateway    127.0.0.1:{port}   xinyidai query 91310115MA0TERT167")
+            address = f"127.0.0.1:{port}"
+            there = "" if address == LOCAL else f" --address {address}"
+            typer.echo(f"gateway    {address}   xinyidai query 91310115MA0TERT167{there}")
             if built.admin_port is not None:
                 typer.echo(
                     f"{say('admin', '管理端口'):10} http://127.0.0.1:{built.admin_port}/metrics  /healthz  /readyz"

@@ -144,9 +144,9 @@ def test_a_platform_is_logged_once_down_and_once_back_and_each_change_is_passed_
     for answer in (ANSWER, down, down, down, ANSWER, ANSWER):
         log.answers_landed((answer,))
 
-    assert [(line["event"], line["reason"]) for line in logged(lines)] == [
-        ("platform.unavailable", "connect"),
-        ("platform.back", ""),
+    assert [(line["event"], line["outcome"], line["reason"]) for line in logged(lines)] == [
+        ("platform.unavailable", "UNREACHABLE", "connect"),
+        ("platform.back", "OK", ""),
     ]
     assert len(changes) == 2
 

@@ -161,10 +161,11 @@ class LogObserver(Unmoved):
         said = answer.said
         turned = self._health.note(answer)
         if turned is not None:
+            outcome = said.outcome if answer.stale_because is None else answer.stale_because
             self._log.warning(
                 "platform.back" if turned else "platform.unavailable",
                 platform=said.platform,
-                outcome=Outcome.Name(said.outcome if answer.stale_because is None else answer.stale_because),
+                outcome=Outcome.Name(outcome).removeprefix("OUTCOME_"),
                 reason=said.reason,
                 detail=answer.detail,
             )
