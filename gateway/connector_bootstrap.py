@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from gateway.adapters.loopback import is_loopback_address
 from gateway.adapters.resilience.chain import ChainPolicy, Chains, resilient
 from gateway.adapters.resilience.flights import Flights
 from gateway.adapters.state.answer_cache import LocalAnswerCache
@@ -146,6 +148,18 @@ def _place(platform: str, fault: str) -> str:
     """Gives where a fault found while connecting is to be mended: in the connector's own files, or in the deployment's."""
     is_own = fault.startswith(("manifest.toml: ", "mapping.toml: "))
     return f"connector {platform}" if is_own else f"platforms.toml: {platform}"
+
+
+def platform_notes(settings: Settings, plugins: Plugins, platform: str) -> list[str]:
+    """Gives what an operator should know of how a platform is reached, and of how its connector runs here."""
+    address = urlsplit(settings.platforms[platform].base_url)
+    is_open = address.scheme == "http" and not is_loopback_address(f"{address.hostname}:")
+    notes = (
+        ["plain text beyond this machine: credentials and records can be read on the way; use https ⚠"]
+        if is_open
+        else []
+    )
+    return [*notes, *plugins.connectors[platform].notes()]
 
 
 def chain_policies(

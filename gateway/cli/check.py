@@ -11,7 +11,7 @@ from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
-from gateway.connector_bootstrap import connector_faults, find_plugins
+from gateway.connector_bootstrap import connector_faults, find_plugins, platform_notes
 from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
 from gateway.green_bootstrap import rule_faults
@@ -51,7 +51,7 @@ def check_config(config: Config = None) -> None:
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
         typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
-        for note in plugins.connectors[name].notes():
+        for note in platform_notes(settings, plugins, name):
             typer.echo(f"{'':10} {note}")
     for name in sorted(settings.platforms.keys() - set(settings.enabled_platforms)):
         typer.echo(f"{name:10} {say('off: enabled = false', '已停用：enabled = false')}")

@@ -11,7 +11,7 @@ import pytest
 from connectors.kit.mapping import MappingFault
 from gateway.adapters.resilience.quota import MaintenanceWindow
 from gateway.adapters.stores.door import open_database
-from gateway.connector_bootstrap import connector_faults, find_plugins
+from gateway.connector_bootstrap import connector_faults, find_plugins, platform_notes
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.gateway_file import StoreSettings
@@ -77,6 +77,27 @@ def test_a_platform_without_an_address_is_told_what_is_missing(tmp_path: Path) -
         "platforms.toml: anhui: base_url: is missing",
         "platforms.toml: anhui: secrets: access_key: write a reference (env:NAME, file:/path), never the secret",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_noted"),
+    [
+        ("http://credit.example.invalid", True),
+        ("https://credit.example.invalid", False),
+        ("http://127.0.0.1:18034", False),
+        ("http://[::1]:18034", False),
+        ("http://localhost", False),
+    ],
+)
+def test_a_platform_that_is_asked_in_plain_text_beyond_this_machine_is_noted(
+    tmp_path: Path, address: str, is_noted: bool
+) -> None:
+    (tmp_path / "platforms.toml").write_text(f'[shanghai]\nbase_url = "{address}"\n')
+    settings = load_settings(tmp_path)
+
+    notes = platform_notes(settings, find_plugins(settings), "shanghai")
+
+    assert [note.partition(":")[0] for note in notes] == ["plain text beyond this machine"] * is_noted
 
 
 def test_a_platform_to_be_told_of_traces_must_be_one(tmp_path: Path) -> None:
