@@ -6,7 +6,7 @@
 TRAIL is the file that is written, such as var/audit.jsonl; its full segments and the trails of workers (audit.1.jsonl, ...)
 beside it are found. FILE of --anchors holds signed heads, one JSON object a line; FILE of --public-key holds the gateway's
 list of public keys (JSON), or one key: PEM ("BEGIN PUBLIC KEY"), or hexadecimal (Ed25519: 32 bytes; SM2: x and y, 64 bytes).
-Exit code 0: whole; 1: damaged, the first bad entry is named; 2: cannot be checked.
+Exit code 0: whole; 1: damaged, the first bad entry is named; 2: cannot be checked, as where FILE has no head of TRAIL.
 
 A line is {"sequence":N,"previous":"<hash of the entry before>",...,"hash":"<SM3>"}; the hash is the SM3 (GB/T 32905) of the
 line without its hash member: of {"sequence":N,...}. Roots and heads are signed with Ed25519 or SM2 (GB/T 32918.2, the user
@@ -273,23 +273,27 @@ def main(arguments=None):
     names = {each.name[: -16 if re.search(r"\.\d{15}\Z", each.name) else None] for each in asked.trail.parent.glob("*")}
     trails = [asked.trail] if asked.trail.name in names else []
     trails += [asked.trail.with_name(name) for name in sorted(names) if stem.fullmatch(name)]
-    verdicts = []
+    verdicts, unanchored = [], []
     try:
         keys = [key for path in asked.public_key for key in read_keys(path)]
         for trail in trails:
             heads = heads_of(asked.anchors, trail.name, keys) if asked.anchors else {}
             count, first_bad, fault = verified(trail, heads, keys)
             verdicts.append({"trail": trail.name, "entries": count, "first_bad": first_bad, "fault": fault})
+            unanchored += [trail.name] if asked.anchors and count and not heads else []
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        print(error, file=sys.stderr)
+        print(error, "(Ed25519: pip install cryptography)" if isinstance(error, ImportError) else "", file=sys.stderr)
         return 2
+    unseen = "" if keys else "; signatures not checked 未验签名"
+    unseen += "" if asked.anchors else "; no anchors 未比对锚定"
     for told in verdicts:
-        bad = f"entry {told['first_bad']}: {told['fault']}" if told["fault"] else "whole 完整"
+        bad = f"entry {told['first_bad']}: {told['fault']}" if told["fault"] else f"whole 完整{unseen}"
         print(json.dumps(told) if asked.json else f"{told['trail']}: {told['entries']} entries checked; {bad}")
+    for name in unanchored:
+        print(f"{asked.anchors} has no head of {name}: a copy must keep the trail's name", file=sys.stderr)
     if not verdicts:
         print(f"no trail at {asked.trail}", file=sys.stderr)
-        return 2
-    return 1 if any(told["fault"] for told in verdicts) else 0
+    return 1 if any(told["fault"] for told in verdicts) else 2 if unanchored or not verdicts else 0
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def verify(
         trails = trails_of(path)
         if not trails:
             raise StoreError(say(f"there is no trail at {path}", f"{path} 处没有留痕"))
-        verdicts = [_verified(each, anchors, check, known.get(each.name)) for each in trails]
+        heads = {each.name: _heads(each, anchors, check) for each in trails}
+        verdicts = [_verified(each, heads[each.name], check, known.get(each.name)) for each in trails]
         if resume is not None:
             kept = {**known, **{each.trail: each.checkpoint for each in verdicts if each.checkpoint is not None}}
             resume.write_bytes(msgspec.json.encode(kept))
@@ -100,9 +101,20 @@ def verify(
     except (StoreError, ValueError, OSError) as error:
         raise fail([str(error)], 2) from error
     for verdict in verdicts:
-        typer.echo(_as_json(verdict) if as_json else _sentence(verdict))
+        typer.echo(_as_json(verdict) if as_json else _sentence(verdict, has_keys=check is not None))
+    unanchored = [each.trail for each in verdicts if anchors and each.end.sequence and not heads[each.trail]]
+    for name in unanchored:
+        typer.echo(
+            say(
+                f"{anchors} has no head of {name}: a copy must keep the trail's name",
+                f"{anchors} 中没有 {name} 的链头：副本须保留留痕原名",
+            ),
+            err=True,
+        )
     if any(verdict.finding is not None for verdict in verdicts):
         raise typer.Exit(1)
+    if unanchored:
+        raise typer.Exit(2)
 
 
 @audit.command(help=say("Export the bank's own entries.", "导出本行留痕记录。"))
@@ -184,10 +196,12 @@ def _inert(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _verified(path: Path, anchors: Path | None, check: Verify | None, since: Checkpoint | None) -> Verdict:
+def _heads(path: Path, anchors: Path | None, check: Verify | None) -> Mapping[int, str]:
     lines = (line.content for line in lines_of(anchors)) if anchors is not None else ()
-    heads = heads_by_sequence(lines, path.name, check)
+    return heads_by_sequence(lines, path.name, check)
 
+
+def _verified(path: Path, heads: Mapping[int, str], check: Verify | None, since: Checkpoint | None) -> Verdict:
     def progress(count: int) -> None:
         typer.echo(say(f"{path.name}: {count:,} entries …", f"{path.name}：已核验 {count:,} 条 …"), err=True)
 
@@ -224,7 +238,7 @@ def _as_json(verdict: Verdict) -> str:
     ).decode()
 
 
-def _sentence(verdict: Verdict) -> str:
+def _sentence(verdict: Verdict, *, has_keys: bool) -> str:
     finding = verdict.finding
     if finding is not None:
         english, chinese = _FAULTS[finding.fault]
@@ -238,6 +252,14 @@ def _sentence(verdict: Verdict) -> str:
         f"{name}: whole; {count:,} entries to {last}, {roots:,} roots, ",
         f"{name}：完整；{count:,} 条，至第 {last} 条，{roots:,} 个批次根，",
     )
-    if verdict.anchored:
-        return told + say(f"anchored up to {verdict.anchored_to}", f"已锚定至第 {verdict.anchored_to} 条")
-    return told + say("no anchor looked at: a cut tail would not show", "未比对锚定：尾部截断无法发现")
+    told += (
+        say(f"anchored up to {verdict.anchored_to}", f"已锚定至第 {verdict.anchored_to} 条")
+        if verdict.anchored
+        else say("no anchor looked at: a cut tail would not show", "未比对锚定：尾部截断无法发现")
+    )
+    if not has_keys:
+        told += say("; signatures not checked: state --public-key", "；未验签名：请指定 --public-key")
+    if verdict.torn_bytes:
+        torn = verdict.torn_bytes
+        told += say(f"; {torn:,} bytes of an unfinished line at the end", f"；末尾有 {torn:,} 字节的不完整记录")
+    return told

@@ -15,9 +15,11 @@ from typing import Any, Final
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner
 
 from gateway.adapters.stores.trail_check import Checkpoint, verify_trail
 from gateway.adapters.stores.trail_files import segment_name
+from gateway.cli.audit import audit
 from gateway.cli.public_keys import read_keys, verifier
 from gateway.domain.anchor import CONFLICTING, UNPROVEN, TrailHead, head_line, heads_by_sequence
 from gateway.domain.statement import sm3
@@ -314,6 +316,35 @@ def test_the_verifiers_command_says_what_it_found_by_its_exit_code(tmp_path: Pat
     )
     assert run(path)[0] == 0
     assert run(tmp_path / "none.jsonl")[0] == 2
+
+
+def test_whatever_was_not_looked_at_is_said_beside_a_whole_trail_by_both(tmp_path: Path) -> None:
+    lines = trail(4, answers_per_root=2)
+    path, renamed = written(tmp_path / "audit.jsonl", lines), written(tmp_path / "copy.jsonl", lines[:2])
+    with renamed.open("ab") as file:
+        file.write(lines[2][:9])
+    anchors, key = tmp_path / "anchors.jsonl", tmp_path / "key"
+    anchors.write_bytes(head(lines[-1]))
+    key.write_text(PUBLIC.hex())
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        stated = list(map(str, arguments))
+        ours = CliRunner().invoke(audit, ["verify", "--trail", *stated])
+        theirs = subprocess.run([sys.executable, "-I", VERIFIER, *stated], capture_output=True, text=True, check=False)
+        assert theirs.returncode == ours.exit_code, (ours.output, theirs.stderr)
+        return ours.exit_code, ours.output, theirs.stdout + theirs.stderr
+
+    whole = run(path, "--anchors", anchors, "--public-key", key)
+    bare = run(path)
+    unsigned = run(path, "--anchors", anchors)
+    strange = run(renamed, "--anchors", anchors, "--public-key", key)
+
+    assert [each[0] for each in (whole, bare, unsigned, strange)] == [0, 0, 0, 2]
+    assert not any("not checked" in said or "no anchor" in said for said in whole[1:])
+    assert all("signatures not checked" in said and "no anchor" in said for said in bare[1:])
+    assert all("signatures not checked" in said and "no anchor" not in said for said in unsigned[1:])
+    assert all("has no head of copy.jsonl" in said for said in strange[1:])
+    assert "9 bytes of an unfinished line" in strange[1]
 
 
 def test_keys_are_read_alike_from_a_list_pem_and_hexadecimal(tmp_path: Path) -> None:
