@@ -118,7 +118,7 @@ def verify(
 
 
 @audit.command(help=say("Export the bank's own entries.", "导出本行留痕记录。"))
-@connecting(Kind.BANK)
+@connecting(Kind.AUDITOR)
 def export(
     format: Annotated[str, typer.Option(help=say("jsonl or csv.", "jsonl 或 csv。"))] = "jsonl",
     since: Annotated[datetime | None, typer.Option("--from", help=say("Since, China time.", "起始时间。"))] = None,
@@ -126,7 +126,12 @@ def export(
     uscc: Annotated[str, typer.Option(help=say("Only about this enterprise.", "仅限该企业。"))] = "",
     operator: Annotated[str, typer.Option(help=say("Only of this employee.", "仅限该经办人。"))] = "",
     after: Annotated[str, typer.Option(help=say("Go on after this position.", "从该位置之后继续。"))] = "",
-    output: Annotated[Path | None, typer.Option(help=say("File; else printed.", "输出文件；默认打印。"))] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help=say("File; else printed. With --after it is added to.", "输出文件；默认打印。与 --after 同用时追加。")
+        ),
+    ] = None,
     bank: Annotated[
         str, typer.Option(envvar="XINYIDAI_BANK", help=say("The bank (development mode).", "银行（开发模式）。"))
     ] = "",
@@ -142,18 +147,29 @@ def export(
     if until is not None:
         request.to_time.FromDatetime(until.replace(tzinfo=until.tzinfo or CHINA).astimezone(UTC))
     last = ""
+    was_there = output is not None and output.exists()
     with ExitStack() as stack:
         try:
-            target = stack.enter_context(output.open("w", encoding="utf-8", newline="")) if output else sys.stdout
+            target = stack.enter_context(output.open("a", encoding="utf-8", newline="")) if output else sys.stdout
         except OSError as error:
             raise fail([f"{output}: {error.strerror}"], 2) from error
-        write = _table(target) if format == "csv" else _lines(target)
+
+        def begin() -> Callable[[pb.AuditRecord], None]:
+            # Only now: an export that is refused leaves an earlier one as it is, one that goes on adds to it.
+            if output is not None and not after:
+                target.truncate(0)
+            is_going_on = output is not None and target.tell() > 0
+            return _table(target, has_header=not is_going_on) if format == "csv" else _lines(target)
 
         async def main() -> None:
             nonlocal last
+            write = None
             async for record in _entries(at, request, bank):
+                write = write or begin()
                 write(record)
                 last = record.position
+            if write is None:
+                begin()
 
         try:
             run(main())
@@ -161,6 +177,8 @@ def export(
             told = explain(error, at)
             if last:
                 told.append(say(f"go on with --after {last}", f"可用 --after {last} 继续"))
+            elif output is not None and not was_there:
+                output.unlink()
             raise fail(told, 1) from error
 
 
@@ -179,9 +197,10 @@ def _lines(target: IO[str]) -> Callable[[pb.AuditRecord], None]:
     return write
 
 
-def _table(target: IO[str]) -> Callable[[pb.AuditRecord], None]:
+def _table(target: IO[str], *, has_header: bool = True) -> Callable[[pb.AuditRecord], None]:
     rows = csv.writer(target)
-    rows.writerow(_COLUMNS)
+    if has_header:
+        rows.writerow(_COLUMNS)
 
     def write(record: pb.AuditRecord) -> None:
         at = record.entry_time.ToDatetime(UTC).isoformat(timespec="milliseconds")

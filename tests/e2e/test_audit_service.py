@@ -206,6 +206,34 @@ async def test_the_export_command_writes_lines_or_a_table_that_no_spreadsheet_ca
     assert [json.loads(row["record"]) for row in rows] == told
 
 
+async def test_an_export_that_is_refused_leaves_the_file_and_one_that_goes_on_adds_to_it(tmp_path: Path) -> None:
+    await written(tmp_path)
+    kept, new = tmp_path / "kept.csv", tmp_path / "new.csv"
+    async with house(tmp_path) as (port, _):
+        at = ("export", "--plaintext", "--address", f"127.0.0.1:{port}", "--bank", "bank-a", "--format", "csv")
+
+        async def exporting(file: Path, *more: str) -> int:
+            asked = [*at, "--to", "2026-11-02T00:00:00", "--output", str(file), *more]
+            return (await asyncio.to_thread(CliRunner().invoke, app, asked)).exit_code
+
+        codes = [
+            await exporting(kept),
+            await exporting(kept, "--uscc", "no code"),
+            await exporting(new, "--uscc", "no code"),
+        ]
+        second = rows_of(kept)[1]["position"]
+        codes.append(await exporting(kept, "--after", second))
+
+    assert codes == [0, 1, 1, 0]
+    assert not new.exists()
+    assert [row["answer_id"] for row in rows_of(kept)] == ["a-0", "a-4", "a-8", "a-12", "a-8", "a-12"]
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 async def test_the_verify_command_names_the_first_bad_entry_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     await written(tmp_path)
     path, kept = tmp_path / "audit.jsonl", tmp_path / "verified.json"
