@@ -327,14 +327,19 @@ def _authorisation(
     """Gives who permits, and what masks; raises ConfigError where the key for masking is missing or too short."""
     if consents is None:
         return DevelopmentAuthoriser(rights), None
-    try:
-        masker = Masker(CATALOGUE, resolve_secret(settings.gateway.consent.masking_key, {}).encode())
-    except ValueError as error:
-        raise ConfigError([f"gateway.toml: consent.masking_key: {error}"]) from error
+    masker = masker_of(settings)
     rules = Rules(CATALOGUE, settings.purposes, masked_fields(CATALOGUE))
     authoriser = ConsentAuthoriser(consents, rules, clock, rights)
     consents.tell(authoriser.changed)
     return authoriser, masker
+
+
+def masker_of(settings: Settings) -> Masker:
+    """Gives what masks where consents are enforced; raises ConfigError where its key is missing or too short."""
+    try:
+        return Masker(CATALOGUE, resolve_secret(settings.gateway.consent.masking_key, {}).encode())
+    except ValueError as error:
+        raise ConfigError([f"gateway.toml: consent.masking_key: {error}"]) from error
 
 
 def _tracing(settings: Settings) -> Tracing:

@@ -46,7 +46,7 @@ def joint_list_service(
     `forget` is called for every entry that is no more: answers that are kept may still show it. It is remembered too.
     """
     stated = settings.gateway.lists
-    watch = ListWatch(store.joint_lists, clock, ResumeTokens(_key(stated.token_key)), poll_s=stated.poll_s)
+    watch = ListWatch(store.joint_lists, clock, ResumeTokens(token_key(stated.token_key)), poll_s=stated.poll_s)
 
     async def changed(entries: Sequence[JointEntry]) -> None:
         await watch.changed(entries)
@@ -84,7 +84,8 @@ def uncached(policies: Mapping[str, ChainPolicy]) -> Mapping[str, ChainPolicy]:
     return {**policies, HUB: replace(policies[HUB], cache=replace(policies[HUB].cache, enabled=False))}
 
 
-def _key(reference: str) -> bytes:
+def token_key(reference: str) -> bytes:
+    """Gives what seals resume tokens, a key of this process where none is stated; raises ConfigError for one too short."""
     if not reference:
         return secrets.token_bytes(32)
     try:

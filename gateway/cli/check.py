@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import typer
 
 from gateway.adapters.rights.policies import compile_policies, unknown_banks
+from gateway.bootstrap import masker_of
 from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
@@ -16,6 +18,9 @@ from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
 from gateway.green_bootstrap import rule_faults
 from gateway.identity_bootstrap import tls_faults, tls_notes
+from gateway.list_bootstrap import token_key
+from gateway.settings import Settings
+from gateway.trail_bootstrap import response_digests
 
 app = typer.Typer(add_completion=False)
 
@@ -31,10 +36,7 @@ def check_config(config: Config = None) -> None:
         *connector_faults(settings, plugins),
         *rule_faults(settings.rules, china_date(datetime.now(UTC))),
     ]
-    try:
-        settings.gateway.store.resolved(settings.gateway.audit.path)
-    except ConfigError as error:
-        faults += error.faults
+    faults += _key_faults(settings)
     try:
         policies = compile_policies(settings.policies.read())
         faults = [*unknown_banks(policies, settings.banks.banks), *faults]
@@ -60,3 +62,24 @@ def check_config(config: Config = None) -> None:
     for note in tls_notes(settings):
         typer.echo(f"{'server.tls':10} {note}")
     typer.echo(say("The configuration is sound.", "配置无误。"))
+
+
+def _key_faults(settings: Settings) -> list[str]:
+    """Gives what is wrong with keys that only the start would resolve, each once."""
+    stated = settings.gateway
+    resolving: list[Callable[[], object]] = [
+        lambda: stated.store.resolved(stated.audit.path),
+        stated.store.resolved_seal_key,
+        lambda: token_key(stated.lists.token_key),
+    ]
+    if stated.consent.enforced:
+        resolving.append(lambda: masker_of(settings))
+    if stated.audit.digest_key or not stated.consent.enforced:  # else it is the masking key, told of already
+        resolving.append(lambda: response_digests(stated))
+    faults: list[str] = []
+    for resolve in resolving:
+        try:
+            resolve()
+        except ConfigError as error:
+            faults += error.faults
+    return faults

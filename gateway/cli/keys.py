@@ -95,9 +95,11 @@ def show(config: Config = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"keys": rows}, indent=2))
         return
     if not found:
-        raise fail(
-            [say("There is no key yet; run xinyidai keys generate", "尚无密钥；请运行 xinyidai keys generate")], 1
+        english = (
+            "No key is configured; run xinyidai keys generate, put what it prints into gateway.toml, state --config"
         )
+        chinese = "配置中没有密钥：请运行 xinyidai keys generate，将其输出写入 gateway.toml，并指定 --config"
+        raise fail([say(english, chinese)], 1)
     for key in found:
         mark = say("signs now", "当前签名") if key.key_id == signing else ""
         typer.echo(f"{key.key_id}   {key.algorithm}   SHA-256 {key.fingerprint}   {mark}".rstrip())

@@ -103,6 +103,34 @@ def test_check_config_says_whether_answers_are_signed_and_archived_and_by_which_
     assert any(table.get("archive_keys", ["file:"])[0] in line for line in lines) == (is_stated and archives)
 
 
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"consent": {"enforced": True, "masking_key": "env:GIVEN"}}, "consent.masking_key: "),
+        ({"consent": {"masking_key": "env:GIVEN"}}, "consent.masking_key: "),
+        ({"audit": {"digest_key": "env:GIVEN"}}, "audit.digest_key: "),
+        ({"lists": {"token_key": "env:GIVEN"}}, "lists.token_key: "),
+    ],
+)
+def test_check_config_names_every_key_that_is_missing_or_too_short_to_start_with(
+    stated: dict[str, dict[str, Any]], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [
+        [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in rows.items())] for name, rows in stated.items()
+    ]
+    (tmp_path / "gateway.toml").write_text("\n".join(line for table in tables for line in table))
+
+    monkeypatch.delenv("GIVEN", raising=False)
+    missing = _run("check-config", "--config", str(tmp_path), code=2)
+    monkeypatch.setenv("GIVEN", "too-short")
+    short = _run("check-config", "--config", str(tmp_path), code=2)
+    monkeypatch.setenv("GIVEN", "long enough for everything here!")
+    _run("check-config", "--config", str(tmp_path))
+
+    assert missing.splitlines()[1:] == [f"gateway.toml: {told}set the environment variable GIVEN"]
+    assert [line.startswith(f"gateway.toml: {told}") for line in short.splitlines()[1:]] == [True]
+
+
 def test_a_reference_to_a_module_is_shown_without_its_pin() -> None:
     shown = shown_reference("pkcs11:module=/lib/m.so;token=t;key=k;pin=env:SOFT_PIN")
 
