@@ -28,7 +28,10 @@ def read_keys(path: Path) -> Sequence[PublicKey]:
             )
         ) from error
     if content.lstrip().startswith(b"{"):
-        return tuple(read_public_keys(path).values())
+        try:
+            return tuple(read_public_keys(path).values())
+        except ValueError as error:  # whose words are for the gateway, which writes that file
+            raise ValueError(say(f"{path}: is no file of public keys", f"{path}：不是公钥文件")) from error
     try:
         if content.lstrip().startswith(b"-----BEGIN"):
             der = base64.b64decode("".join(content.decode("ascii").strip().splitlines()[1:-1]), validate=True)

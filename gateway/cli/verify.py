@@ -59,15 +59,22 @@ def verify(
     """Tells what holds; exits 1 at the first step that does not, 2 where there is nothing to check or no key."""
     try:
         delivered = delivered_of(response.read_bytes())
+    except ValueError as error:
+        english = "it was altered, or was not written by query --output or archive get --output of a gateway that signs"
+        chinese = "文件已被改动，或并非由签名网关的 query --output、archive get --output 保存"
+        raise fail([f"{response}: {error}", say(english, chinese)], 2) from error
+    try:
         keys = read_keys(public_key)
     except ValueError as error:
         raise fail([str(error)], 2) from error
     questions = questions_of(request.read_bytes()) if request is not None else ()
     checked = check(delivered, lambda root: is_signed(root, keys), questions=questions)
+    is_key_known = bool({delivered.receipt.root.key_id, ""} & {key.key_id for key in keys})
     if as_json:
-        typer.echo(json.dumps(_as_table(delivered, checked), indent=2))
+        typer.echo(json.dumps({**_as_table(delivered, checked), "is_key_known": is_key_known}, indent=2))
     else:
-        for line in _lines(delivered.receipt, checked, is_asked=request is not None):
+        keys_lack = None if is_key_known else public_key
+        for line in _lines(delivered.receipt, checked, is_asked=request is not None, keys_lack=keys_lack):
             typer.echo(line)
     if checked.failed is not None:
         raise typer.Exit(1)
@@ -100,7 +107,7 @@ def _as_table(delivered: Delivered, checked: Checked) -> dict[str, object]:
     }
 
 
-def _lines(receipt: Receipt, checked: Checked, *, is_asked: bool) -> list[str]:
+def _lines(receipt: Receipt, checked: Checked, *, is_asked: bool, keys_lack: Path | None) -> list[str]:
     leaf, root = receipt.leaf, receipt.root
     words = {
         Step.DIGEST: say(f"the digest {root.digest} is known here", f"摘要算法 {root.digest} 可核验"),
@@ -118,7 +125,11 @@ def _lines(receipt: Receipt, checked: Checked, *, is_asked: bool) -> list[str]:
     }
     lines = [f"{say('holds', '成立')}   {words[step]}" for step in checked.held]
     if checked.failed is not None:
-        return [*lines, f"{say('FAILS', '不成立')}   {words[checked.failed]}", say("Not proved.", "未获证明。")]
+        lines += [f"{say('FAILS', '不成立')}   {words[checked.failed]}", say("Not proved.", "未获证明。")]
+        if checked.failed is Step.SIGNATURE and keys_lack is not None:
+            english = f"{keys_lack} holds no key of that name: ask the gateway's operator for its keys, old ones too"
+            lines.append(say(english, f"{keys_lack} 中没有该密钥：请向网关运营方获取公钥（含已更换的）"))
+        return lines
     proved = say(
         f"Proved: {leaf.bank} was answered {leaf.answer_id} with this very view at {leaf.at}, by the gateway's clock.",
         f"已证明：{leaf.bank} 于 {leaf.at}（网关时钟）获得应答 {leaf.answer_id}，内容即为本视图。",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
-from gateway.adapters.crypto.verify import PublicKey
+from gateway.adapters.crypto.verify import PublicKey, write_public_keys
 from gateway.adapters.rpc.evidence import delivered_of, evidence_bytes, questions_of
 from gateway.cli.public_keys import read_keys
-from gateway.cli.verify import is_signed
+from gateway.cli.verify import app, is_signed
 from gateway.domain.evidence import Receipt
 from gateway.domain.proof import Step, check
 from tests.adapters.evidence import leaf_of, receipts
@@ -102,3 +103,24 @@ def test_keys_are_read_in_each_form(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
 
         assert check(delivered_of(response()), partial(is_signed, keys=read_keys(tmp_path / name))).failed is None
+
+
+def test_the_command_tells_a_key_that_is_missing_from_a_signature_that_is_wrong(tmp_path: Path) -> None:
+    answer, ours, theirs = tmp_path / "view.bin", tmp_path / "ours.json", tmp_path / "theirs.json"
+    answer.write_bytes(response())
+    write_public_keys(ours, KEYS)
+    write_public_keys(theirs, [PublicKey("test-2", "ED25519", PUBLIC)])
+
+    proved = CliRunner().invoke(app, [str(answer), "--public-key", str(ours)])
+    unknown = CliRunner().invoke(app, [str(answer), "--public-key", str(theirs)])
+    answer.write_bytes(response()[:-9])
+    altered = CliRunner().invoke(app, [str(answer), "--public-key", str(ours)])
+    ours.write_text('{"keys": 7}')
+    answer.write_bytes(response())
+    no_keys = CliRunner().invoke(app, [str(answer), "--public-key", str(ours)])
+
+    assert [each.exit_code for each in (proved, unknown, altered, no_keys)] == [0, 1, 2, 2]
+    assert "theirs.json holds no key of that name" in unknown.output
+    assert "holds no key" not in proved.output
+    assert "it was altered, or was not written by query --output" in altered.output
+    assert "ours.json: is no file of public keys" in no_keys.output
