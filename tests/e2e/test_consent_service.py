@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -125,6 +126,27 @@ async def test_another_banks_consent_and_one_that_does_not_exist_are_the_same_to
 
     assert set(told) == {(grpc.StatusCode.NOT_FOUND, "CONSENT_NOT_FOUND", "no such consent of this bank")}
     assert list(listed.consents) == []
+
+
+async def test_a_refusal_has_a_trace_id_to_quote_and_names_the_field_by_its_path(rig: Rig) -> None:
+    sent = "4bf92f3577b34da6a3ce929d0e0e4736"
+    told = []
+
+    for more in ((), (("traceparent", f"00-{sent}-00f067aa0ba902b7-00"),)):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub(rig).RegisterConsent(
+                pb.RegisterConsentRequest(terms=terms(uscc=f"{DEMO[:-1]}8")), metadata=(*A, *more)
+            )
+        status = rpc_status.from_call(raised.value)  # type: ignore[arg-type]  # it has what a call has
+        assert status is not None
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        assert status.details[0].Unpack(info)
+        assert status.details[1].Unpack(bad)
+        told.append((info.metadata["trace_id"], info.reason, bad.field_violations[0].field))
+
+    assert told[1] == (sent, "INVALID_IDENTIFIER", "terms.uscc")
+    assert told[0][1:] == told[1][1:]
+    assert re.fullmatch("[0-9a-f]{32}", told[0][0])
 
 
 async def test_forbidden_changes_and_old_versions_have_codes_of_their_own(rig: Rig) -> None:

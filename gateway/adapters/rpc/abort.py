@@ -11,15 +11,22 @@ from grpc_status import rpc_status
 
 from gateway.adapters.rpc.callers import Context
 from gateway.adapters.rpc.status import internal_status, status_of
+from gateway.adapters.telemetry.trace_context import new_trace_id, parent_of
 from gateway.domain.errors import GatewayError
 
 _log = structlog.get_logger("gateway.rpc")
 
 
 async def abort(context: Context, error: Exception, trace_id: str = "") -> NoReturn:
-    """Ends the call with the status of an error; raises an error by which it was ended already."""
+    """Ends the call with the status of an error; raises an error by which it was ended already.
+
+    Methods that begin no trace state no id: then it is the caller's own, or a new one, so that there is always one to quote.
+    """
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if not trace_id:
+        parent = parent_of(context.invocation_metadata())
+        trace_id = new_trace_id() if parent is None else parent.trace_id
     await context.abort_with_status(rpc_status.to_status(status_for(error, trace_id)))
 
 

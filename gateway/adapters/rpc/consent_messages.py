@@ -16,7 +16,7 @@ from gateway._pb.xinyidai.gateway.v1 import consent_service_pb2 as pb
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent
 from gateway.domain.consent_life import ConsentChange
-from gateway.domain.errors import InvalidRequestError, Reason
+from gateway.domain.errors import InvalidIdentifierError, InvalidRequestError, Reason
 from gateway.domain.identifiers import Uscc
 from gateway.domain.names import normalise_name
 
@@ -32,9 +32,12 @@ def consent_of(
 ) -> Consent:
     """Gives the consent that a bank registers at that moment; annotations must have been checked.
 
-    Raises InvalidIdentifierError or InvalidRequestError naming the field.
+    Raises InvalidRequestError naming the field.
     """
-    uscc = Uscc.parse(terms.uscc)
+    try:
+        uscc = Uscc.parse(terms.uscc)
+    except InvalidIdentifierError as error:
+        raise InvalidRequestError("terms.uscc", str(error), error.reason) from error
     _known("purposes", terms.purposes, _PURPOSES, Reason.UNKNOWN_PURPOSE)
     _known("categories", terms.categories, _CATEGORIES, Reason.UNKNOWN_CATEGORY)
     for index, platform in enumerate(terms.platforms):
