@@ -30,13 +30,13 @@ _PLACE: Final = attrgetter("category", "field", "why")
 _KEPT: Final = 4_096
 
 _WORDS: Final = {
-    Reason.CONSENT_PAUSED: "the stated consent is paused",
-    Reason.CONSENT_EXHAUSTED: "the stated consent has been used as often as it allows",
-    Reason.CONSENT_EXPIRED: "the stated consent is not valid at this time",
-    Reason.CONSENT_REVOKED: "the stated consent was revoked",
-    Reason.CONSENT_PURPOSE: "the stated consent was given for other purposes",
+    Reason.CONSENT_PAUSED: "the stated consent is paused; resume it, or state another",
+    Reason.CONSENT_EXHAUSTED: "the stated consent has been used as often as it allows; register a new one",
+    Reason.CONSENT_EXPIRED: "the stated consent is not valid at this time, by its valid_from and valid_to; state one that is",
+    Reason.CONSENT_REVOKED: "the stated consent was revoked; register a new one",
+    Reason.CONSENT_PURPOSE: "the stated consent was given for other purposes; state one that names this purpose",
     Reason.CONSENT_MISSING: "no stated consent covers what was asked; register the enterprise's and state its id",
-    Reason.PURPOSE_NOT_ALLOWED: "what was asked may not be asked for this purpose",
+    Reason.PURPOSE_NOT_ALLOWED: "what was asked may not be asked for this purpose; ask for other categories",
 }
 
 

@@ -24,7 +24,7 @@ from gateway.domain.keeping import Keeping, KeepingPolicy
 from gateway.domain.masking import masked_fields
 from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
-from gateway.domain.reach import why_not, withdrawn, within
+from gateway.domain.reach import NEAREST, why_not, withdrawn, within
 from tests.adapters.simulated import NOON, platform
 from tests.application.consenting import MATRIX, REGISTRATION, RULES, asking, consent
 
@@ -108,6 +108,22 @@ def test_two_consents_that_name_different_platforms_are_relied_on_together() -> 
 
     assert (both.permit.outside, both.permit.consents) == ((), ("c-1@1", "c-2@1"))
     assert whole.permit.consents == ("c-3@1",)
+
+
+def test_every_refusal_of_a_consent_says_what_to_do() -> None:
+    reasons = [*NEAREST, Reason.PURPOSE_NOT_ALLOWED]
+
+    told = {reason: str(refusal([reason])).partition("; ")[2].split(" ")[0] for reason in reasons}
+
+    assert told == {
+        Reason.CONSENT_MISSING: "register",
+        Reason.CONSENT_PURPOSE: "state",
+        Reason.CONSENT_PAUSED: "resume",
+        Reason.CONSENT_EXPIRED: "state",
+        Reason.CONSENT_EXHAUSTED: "register",
+        Reason.CONSENT_REVOKED: "register",
+        Reason.PURPOSE_NOT_ALLOWED: "ask",
+    }
 
 
 def test_the_reason_named_is_the_one_most_easily_mended() -> None:

@@ -171,6 +171,19 @@ async def test_a_wrong_field_is_named(rig: Rig, wrong: dict[str, Any], reason: s
     assert details["BadRequest"].field_violations[0].field == field
 
 
+async def test_a_required_platform_that_is_not_asked_is_told_from_one_that_does_not_exist(rig: Rig) -> None:
+    told = []
+    for required in ("shanghai", "beijing"):
+        asked = query(platforms=["anhui"], required_platforms=[required])
+        error, _ = await refused(rig.credit.GetCreditView(pb.GetCreditViewRequest(query=asked)))
+        told.append(str(error.details()).partition(";")[0])
+
+    assert told == [
+        "required_platforms[0]: 'shanghai' is not among the platforms asked: anhui",
+        "required_platforms[0]: no platform 'beijing' among anhui, jiangsu, shanghai, zhejiang",
+    ]
+
+
 async def test_an_enterprise_nobody_knows_is_not_found(rig: Rig) -> None:
     error, details = await refused(rig.credit.GetCreditView(pb.GetCreditViewRequest(query=query("91350100M000100Y43"))))
 

@@ -70,7 +70,14 @@ def credit_query(
                 Reason.UNKNOWN_CATEGORY,
             )
     asked = _known_platforms("platforms", message.platforms, platforms) or sorted(platforms)
-    required = _known_platforms("required_platforms", message.required_platforms, asked)
+    required = _known_platforms("required_platforms", message.required_platforms, platforms)
+    for index, platform in enumerate(message.required_platforms):
+        if platform not in asked:
+            raise InvalidRequestError(
+                f"required_platforms[{index}]",
+                f"{platform!r} is not among the platforms asked: {', '.join(asked)}",
+                Reason.UNKNOWN_PLATFORM,
+            )
     if message.quorum > len(asked):
         raise InvalidRequestError(
             "quorum",
