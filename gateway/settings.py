@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError, field_validator
 
+from gateway.adapters.hub_lists import HUB
 from gateway.adapters.rights.sources import PolicyFolders
 from gateway.adapters.rules.book import RuleBook
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
-from gateway.domain.green_policy import GreenPolicies
+from gateway.domain.green_policy import GreenPolicies, strange_waivers
 from gateway.domain.joint_list_tables import joint_lists_of, stay_rules
 from gateway.domain.joint_lists import JointList
 from gateway.domain.publication import PublicationRule, PublicationTable
@@ -156,6 +157,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         faults += criteria_faults(lists, stated_in, rules.tables)
     if green is not None:
         faults += strange_banks(green.by_bank.keys(), banks)
+        faults += strange_waivers(green, {*platform_tables, HUB})
     if (
         faults
         or gateway is None

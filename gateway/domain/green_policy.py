@@ -93,6 +93,15 @@ class GreenPolicies:
         return self.by_bank.get(bank, self.default)
 
 
+def strange_waivers(policies: GreenPolicies, platforms: Collection[str]) -> list[str]:
+    """Gives the faults of waived list years that are of a platform nobody knows, and so would waive nothing."""
+    return [
+        f"green/{policy.name}.toml: waived_years: {platform} is not in platforms.toml"
+        for policy in (policies.default, *policies.by_bank.values())
+        for platform in sorted({platform for platform, _ in policy.waived} - set(platforms))
+    ]
+
+
 _KEYS: Final = frozenset(
     {"version", "required_categories", "stale_after_days", "grade_valid_months", "regional_memo",
      "environmental_lists", "repeat_within_months", "permit_industries", "environment_words", "crime_words", "field_words",
@@ -175,14 +184,21 @@ class _Reader:
 
     def _waived(self) -> dict[tuple[str, int], str]:
         found: dict[tuple[str, int], str] = {}
-        for number, entry in enumerate(self._table.get("waived_years", ())):
-            platform, years, because = (entry.get(key) for key in ("platform", "years", "because"))
+        stated = self._table.get("waived_years", [])
+        if not isinstance(stated, list):
+            self._fault("waived_years", "must be tables, each under [[waived_years]]")
+            return found
+        for number, entry in enumerate(stated):
+            table = entry if isinstance(entry, Mapping) else {}
+            platform, years, because = (table.get(key) for key in ("platform", "years", "because"))
             if not (
                 isinstance(platform, str) and isinstance(years, list) and isinstance(because, str) and because.strip()
             ):
                 self._fault(f"waived_years[{number}]", "needs platform, years and because")
-                continue
-            found.update({(platform, int(year)): because for year in years})
+            elif not all(type(year) is int for year in years):
+                self._fault(f"waived_years[{number}]", "years must be whole numbers, such as [2017, 2018]")
+            else:
+                found.update({(platform, year): because for year in years})
         return found
 
     def _by_rule(self, key: str, kind: Any, forbidden: Collection[Any]) -> dict[str, Any]:

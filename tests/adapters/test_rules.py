@@ -87,6 +87,28 @@ def test_a_banks_file_with_faults_stops_the_settings_with_each_named(tmp_path: P
         assert f"green/demo-bank.toml: {complaint}" in said
 
 
+@pytest.mark.parametrize(
+    ("stated", "complaint"),
+    [
+        ('waived_years = "2017"', "waived_years: must be tables"),
+        ("waived_years = [2017]", "waived_years[0]: needs platform"),
+        ('[[waived_years]]\nplatform = "anhui"\nyears = ["x"]\nbecause = "y"', "waived_years[0]: years must be whole"),
+        (
+            '[[waived_years]]\nplatform = "anhuj"\nyears = [2018]\nbecause = "y"',
+            "waived_years: anhuj is not in platforms",
+        ),
+    ],
+)
+def test_a_waiver_that_would_waive_nothing_is_a_fault(stated: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "green").mkdir()
+    (tmp_path / "green" / "demo-bank.toml").write_text(stated, encoding="utf-8")
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(tmp_path)
+
+    assert [fault.startswith(f"green/demo-bank.toml: {complaint}") for fault in refused.value.faults] == [True]
+
+
 def test_a_banks_own_file_states_only_what_it_does_otherwise(tmp_path: Path) -> None:
     (tmp_path / "green").mkdir()
     own = '[measures]\nV2 = "EXIT"\n[[waived_years]]\nplatform = "jiangsu"\nyears = [2017]\nbecause = "江苏未建名单"\n'
