@@ -31,7 +31,8 @@ async def one_view(stub: credit_service_pb2_grpc.CreditServiceAsyncStub, query: 
         print(f"  {answer.platform:10} {view_pb2.Outcome.Name(answer.outcome)} {answer.reason}")
     for coverage in view.coverage:
         if not coverage.record_count:
-            known = "none" if coverage.is_known_empty else f"unknown, missing {', '.join(coverage.missing)}"
+            years = [f"{each.platform} {each.year}" for each in coverage.missing_years]
+            known = "none" if coverage.is_known_empty else f"unknown, missing {', '.join([*coverage.missing, *years])}"
             print(f"  category {coverage.category}: {known}")
     for penalty in view.records.penalties:
         said_by = ", ".join(p.platform for p in penalty.envelope.provenances)
