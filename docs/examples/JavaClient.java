@@ -1,4 +1,4 @@
-// A bank's client in Java. Generate from proto/ with protoc-gen-grpc-java (message packages follow the proto packages).
+// A bank's client in Java. README.md beside it says how to generate, by protoc-gen-grpc-java (packages follow the proto packages).
 import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.ManagedChannel;

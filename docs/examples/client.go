@@ -1,4 +1,4 @@
-// A bank's client in Go. Generate from proto/ with protoc-gen-go and protoc-gen-go-grpc into the packages imported here.
+// A bank's client in Go. README.md beside it says how to generate the packages imported here, by protoc-gen-go and -go-grpc.
 package main
 
 import (

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
+from google.protobuf import descriptor_pb2
+
+from connectors.kit.enterprises import make_world
 from tests.e2e.conftest import DEMO, Rig
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES, PROTO = ROOT / "docs" / "examples", ROOT / "proto"
+DESCRIPTORS = ROOT / "gateway" / "_pb" / "xinyidai.binpb"
 
 
 async def run(*command: str | Path) -> tuple[int, str]:
@@ -43,3 +49,18 @@ async def test_a_call_by_reflection_needs_no_generated_code(rig: Rig) -> None:
 
     assert code == 0, out
     assert json.loads(out)["view"]["query"]["uscc"] == DEMO
+
+
+def test_the_descriptor_set_that_other_languages_generate_from_holds_all_it_imports() -> None:
+    found = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
+
+    names = {file.name for file in found.file}
+
+    assert {name for file in found.file for name in file.dependency} <= names
+    assert {str(path.relative_to(PROTO)) for path in PROTO.glob("xinyidai/**/*.proto")} <= names
+
+
+def test_the_enterprises_that_the_page_names_are_those_of_the_sandbox() -> None:
+    named = set(re.findall(r"`(9[0-9A-Z]{17})`", (EXAMPLES / "README.md").read_text(encoding="utf-8")))
+
+    assert named - make_world().enterprises.keys() == {"91350100M000100Y43"}
