@@ -25,6 +25,7 @@ from gateway.cli.words import say
 
 T = TypeVar("T")
 _CHUNK: Final = 1024 * 1024
+_DAYS: Final = 365
 
 consents = typer.Typer(name="consent", no_args_is_help=True, add_completion=False)
 
@@ -80,8 +81,13 @@ def register(
     valid_to: Annotated[
         datetime | None, typer.Option("--to", help=say("End, China time; or by --days.", "失效时间，或用 --days。"))
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help=say("How long it holds.", "有效天数。"))] = 365,
-    max_uses: Annotated[int, typer.Option(min=0, help=say("Uses; 0: any number.", "使用次数；0 为不限。"))] = 0,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, help=say("How long it holds; 365 without --to.", "有效天数；未给 --to 时默认 365。")),
+    ] = None,
+    max_uses: Annotated[
+        int | None, typer.Option(min=0, help=say("Uses; 0, as without: any number.", "使用次数；0 或省略为不限。"))
+    ] = None,
     one_time: Annotated[bool, typer.Option("--one-time", help=say("One use only.", "一次性授权。"))] = False,
     person_ref: Annotated[
         str, typer.Option(help=say("The person's opaque reference, for a person's.", "个人授权：个人的内部编号。"))
@@ -122,6 +128,12 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """Prints the registered consent; exits 1 when it is refused, 2 for a wrong option."""
+    for one, other, is_both in (
+        ("--to", "--days", valid_to is not None and days is not None),
+        ("--one-time", "--max-uses", one_time and max_uses is not None),
+    ):
+        if is_both:
+            raise fail([say(f"{one} and {other} exclude each other", f"{one} 与 {other} 不能同时给出")], 2)
     begin = _moment(valid_from) or datetime.now(UTC)
     try:
         name = "" if person is None else name_in(person)
@@ -131,7 +143,7 @@ def register(
             purposes=[Purpose.Value(_known(one, "PURPOSE_", Purpose.keys())) for one in purpose],
             categories=[Category.Value(_known(one, "CATEGORY_", Category.keys())) for one in category],
             platforms=platform or [],
-            max_uses=1 if one_time else max_uses,
+            max_uses=1 if one_time else max_uses or 0,
             channel=pb.ConsentChannel.Value(_known(channel, "CONSENT_CHANNEL_", pb.ConsentChannel.keys())),
             document_digest=sm3_of(document),
             signature=signature.read_bytes() if signature is not None else b"",
@@ -143,7 +155,7 @@ def register(
     except ValueError as error:
         raise fail([str(error)], 2) from error
     terms.valid_from.FromDatetime(begin)
-    terms.valid_to.FromDatetime(_moment(valid_to) or begin + timedelta(days=days))
+    terms.valid_to.FromDatetime(_moment(valid_to) or begin + timedelta(days=days or _DAYS))
     if (moment := _moment(signed)) is not None:
         terms.sign_time.FromDatetime(moment)
     request = pb.RegisterConsentRequest(

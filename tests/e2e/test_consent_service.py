@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from typer.testing import CliRunner
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
@@ -28,6 +29,7 @@ from gateway.adapters.stores.door import open_database
 from gateway.adapters.stores.schema import upgrade
 from gateway.adapters.stores.standing import revisions
 from gateway.adapters.telemetry.logs import configure_logs
+from gateway.cli.consents import consents
 from gateway.cli.running import gateway
 from gateway.gateway_file import StoreSettings
 from tests.e2e.conftest import DEMO, Rig
@@ -260,6 +262,20 @@ async def brought_up(url: str) -> None:
         await upgrade(database)
     finally:
         await database.aclose()
+
+
+@pytest.mark.parametrize(("one", "other"), [("--to=2099-01-01", "--days=10"), ("--one-time", "--max-uses=3")])
+def test_terms_that_exclude_each_other_are_refused_before_anything_is_registered(
+    one: str, other: str, tmp_path: Path
+) -> None:
+    document = tmp_path / "authorisation.pdf"
+    document.write_bytes(b"signed")
+    stated = ["--purpose", "PRE_LOAN", "--category", "TAX_PAYMENT", "--document", str(document), "--plaintext"]
+
+    done = CliRunner().invoke(consents, ["register", DEMO, *stated, one, other])
+
+    names = [option.partition("=")[0] for option in (one, other)]
+    assert (done.exit_code, f"{names[0]} and {names[1]} exclude each other" in done.output) == (2, True)
 
 
 async def test_the_command_registers_lists_shows_and_revokes(rig: Rig, tmp_path: Path) -> None:
