@@ -77,6 +77,14 @@ def test_whatever_is_changed_the_step_that_fails_is_named(change: Callable[[Rece
     assert failed(response(change)) is step
 
 
+def test_a_question_proves_itself_however_a_library_wrote_it() -> None:
+    code = b"\x0a\x12" + QUESTION.uscc.encode()
+    asked = QUESTION.SerializeToString()
+
+    assert [failed(response(), question) for question in (asked, b"\x0a\x14" + asked, b"\x10\x00" + code)] == [None] * 3
+    assert failed(response(), b"\x10\x01" + code) is Step.REQUEST
+
+
 def test_a_second_view_that_a_library_would_merge_in_is_refused() -> None:
     added = pb.GetCreditViewResponse(view=CreditView(home_province="32")).SerializeToString()
 

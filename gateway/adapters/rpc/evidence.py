@@ -79,7 +79,10 @@ def delivered_of(raw: bytes) -> Delivered:
 
 
 def questions_of(raw: bytes) -> tuple[bytes, ...]:
-    """Gives the forms of a question that a file may hold: a CreditQuery, or a request with one in its first field."""
+    """Gives the forms of a question that a file may hold: a CreditQuery, or a request with one in its first field.
+
+    Both as they stand and as the gateway writes them: a library may write repeated enums one by one, or fields in any order.
+    """
     forms = [raw]
     try:
         credit_service_pb2.GetCreditViewRequest.FromString(raw)
@@ -87,4 +90,9 @@ def questions_of(raw: bytes) -> tuple[bytes, ...]:
         forms.append(raw[start:end])
     except (DecodeError, IndexError):
         pass
+    for form in tuple(forms):
+        try:
+            forms.append(credit_service_pb2.CreditQuery.FromString(form).SerializeToString(deterministic=True))
+        except DecodeError:
+            continue
     return tuple(forms)
