@@ -59,6 +59,8 @@ def read_manifest(document: Mapping[str, Any]) -> Manifest:
     for key in ("id", "title_zh", "title_en", "tier"):
         if not table.get(key):
             faults.append(f"platform.{key}: is missing")
+    if "is_simulated" not in table:  # no default: banks are told, and neither guess is harmless
+        faults.append("platform.is_simulated: is missing; write false for a real platform, true for a sandbox")
     tier = table.get("tier", "PROVINCE")
     if tier not in Tier.__members__:
         faults.append(f"platform.tier: {tier!r}; use one of {', '.join(Tier.__members__)}")
@@ -78,7 +80,7 @@ def read_manifest(document: Mapping[str, Any]) -> Manifest:
         tier=Tier[tier],
         province=table.get("province"),
         dialect=table.get("dialect", ""),
-        is_simulated=table.get("is_simulated", True),
+        is_simulated=table["is_simulated"],
         is_idempotent=table.get("is_idempotent", True),
         is_direct=table.get("is_direct", True),
         coverage=coverage,

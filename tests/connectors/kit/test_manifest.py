@@ -8,7 +8,14 @@ import pytest
 
 from connectors.kit.manifest import ManifestFault, read_manifest
 
-PLATFORM: dict[str, Any] = {"id": "p", "title_zh": "平台", "title_en": "platform", "tier": "PROVINCE", "province": "36"}
+PLATFORM: dict[str, Any] = {
+    "id": "p",
+    "title_zh": "平台",
+    "title_en": "platform",
+    "tier": "PROVINCE",
+    "province": "36",
+    "is_simulated": False,
+}
 MANIFEST: dict[str, Any] = {"platform": PLATFORM, "coverage": {"PENALTY": {"update_cycle": "DAILY"}}}
 
 
@@ -25,6 +32,10 @@ def test_a_manifest_is_read_into_the_facts_about_its_platform() -> None:
         ({"wires": {}}, "wires: unknown table; known are platform, limits, coverage, wire"),
         ({"wire": 1}, "wire: must be a table"),
         ({"platform": {**PLATFORM, "name": "x"}}, "platform.name: unknown key; known are id, title_zh"),
+        (
+            {"platform": {key: PLATFORM[key] for key in PLATFORM if key != "is_simulated"}},
+            "platform.is_simulated: is missing; write false for a real platform, true for a sandbox",
+        ),
         ({"platform": {**PLATFORM, "is_direct": "no"}}, "platform.is_direct: must be true or false"),
         ({"platform": {**PLATFORM, "province": 36}}, "platform.province: must be a text"),
         ({"platform": {**PLATFORM, "province": "Jiangxi"}}, "platform.province: 'Jiangxi'; use the two digits"),

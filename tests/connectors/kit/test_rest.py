@@ -32,7 +32,7 @@ def manifest(method: str, *, is_signed: bool) -> dict[str, Any]:
         "paging": {"page": "no", "size": "size", "page_size": 50, "total": "total", "max_pages": 2},
     }
     return {
-        "platform": {"id": "p", "title_zh": "平台", "title_en": "platform", "tier": "PROVINCE"},
+        "platform": {"id": "p", "title_zh": "平台", "title_en": "platform", "tier": "PROVINCE", "is_simulated": True},
         "coverage": {"PENALTY": {}},
         "wire": wire | ({"sign": {"kind": "hmac_sm3"}} if is_signed else {}),
     }
