@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 from gateway.adapters.egress import DeclaredHostsConnector
 from gateway.adapters.hub_lists import HUB
@@ -49,7 +50,7 @@ from gateway.application.query_credit import CreditQueries
 from gateway.application.repair_memory import Forgets
 from gateway.application.request_ids import RequestIds
 from gateway.application.trail import TrailExport
-from gateway.connector_bootstrap import Plugins, chain_policies, chains_of, connected
+from gateway.connector_bootstrap import Plugins, chain_policies, chains_of, connected, unknown_ids
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import ConfigError
 from gateway.domain.keeping import RepairTombstone
@@ -143,6 +144,8 @@ async def build_gateway(
         )
         stack.push_async_callback(session.close)
         inner = connected(settings, plugins, session, clock)
+        if worker is None or worker.number == 1:
+            _warn_of_unknown_ids(settings, plugins)
         hub = await hub_lists(settings, store, clock)
         if hub is not None:
             inner[HUB] = hub
@@ -345,3 +348,9 @@ def masker_of(settings: Settings) -> Masker:
 def _tracing(settings: Settings) -> Tracing:
     stated = settings.gateway.tracing
     return Tracing(TracingPolicy(stated.share, stated.endpoint or None, told_platforms=stated.told_platforms))
+
+
+def _warn_of_unknown_ids(settings: Settings, plugins: Plugins) -> None:
+    for name, platform in plugins.platforms.items():
+        for note in unknown_ids(settings, platform):
+            structlog.get_logger("gateway").warning("platform.unknown_id", platform=name, note=note)

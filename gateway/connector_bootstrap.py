@@ -28,6 +28,11 @@ from gateway.settings import Settings
 
 CONNECTORS: Final = "xinyidai.connectors"
 SANDBOXES: Final = "xinyidai.sandboxes"
+_UNKNOWN: Final = {
+    "crosswalk": "its grades read as UNMAPPED 其等级均为未对照",
+    "lists": "no rule is known for its entries 其条目无规则可循",
+}
+"""What comes of an id that a table of the deployment does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,20 @@ def platform_notes(settings: Settings, plugins: Plugins, platform: str) -> list[
         if is_open
         else []
     )
-    return [*notes, *plugins.connectors[platform].notes()]
+    return [*notes, *unknown_ids(settings, plugins.platforms[platform]), *plugins.connectors[platform].notes()]
+
+
+def unknown_ids(settings: Settings, platform: Platform) -> list[str]:
+    """Gives where a connector states an id that no table of the deployment has.
+
+    No fault: the records are right, and say so of what is not known. But nobody would see that it is a slip of the pen.
+    """
+    known = {"crosswalk": settings.crosswalk.schemes, "lists": settings.joint_lists}
+    return [
+        f"{one.where}: {one.id!r} is in no file of {one.table}/: {_UNKNOWN[one.table]} ⚠"
+        for one in platform.stated_ids
+        if one.id != "UNMAPPED" and one.id not in known[one.table]
+    ]
 
 
 def chain_policies(

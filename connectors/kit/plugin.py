@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from connectors.kit.gaps import flagging_gaps
 from connectors.kit.manifest import Manifest, ManifestFault, read_manifest
 from connectors.kit.mapping import MappingFault, PayloadMapping, compile_mapping
+from connectors.kit.stated_ids import stated_ids
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.platform import Platform
 from gateway.ports import Connector, ConnectorSetup
@@ -37,7 +39,7 @@ class Plugin:
     @cached_property
     def _read(self) -> tuple[Manifest, PayloadMapping]:
         faults: list[str] = []
-        manifest = mapping = None
+        manifest = mapping = table = None
         try:
             facts = self._table("manifest.toml", faults)
             manifest = read_manifest(facts) if facts is not None else None
@@ -54,9 +56,9 @@ class Plugin:
                 for category in manifest.platform.coverage
                 if category not in mapping.by_category
             ]
-        if faults or manifest is None or mapping is None:
+        if faults or manifest is None or mapping is None or table is None:
             raise MappingFault(faults)
-        return manifest, mapping
+        return replace(manifest, platform=replace(manifest.platform, stated_ids=stated_ids(table))), mapping
 
     def _table(self, name: str, faults: list[str]) -> Mapping[str, Any] | None:
         try:

@@ -135,7 +135,10 @@ def _rules(
         raw = settings.pop("raw", None)
         if raw is not None and raw not in message.fields_by_name:
             raise ValueError(f"raw: no field {raw!r}")
-        return _table(field, message.fields_by_name.get(raw), _needed(settings, "codes")), _remembering
+        ids = _needed(settings, "codes")
+        if not isinstance(ids, Mapping) or not all(isinstance(one, str) for one in ids.values()):
+            raise ValueError('codes: must be a table of texts, such as { "纳税信用" = "TAX_CREDIT" }')
+        return _table(field, message.fields_by_name.get(raw), ids), _remembering
     indefinite = settings.pop("indefinite", None)
     if indefinite is not None and indefinite not in message.fields_by_name:
         raise ValueError(f"no field {indefinite!r}")

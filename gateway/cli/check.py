@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import typer
@@ -13,7 +13,7 @@ from gateway.cli.configured import settings_of
 from gateway.cli.keys import evidence_notes
 from gateway.cli.options import Config, fail
 from gateway.cli.words import say
-from gateway.connector_bootstrap import connector_faults, find_plugins, platform_notes
+from gateway.connector_bootstrap import Plugins, connector_faults, find_plugins, platform_notes
 from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
 from gateway.green_bootstrap import rule_faults
@@ -50,18 +50,26 @@ def check_config(config: Config = None) -> None:
         rows = say(f"{len(table.rows)} rows, version", f"{len(table.rows)} 行，版本")
         said = f"{table.table_id} {table.title_zh}: {rows} {table.version} ({table.certainty}) {table.digest[:12]}"
         typer.echo(f"{'rules':10} {said}")
+    notes = [
+        *_platform_notes(settings, plugins),
+        *(("evidence", note) for note in evidence_notes(settings)),
+        *(("server.tls", note) for note in tls_notes(settings)),
+    ]
+    for about, note in notes:
+        typer.echo(f"{about:10} {note}")
+    marked = sum(note.endswith("⚠") for _, note in notes)
+    heed = say(f" Notes marked ⚠: {marked}.", f"请留意标 ⚠ 的提示：{marked} 条。") if marked else ""
+    typer.echo(say("The configuration is sound.", "配置无误。") + heed)
+
+
+def _platform_notes(settings: Settings, plugins: Plugins) -> Iterator[tuple[str, str]]:
+    """Gives what is said of each platform, with its name before the first of it."""
     for name, facts in plugins.platforms.items():
         covered = say(f"{len(facts.coverage)} categories", f"{len(facts.coverage)} 个类目")
-        typer.echo(f"{name:10} {settings.platforms[name].base_url}   {covered}   {facts.dialect}")
-        for note in platform_notes(settings, plugins, name):
-            typer.echo(f"{'':10} {note}")
+        yield name, f"{settings.platforms[name].base_url}   {covered}   {facts.dialect}"
+        yield from (("", note) for note in platform_notes(settings, plugins, name))
     for name in sorted(settings.platforms.keys() - set(settings.enabled_platforms)):
-        typer.echo(f"{name:10} {say('off: enabled = false', '已停用：enabled = false')}")
-    for note in evidence_notes(settings):
-        typer.echo(f"{'evidence':10} {note}")
-    for note in tls_notes(settings):
-        typer.echo(f"{'server.tls':10} {note}")
-    typer.echo(say("The configuration is sound.", "配置无误。"))
+        yield name, say("off: enabled = false", "已停用：enabled = false")
 
 
 def _key_faults(settings: Settings) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Literal
 
 
 class Tier(IntEnum):
@@ -46,11 +47,21 @@ class PlatformLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedId:
+    """An id by which a connector names an entry of a deployment's own tables; `table` is their folder, `where` it does so."""
+
+    table: Literal["crosswalk", "lists"]
+    where: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """One connected platform.
 
-    `province` is its two-digit code or None; `listers` are the list codes it keeps itself; `is_idempotent` says whether
-    asking twice is harmless, `is_direct` whether it answers at once rather than by submit and poll.
+    `province` is its two-digit code or None; `lists_kept` are the list codes it keeps itself; `is_idempotent` says whether
+    asking twice is harmless, `is_direct` whether it answers at once rather than by submit and poll; `stated_ids` are what
+    its records may name of a deployment's tables.
     """
 
     id: str
@@ -67,6 +78,7 @@ class Platform:
     limits: PlatformLimits = PlatformLimits()
     documentation: str = ""
     owner: str = ""
+    stated_ids: tuple[StatedId, ...] = ()
 
     def covers(self, category: int) -> bool:
         """Whether the platform holds the category at all."""

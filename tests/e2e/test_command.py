@@ -6,15 +6,21 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.bootstrap import build_gateway
+from gateway.connector_bootstrap import find_plugins
+from gateway.domain.crosswalk import Crosswalk
 from tests.e2e import warm
 from tests.e2e.conftest import DEMO, Rig, query
+from tests.shipped import shipped_settings
 
 NO_CERTIFICATES = {"XINYIDAI_CERTS": str(Path(__file__).parent / "no-such-folder")}
 """So that the commands speak plain text, whatever `make run` has left in the checkout."""
@@ -65,6 +71,33 @@ async def test_sound_configuration_is_said_to_be_sound() -> None:
     code, out, _ = await run("check-config")
 
     assert (code, "The configuration is sound." in out) == (0, True)
+
+
+async def test_a_scheme_or_list_that_a_mapping_states_and_no_table_has_is_noted(tmp_path: Path) -> None:
+    for folder, name in (("crosswalk", "tax"), ("lists", "joint")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.toml").touch()  # in place of the shipped one
+
+    code, out, _ = await run("check-config", "--config", str(tmp_path))
+
+    notes = [line.strip() for line in out.splitlines() if " is in no file of " in line]
+    assert code == 0
+    assert sum(note.startswith("mapping.toml: evaluations.fields.scheme_id: 'TAX_CREDIT'") for note in notes) == 4
+    assert sum(note.startswith("mapping.toml: list_entries.fields.list_code: 'YRD_ENV'") for note in notes) == 4
+    assert out.endswith("The configuration is sound. Notes marked ⚠: 8.\n")
+
+
+async def test_a_scheme_that_no_table_has_is_logged_at_the_start(tmp_path: Path) -> None:
+    settings = shipped_settings()
+    known = {key: scheme for key, scheme in settings.crosswalk.schemes.items() if key != "CUSTOMS"}
+    settings = replace(settings, crosswalk=Crosswalk(known))
+
+    with capture_logs() as events:
+        gateway = await build_gateway(settings, find_plugins(settings), audit_path=tmp_path / "audit.jsonl")
+        await gateway.aclose()
+
+    (told,) = [event for event in events if event["event"] == "platform.unknown_id"]
+    assert (told["platform"], "'CUSTOMS' is in no file of crosswalk/" in told["note"]) == ("shanghai", True)
 
 
 async def test_serving_beyond_loopback_is_refused(tmp_path: Path) -> None:
