@@ -87,6 +87,8 @@ _PASSING: Final = frozenset(
         OUTCOME_SKIPPED,
     }
 )
+_LASTING: Final = frozenset({(OUTCOME_UNREACHABLE, "egress")})
+"""(outcome, cause) pairs among them that do not: a host that the configuration does not declare."""
 
 
 class Answer(NamedTuple):
@@ -205,9 +207,9 @@ def is_retryable(outcome: Outcome.ValueType, reason: str) -> bool:
     return table.get((outcome, reason), table.get((outcome, None), False))
 
 
-def may_pass(outcome: Outcome.ValueType) -> bool:
+def may_pass(outcome: Outcome.ValueType, reason: str) -> bool:
     """Whether the failure may pass by itself, so that asking again later is worth while."""
-    return outcome in _PASSING
+    return is_retryable(outcome, reason) or (outcome in _PASSING and (outcome, reason) not in _LASTING)
 
 
 def summary_outcome(categories: Sequence[view_pb2.CategoryAnswer]) -> tuple[Outcome.ValueType, str]:

@@ -314,7 +314,7 @@ class UnansweredError(GatewayError):
     """No view could be given by the rules of heard platforms.
 
     `answers` are all platforms' answers, `is_retryable` whether some cause may pass, `is_consent_missing` whether a
-    required platform was left out for want of consent.
+    required platform was left out for want of consent; `retry_after_s` is when to ask again, None where that cures nothing.
     """
 
     def __init__(

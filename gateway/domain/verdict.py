@@ -65,11 +65,12 @@ def _had_no_time(answer: Answer) -> bool:
 
 def _unanswered(reason: Reason, message: str, answers: Sequence[Answer], causes: Sequence[Answer]) -> UnansweredError:
     waits = [answer.retry_after_s for answer in causes if answer.retry_after_s is not None]
+    is_retryable = any(may_pass(answer.outcome, answer.said.reason) for answer in causes)
     return UnansweredError(
         reason,
         message,
         answers,
-        is_retryable=any(may_pass(answer.outcome) for answer in causes),
+        is_retryable=is_retryable,
         is_consent_missing=any(answer.outcome == OUTCOME_NOT_CONSENTED for answer in causes),
-        retry_after_s=max(waits, default=DEFAULT_RETRY_AFTER_S),
+        retry_after_s=max(waits, default=DEFAULT_RETRY_AFTER_S) if is_retryable else None,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_REGISTRATION
+from gateway.adapters.rpc.status import status_of
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.errors import DeadlineError, Reason, UnansweredError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
-from gateway.domain.verdict import DEADLINE_TOO_SHORT, obstacle
+from gateway.domain.verdict import DEADLINE_TOO_SHORT, DEFAULT_RETRY_AFTER_S, obstacle
 
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), 1, (CATEGORY_REGISTRATION,), ("anhui", "shanghai", "zhejiang"))
 
@@ -65,3 +68,30 @@ def test_an_enterprise_no_platform_knows_is_not_found() -> None:
 
     assert isinstance(found, UnansweredError)
     assert found.reason is Reason.ENTERPRISE_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "retry_after_s"),
+    [
+        (view_pb2.OUTCOME_AUTH_FAILED, "signature", None),
+        (view_pb2.OUTCOME_AUTH_FAILED, "token_expired", DEFAULT_RETRY_AFTER_S),
+        (view_pb2.OUTCOME_TOO_LARGE, "body", None),
+        (view_pb2.OUTCOME_UNREACHABLE, "egress", None),
+        (view_pb2.OUTCOME_TIMEOUT, "pending", DEFAULT_RETRY_AFTER_S),
+    ],
+)
+def test_a_refusal_says_when_to_ask_again_only_where_that_can_help(
+    outcome: view_pb2.Outcome.ValueType, reason: str, retry_after_s: float | None
+) -> None:
+    answers = [
+        failed("anhui", view_pb2.OUTCOME_NOT_COVERED),
+        failed("shanghai", view_pb2.OUTCOME_AUTH_FAILED, "tls_certificate"),
+        failed("zhejiang", outcome, reason),
+    ]
+
+    found = obstacle(QUERY, answers)
+
+    assert isinstance(found, UnansweredError)
+    assert (found.reason, found.retry_after_s) == (Reason.NO_PLATFORM_HEARD, retry_after_s)
+    details = [detail.TypeName() for detail in status_of(found).details]
+    assert ("google.rpc.RetryInfo" in details) == (retry_after_s is not None)
