@@ -61,8 +61,8 @@ class ConnectorSetup:
     """What a deployment gives a connector: address, credentials already resolved, quota, and what it shares.
 
     `options` is the table of that name in the platform's own table in `platforms.toml`; the connector checks it, and the
-    kit's `Plugin` takes none. `secrets` holds values by name; they never enter logs or errors. `tls` is None where the
-    system's authorities are trusted.
+    kit's `Plugin` takes those it declares. `secrets` holds values by name; they never enter logs or errors. `tls` is None
+    where the system's authorities are trusted.
     """
 
     base_url: str

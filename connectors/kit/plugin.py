@@ -21,7 +21,10 @@ Build = Callable[[Manifest, PayloadMapping, ConnectorSetup], Connector]
 
 
 class Plugin:
-    """A connector found by entry point; its files are read once, when it is first asked for."""
+    """A connector found by entry point; its files are read once, when it is first asked for.
+
+    `secrets` names what a deployment must give, `options` what it may give besides; both reach `build` by `ConnectorSetup`.
+    """
 
     def __init__(
         self,
@@ -29,11 +32,13 @@ class Plugin:
         build: Build,
         *,
         secrets: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
         notes: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._package = package
         self._build = build
         self._secrets = secrets
+        self._options = options
         self._notes = notes
 
     @cached_property
@@ -81,7 +86,7 @@ class Plugin:
         """Builds the connector; raises MappingFault naming secrets and options that are missing or unknown."""
         faults = [f"secrets.{name}: is missing" for name in self._secrets if name not in setup.secrets]
         faults += [f"secrets.{name}: is not used" for name in setup.secrets if name not in self._secrets]
-        faults += [f"options.{name}: is not used" for name in setup.options]
+        faults += [f"options.{name}: is not used" for name in setup.options if name not in self._options]
         if faults:
             raise MappingFault(faults)
         manifest, mapping = self._read
