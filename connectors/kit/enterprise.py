@@ -57,6 +57,14 @@ class Enterprise:
                 count += 1
         return count
 
+    def share(self, platform: str, other: str) -> None:
+        """Lets another platform hold what a platform holds, with the same deviations; what is changed later is its own."""
+        for place, fact in enumerate(self.facts):
+            if platform in fact.seen:
+                self.facts[place] = Fact(fact.kind, fact.values, {**fact.seen, other: fact.seen[platform]})
+        if platform in self.known_by:
+            self.known_by[other] = self.known_by[platform]
+
     def at(self, platform: str, kind: str) -> list[dict[str, Any]]:
         """Gives the facts of one kind as a platform holds them."""
         held = (fact.at(platform) for fact in self.facts if fact.kind == kind)

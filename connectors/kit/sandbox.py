@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from connectors.kit.enterprise import World
+from connectors.kit.enterprise import PLATFORMS, World
 from connectors.kit.enterprises import make_world
 from connectors.kit.sandbox_faults import KINDS, Faults
 
@@ -40,11 +40,21 @@ class NonceBook:
 
 
 class SimulatedPlatform(ABC):
-    """What every sandbox is made of; a dialect adds its routes."""
+    """What every sandbox is made of; a dialect adds its routes.
+
+    The world knows what four platforms hold. A fifth says by `holds_facts_of` which of them it holds the same facts as, and
+    asks the world by its own name like the four.
+    """
 
     platform: str
+    holds_facts_of: str | None = None
 
     def __init__(self, world: World) -> None:
+        if self.holds_facts_of is not None:
+            if self.holds_facts_of not in PLATFORMS:
+                raise ValueError(f"holds_facts_of: {self.holds_facts_of!r}; use one of {', '.join(PLATFORMS)}")
+            for enterprise in world.enterprises.values():
+                enterprise.share(self.holds_facts_of, self.platform)
         self.world = world
         self.faults = Faults()
 
