@@ -5,7 +5,8 @@ A connector's author runs it against the sandbox that ships with it, both found 
     python -m connectors.kit.conformance PLATFORM
     for case in CASES: await check(plugin, sandbox, case)
 
-`Case.number` is the row of the fault catalogue. The faults are acted out on a real socket, each after a clean control run.
+`Case.number` is the row of the fault catalogue. The faults are acted out on a real socket, each after a clean control run,
+which is a case of its own too: what it says is looked at there, once.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_UNREACHABLE,
     PURPOSE_PRE_LOAN,
     Outcome,
+    Records,
 )
 from gateway.domain.answer import HEARD, Answer, failed_answer
-from gateway.domain.catalogue import CATALOGUE
+from gateway.domain.catalogue import CATALOGUE, ENVELOPE
 from gateway.domain.consent import development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
@@ -49,7 +51,7 @@ _SMALL_WORLD: Final = 30
 class Case:
     """One fault, what it is set to, how long the attempt may take, and which outcomes are right.
 
-    `reasons` are the sub-reasons that are right; empty means any.
+    Without a fault it is the control run alone. `reasons` are the sub-reasons that are right; empty means any.
     """
 
     number: str
@@ -63,8 +65,10 @@ class Case:
 
 _BAD: Final = (OUTCOME_BAD_ANSWER,)
 _GONE: Final = (OUTCOME_UNREACHABLE,)
+_GOOD: Final = (OUTCOME_OK, OUTCOME_PARTIAL)
 
 CASES: Final = (
+    Case("control", "records of each type that came say something", "", _GOOD),
     Case("U1", "connection refused", "refuse", _GONE, reasons=("connect", "closed", "reset")),
     Case("U10", "slow headers", "stall", (OUTCOME_TIMEOUT,), time_s=0.4),
     Case("U11", "body stalls", "stall_body", (OUTCOME_TIMEOUT,), time_s=0.4),
@@ -140,7 +144,11 @@ async def check(plugin: ConnectorPlugin, sandbox: SandboxOf, case: Case) -> Answ
             setup = ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials())
             connector = plugin.connect(setup)
             control = await ask(connector)
-            _require(case, control.outcome in (OUTCOME_OK, OUTCOME_PARTIAL), control, "the control run failed")
+            _require(case, control.outcome in _GOOD, control, "the control run failed")
+            if not case.fault:
+                mute = ", ".join(_mute_types(control.said.records))
+                _require(case, not mute, control, f"no record states a field beyond its envelope: {mute}")
+                return control
             await running.set_fault(case.fault, **case.settings)
             loop = asyncio.get_running_loop()
             started = loop.time()
@@ -156,10 +164,19 @@ async def check(plugin: ConnectorPlugin, sandbox: SandboxOf, case: Case) -> Answ
             after = await ask(connector)
             if after.said.reason in ("closed", "reset"):  # the pooled socket was dead: what a retry is for
                 after = await ask(connector)
-            _require(case, after.outcome in (OUTCOME_OK, OUTCOME_PARTIAL), after, "it did not recover")
+            _require(case, after.outcome in _GOOD, after, "it did not recover")
             return answer
     finally:
         await running.aclose()
+
+
+def _mute_types(records: Records) -> list[str]:
+    """Gives the types that came without a word: rows were found, and no line of the mapping read anything of them."""
+    return [
+        field.name
+        for field, came in records.ListFields()
+        if all(stated.name == ENVELOPE for record in came for stated, _ in record.ListFields())
+    ]
 
 
 def _require(case: Case, holds: bool, answer: Answer, complaint: str) -> None:
