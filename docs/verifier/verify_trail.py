@@ -248,7 +248,7 @@ def verified(path, heads, keys):
         if sequence in heads and heads[sequence] != hashed:
             return count, sequence, "rewritten" if heads[sequence] else "signature"
         if is_root and keys:
-            told = (root["sequence"], root["root"], root["leaf_count"], root["time"], root["digest"])
+            told = (sequence, root["root"], root["leaf_count"], root["time"], root["digest"])
             message = "\n".join(map(str, ("xinyidai-root-1", *told, root["algorithm"], root["key_id"]))).encode()
             if not is_signed(keys, root["algorithm"], message, root["signature"]):
                 return count, sequence, "signature"

@@ -381,3 +381,17 @@ def test_keys_are_read_alike_from_a_list_pem_and_hexadecimal(tmp_path: Path) -> 
     check = verifier(read_keys(tmp_path / "hex"))
     assert check("ED25519", b"m", KEY.sign(b"m"))
     assert not check("SM2-SM3", b"m", KEY.sign(b"m"))
+
+
+def test_A13_a_signed_root_is_at_its_own_place_only_whatever_number_its_entry_states_again(tmp_path: Path) -> None:
+    lines, link = [], BEGINNING
+    for line in trail(9, answers_per_root=2)[3:]:  # the first batch is left out, the others move up
+        told, apart = json.loads(line), taken_apart(line)
+        assert apart is not None
+        body = {name: value for name, value in told.items() if name not in ("sequence", "previous", "leaf", "hash")}
+        if told["event"] == "root":
+            body["sequence"] = told["sequence"]
+        moved, link = line_of(link, json.dumps(body, separators=(",", ":")).encode(), apart.leaf)
+        lines.append(moved[:-1])
+
+    assert both(written(tmp_path / "audit.jsonl", lines), None) == (3, "signature")
