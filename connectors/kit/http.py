@@ -147,6 +147,9 @@ class HttpCaller:
                     protocol = connection.protocol
                     if protocol is None or (transport := protocol.transport) is None:
                         raise aiohttp.ClientConnectionResetError("the connection was closed as soon as it was opened")
+                    if protocol.should_close:  # it spoke while nobody asked: that is no answer to this request
+                        connection.close()
+                        continue
                     protocol.set_response_params(read_until_eof=True)
                     transport.write(request)
                     message, content = await protocol.read()

@@ -119,7 +119,7 @@ async def test_a_get_is_not_asked_a_third_time() -> None:
     assert len(platform.requests) == 2
 
 
-async def test_a_post_is_never_asked_twice() -> None:
+async def test_a_post_is_never_was_answered() -> None:
     platform = Platform(_ANSWER, None, _ANSWER)
     async with calling(platform) as http:
         await http.exchange("POST", "/", inf, body=form({}))
@@ -127,6 +127,39 @@ async def test_a_post_is_never_asked_twice() -> None:
 
     assert (error.outcome, error.cause) == (OUTCOME_UNREACHABLE, "closed")
     assert len(platform.requests) == 2
+
+
+async def test_what_came_on_a_kept_connection_that_nobody_asked_is_no_answer_to_the_next_question() -> None:
+    was_answered = asyncio.Event()
+
+    class Chatty(Platform):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            while await _request(reader):
+                writer.write(_ANSWER)
+                if self.connections == 1:
+                    await was_answered.wait()
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother")
+            writer.close()
+
+    platform = Chatty()
+    async with calling(platform) as http:
+        await http.exchange("POST", "/", inf, body=form({}))
+        was_answered.set()
+        await _heard(http)
+        reply = await http.exchange("POST", "/", inf, body=form({}))
+
+    assert reply.body == b"{}"
+    assert platform.connections == 2
+
+
+async def _heard(http: HttpCaller) -> None:
+    """Waits until what a platform said unasked has come in."""
+    connector = http._session.connector
+    assert connector is not None
+    ((kept, _),) = next(iter(connector._conns.values()))
+    while not kept.should_close:
+        await asyncio.sleep(0)
 
 
 async def test_what_comes_before_the_answer_is_passed_over() -> None:
