@@ -12,7 +12,7 @@ import email.utils
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
@@ -37,6 +37,7 @@ _CHUNK: Final = 64 * 1024
 _OLDEST_S: Final = 2**31
 """The age at which a cache stops counting (RFC 9111 §1.2.2)."""
 _AGE_DIGITS: Final = 11
+_LONGEST_RETRY_S: Final = 31 * 86_400.0
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NO_TRACES: Final[list[Any]] = []
 _SWITCHES: Final = 101
@@ -239,13 +240,9 @@ class HttpCaller:
 
     def _measure_skew(self, headers: Mapping[str, str]) -> None:
         stated = headers.get(hdrs.DATE)
-        if stated is None:
-            return
-        try:
-            theirs = email.utils.parsedate_to_datetime(stated)
-        except ValueError:
-            return  # an unreadable Date header says nothing; the skew stays unknown
-        self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
+        theirs = _moment(stated) if stated is not None else None
+        if theirs is not None:  # an unreadable Date header says nothing; the skew stays unknown
+            self.clock_skew_s = (theirs - self._clock.now()).total_seconds()
 
 
 async def _tell(traces: Sequence[TracedExchange], error: BaseException, content: aiohttp.StreamReader | None) -> None:
@@ -267,13 +264,23 @@ def _too_large(size: int, limit: int) -> PlatformError:
 
 
 def retry_after_s(stated: str | None) -> float | None:
-    """Gives the seconds a Retry-After header asks for (RFC 9110 §10.2.3: seconds or an HTTP date), None if unreadable."""
+    """Gives the seconds a Retry-After header asks for (RFC 9110 §10.2.3: seconds or an HTTP date), None if unreadable.
+
+    At most `_LONGEST_RETRY_S`: it is told to banks, and no message holds whatever number a platform may write.
+    """
     if stated is None:
         return None
-    if stated.strip().isdigit():
-        return float(stated)
+    written = stated.strip()
+    if written.isascii() and written.isdigit():
+        return min(float(written), _LONGEST_RETRY_S)
+    moment = _moment(stated)
+    return None if moment is None else min(max(0.0, moment.timestamp() - time.time()), _LONGEST_RETRY_S)
+
+
+def _moment(stated: str) -> datetime | None:
+    """Gives the moment of an HTTP date, None for a text that is none."""
     try:
         moment = email.utils.parsedate_to_datetime(stated)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())

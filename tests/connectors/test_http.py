@@ -13,7 +13,7 @@ import pytest
 from connectors.kit.conformance import SystemTime
 from connectors.kit.http import HttpCaller
 from connectors.kit.http_request import Body, form
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_UNREACHABLE
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_RATE_LIMITED, OUTCOME_UNREACHABLE
 from gateway.domain.errors import PlatformError
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}"
@@ -199,3 +199,38 @@ async def test_a_path_that_would_need_quoting_is_not_sent(path: str) -> None:
 
     assert (error.outcome, error.cause) == (OUTCOME_BAD_ANSWER, "protocol")
     assert platform.requests == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "waited_s"),
+    [
+        ("60", 60.0),
+        ("9" * 400, 31 * 86_400.0),
+        ("Mon, 01 Jan 9999 00:00:00 GMT", 31 * 86_400.0),
+        ("Mon, 01 Jan 2024 00:00:00 -0000", 0.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("²", None),
+        ("soon", None),
+    ],
+)
+async def test_whatever_a_platform_writes_as_retry_after_is_a_time_to_wait_or_says_nothing(
+    stated: str, waited_s: float | None
+) -> None:
+    platform = Platform(f"HTTP/1.1 429 No\r\nRetry-After: {stated}\r\nContent-Length: 0\r\n\r\n".encode())
+    async with calling(platform) as http:
+        error = await failing(http.exchange("GET", "/", inf))
+
+    assert (error.outcome, error.retry_after_s) == (OUTCOME_RATE_LIMITED, waited_s)
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_known"),
+    [("Mon, 01 Jan 2024 00:00:00 -0000", True), ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", False)],
+)
+async def test_whatever_a_platform_writes_as_its_date_its_answer_is_heard(stated: str, *, is_known: bool) -> None:
+    platform = Platform(f"HTTP/1.1 200 OK\r\nDate: {stated}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    async with calling(platform) as http:
+        reply = await http.exchange("GET", "/", inf)
+
+    assert reply.body == b"{}"
+    assert (http.clock_skew_s is not None) == is_known
