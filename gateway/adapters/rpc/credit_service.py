@@ -16,6 +16,7 @@ from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
+from gateway.adapters.rpc.item_ids import ItemIds
 from gateway.adapters.rpc.questions import Questions
 from gateway.adapters.rpc.requests import deadline_s
 from gateway.adapters.telemetry.trace_context import Metadata
@@ -139,12 +140,11 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 room.release()
 
         async def read() -> None:
-            seen: set[str] = set()
+            ids = ItemIds()
             try:
                 async for item in request_iterator:
-                    is_repeated_id = item.correlation_id in seen
+                    is_repeated_id = ids.is_repeated(item.correlation_id)
                     await room.acquire()
-                    seen.add(item.correlation_id)
                     task = asyncio.create_task(work(item, is_repeated_id))
                     running.add(task)
                     task.add_done_callback(running.discard)

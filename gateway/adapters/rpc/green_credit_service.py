@@ -14,6 +14,7 @@ from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.green_messages import assessment_message, recognition_message
+from gateway.adapters.rpc.item_ids import ItemIds
 from gateway.adapters.rpc.requests import check_annotations, deadline_s, proven
 from gateway.adapters.rules.book import RuleBook
 from gateway.adapters.telemetry.trace_context import Metadata
@@ -95,14 +96,13 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
                 room.release()
 
         async def read() -> None:
-            seen: set[str] = set()
+            ids = ItemIds()
             refusal: Exception | None = None
             async with asyncio.TaskGroup() as items:
                 try:
                     async for item in request_iterator:
                         await room.acquire()
-                        items.create_task(work(item, item.correlation_id in seen))
-                        seen.add(item.correlation_id)
+                        items.create_task(work(item, ids.is_repeated(item.correlation_id)))
                 except InvalidRequestError as error:  # bytes that are no item have no id to be answered by
                     refusal = error
             await ready.put(refusal)
