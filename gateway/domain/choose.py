@@ -313,14 +313,14 @@ def _conflict(
 
     `platforms` are those of the statements, as fields of a conflicting value.
     """
-    conflict = heading
+    conflict = [heading]
     seen: dict[bytes, bytes] = {}
     for i, written in said:
         value = seen.get(written)  # mostly one of them alone says something else
         if value is None:
             value = seen[written] = _VALUE(shown(ranked[i].record, written))
-        conflict += _VALUE_OF(platforms[i] + value)
-    return _CONFLICT(conflict)
+        conflict.append(_VALUE_OF(platforms[i] + value))
+    return _CONFLICT(b"".join(conflict))
 
 
 @lru_cache(maxsize=1024)

@@ -281,10 +281,18 @@ def _refused(answer: Answer, reason: str) -> Answer:
 def group_by_key(state: Sequence[Statement]) -> dict[Key, list[Statement]]:
     """Groups statements of one type by key, dropping exact repetitions by one platform."""
     groups: dict[Key, list[Statement]] = {}
+    known: dict[Key, set[tuple[bytes, str, tuple[int, int]]]] = {}
     for statement in state:
         group = groups.get(statement.key)
         if group is None:
             groups[statement.key] = [statement]
+            continue
+        if len(group) >= _MANY:
+            if (whole := known.get(statement.key)) is None:
+                whole = known[statement.key] = set(map(_WHOLE, group))
+            if (this := _WHOLE(statement)) not in whole:
+                whole.add(this)
+                group.append(statement)
             continue
         for same in group:
             if (
@@ -296,3 +304,8 @@ def group_by_key(state: Sequence[Statement]) -> dict[Key, list[Statement]]:
         else:
             group.append(statement)
     return groups
+
+
+_WHOLE: Final[Callable[[Statement], tuple[bytes, str, tuple[int, int]]]] = attrgetter("digest", "platform.id", "as_of")
+_MANY: Final = 16
+"""From so many statements of one key on a set tells repetitions: a platform may send thousands, all with one key."""
