@@ -31,6 +31,10 @@ from gateway.domain.wire import Encode, delimited, find_delimited, tag_of, take_
 
 _LIST: Final = ","  # joins the values of a repeated field in a conflict
 _SHORTEST_KEY: Final = 16
+_MOST_LOOKED_THROUGH: Final = 1_000_000_000
+"""Names times bytes of records with texts: some tenths of a second. A rich view is a hundredth of a hundredth of it."""
+WITHOUT_NAMES: Final = "****"
+"""What is shown of a text in which nobody can look for so many names."""
 _BLOCK: Final = 64  # bytes SM3 takes at once
 
 _IsLifted: TypeAlias = Callable[[str], bool] | None
@@ -97,7 +101,9 @@ class Told(NamedTuple):
     may_drift: bool
 
 
-_OfType: TypeAlias = tuple[_TypeMasks, Set[bytes], bool, _IsLifted, Sequence[str]]
+_Names: TypeAlias = Sequence[str] | None
+"""The persons' names that are masked in texts; None where there are too many to be looked for: then no text is shown."""
+_OfType: TypeAlias = tuple[_TypeMasks, Set[bytes], bool, _IsLifted, _Names]
 """What masking records of one type takes: its masks, what is told of them, and the names that are masked in its texts."""
 
 
@@ -133,7 +139,7 @@ class Masker:
         `told` is what is told of them; `persons` are those of the permit.
         """
         # Of all records before any is masked; without a type that has texts, nobody asks for them.
-        names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts(entries)
+        names: _Names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts(entries)
         may_drift = told.may_drift
         last, kind = b"", None
         for place in range(2, len(entries), 3):
@@ -188,16 +194,23 @@ class Masker:
                 changed = True
         return changed
 
-    def _names_for_texts(self, entries: Sequence[bytes]) -> Sequence[str]:
-        """Gives the persons' names that the records state, without blanks, the longest first."""
+    def _names_for_texts(self, entries: Sequence[bytes]) -> _Names:
+        """Gives the persons' names that the records state, without blanks, the longest first; None where too many do."""
         names: set[str] = set()
+        text_bytes = 0
         for tag, raw in zip(entries[::3], entries[2::3], strict=True):
             kind = self._by_tag.get(tag)
-            if kind is not None and kind.names:
+            if kind is None:
+                continue
+            if kind.has_text:
+                text_bytes += len(raw)
+            if kind.names:
                 names.update(["".join(name.split()) for name in _names(kind, raw)])
+        if len(names) * text_bytes > _MOST_LOOKED_THROUGH:
+            return None
         return sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name))
 
-    def _of_type(self, kind: _TypeMasks, told: Told, uscc: str, persons: Persons, names: Sequence[str]) -> _OfType:
+    def _of_type(self, kind: _TypeMasks, told: Told, uscc: str, persons: Persons, names: _Names) -> _OfType:
         """Gives what masking records of the type takes."""
         digests = told.digests_of(kind.records_field)
         lifted = {person for category, person in persons if category == kind.category} if persons else None
@@ -207,7 +220,7 @@ class Masker:
         def is_lifted(name: str) -> bool:
             return self.person(uscc, name) in lifted
 
-        left = [name for name in names if not is_lifted(name)]
+        left = None if names is None else [name for name in names if not is_lifted(name)]
         return kind, digests, told.may_drift, is_lifted, left
 
     def _masked(self, raw: bytes, of_type: _OfType) -> bytes:
@@ -254,7 +267,7 @@ class Masker:
         return b"".join(keyed)
 
     def _masked_envelope(
-        self, kind: _TypeMasks, raw: bytes, is_lifted: _IsLifted, names: Sequence[str], hidden: list[str]
+        self, kind: _TypeMasks, raw: bytes, is_lifted: _IsLifted, names: _Names, hidden: list[str]
     ) -> bytes:
         """Gives an envelope as it may be shown, with its head, where more of it is masked than digests."""
         envelope = envelope_pb2.RecordEnvelope.FromString(raw)
@@ -333,12 +346,14 @@ def _names(kind: _TypeMasks, raw: bytes) -> Iterator[str]:
                         yield name
 
 
-def _one(field: _Field, value: str, is_lifted: _IsLifted, names: Sequence[str], hidden: list[str]) -> str:
+def _one(field: _Field, value: str, is_lifted: _IsLifted, names: _Names, hidden: list[str]) -> str:
     """Gives a value as it may be shown, and notes in `hidden` one that may not be shown as it stands."""
     if is_lifted is not None and field.is_name and is_lifted(value):
         return value
     shown = field.mask(value)
-    if names and field.is_text:
+    if field.is_text and names is None:
+        shown = WITHOUT_NAMES
+    elif names and field.is_text:
         shown = mask_names(shown, names)
     if shown == value:
         return value

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registration_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEGORY_PENALTY, CATEGORY_REGISTRATION
+from gateway.domain import masking
 from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
 from gateway.domain.consent import Permit
 from gateway.domain.masking import Masker, Told, masked_fields
@@ -298,3 +299,27 @@ def test_the_envelope_of_a_platforms_own_answer_in_a_stream_is_masked_too() -> N
 
     assert record.holder_name == "张*"
     assert said.drifts[0].raw == "138****5678"
+
+
+def test_a_text_beside_more_names_than_can_be_looked_for_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = view()
+    found.records.list_entries.add(related_persons=["王五六", "赵七"])
+    texts = [found.records.penalties.add(facts=facts) for facts in ("查明王五六违法", "无人具名")]
+    texts[0].envelope.conflicts.add(field="facts").values.add().value.text = "查明赵七违法"
+    monkeypatch.setattr(masking, "_MOST_LOOKED_THROUGH", 10)
+
+    assert MASKER.mask(found, MASKED)
+
+    assert [record.facts for record in texts] == ["****", "****"]
+    assert texts[0].envelope.conflicts[0].values[0].value.text == "****"
+
+
+def test_names_and_texts_by_the_thousand_hold_up_nobody() -> None:
+    found = view()
+    for number in range(1_000):
+        found.records.list_entries.add(related_persons=[f"人{number:05}甲{place}" for place in range(20)])
+        found.records.penalties.add(document_number=str(number), facts="查明有关违法事实" * 10)
+
+    MASKER.mask(found, MASKED)
+
+    assert {record.facts for record in found.records.penalties} == {"****"}
