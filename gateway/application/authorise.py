@@ -16,7 +16,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.application.rights import permit_by_rights, permitted_categories, require_some
+from gateway.application.rights import permit_by_rights, permitted_categories, require_some, require_still
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, ConsentState, Permit, development_permit
 from gateway.domain.errors import InvalidRequestError, Reason
@@ -32,6 +32,10 @@ class Authoriser(Protocol):
 
     def permit(self, query: CreditQuery, caller: Caller | None) -> Permit | Awaitable[Permit]:
         """Gives what the query may ask; raises PermissionRefusedError, InvalidRequestError or StoreError."""
+        ...
+
+    def require_right(self, query: CreditQuery, permit: Permit, caller: Caller) -> None:
+        """Raises PolicyDeniedError when the caller may not ask now for what the permit allowed."""
         ...
 
     def recheck(self, query: CreditQuery, permit: Permit) -> Awaitable[None] | None:
@@ -57,6 +61,11 @@ class DevelopmentAuthoriser:
         if self._rights is None or caller is None:
             return development_permit(query)
         return permit_by_rights(self._rights, caller, query)
+
+    def require_right(self, query: CreditQuery, permit: Permit, caller: Caller) -> None:
+        """Raises PolicyDeniedError when policies do not permit the caller now what the permit allowed."""
+        if self._rights is not None:
+            require_still(self._rights, caller, query, permit)
 
     def recheck(self, query: CreditQuery, permit: Permit) -> None:
         """Does nothing: it always holds."""
@@ -150,6 +159,11 @@ class ConsentAuthoriser:
                     stated[consent.consent_id] = await self._changed(query.bank, consent)
                     break
                 used[consent.consent_id] = left
+
+    def require_right(self, query: CreditQuery, permit: Permit, caller: Caller) -> None:
+        """Raises PolicyDeniedError when policies do not permit the caller now what the permit allowed."""
+        if self._rights is not None:
+            require_still(self._rights, caller, query, permit)
 
     def recheck(self, query: CreditQuery, permit: Permit) -> Awaitable[None] | None:
         """Raises ConsentError when a consent the permit rests on was revoked or paused, or has run out, since."""

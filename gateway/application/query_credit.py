@@ -210,24 +210,33 @@ class CreditQueries:
         raise lapsed
 
     async def note_repeated(self, query: CreditQuery, answered: CreditAnswer, caller: Caller | None = None) -> None:
-        """Writes that an answer given before is given again under the same request id; raises ConsentError if it may not be.
+        """Writes that an answer given before is given again under the same request id; raises RequestError if it may not be.
 
-        A use that was taken for it stays taken: giving it again takes none.
+        Whoever asks again may be another of the bank's callers, or may have waited for the first: its own proof must hold
+        and its own rights reach as far. A use that was taken for it stays taken: giving it again takes none.
         """
-        answer_id, permit, event, refusal = answered.answer_id, answered.permit, "repeated", None
-        if permit is not None:
-            try:
+        answer_id, permit, event, policy = answered.answer_id, answered.permit, "repeated", ""
+        refusal: PermissionRefusedError | UnauthenticatedError | None = None
+        try:
+            lapsed = caller.lapse(self._clock.now()) if caller is not None else None
+            if lapsed is not None:
+                raise lapsed
+            if permit is not None:
+                if caller is not None:
+                    self._authoriser.require_right(query, permit, caller)
                 rechecked = self._authoriser.recheck(query, permit)
                 if rechecked is not None:
                     await rechecked
-            except ConsentError as error:
-                event, refusal = "withheld", error
+        except (PermissionRefusedError, UnauthenticatedError) as error:
+            event, refusal = "withheld", error
+            policy = error.policy if isinstance(error, PermissionRefusedError) else ""
         reason = refusal.reason if refusal is not None else ""
         at = self._clock.now()
         certificate = caller.certificate if caller is not None else ""
-        await self._append(
-            audit_entry(event, query, permit, (), answer_id=answer_id, at=at, reason=reason, certificate=certificate)
+        entry = audit_entry(
+            event, query, permit, (), answer_id=answer_id, at=at, reason=reason, policy=policy, certificate=certificate
         )
+        await self._append(entry)
         if refusal is not None:
             raise refusal
 

@@ -98,6 +98,13 @@ def require_some(asked: PermittedCategories, query: CreditQuery) -> None:
         raise PolicyDeniedError(asked.denied_by)
 
 
+def require_still(rights: Rights, caller: Caller, query: CreditQuery, permit: Permit) -> None:
+    """Raises PolicyDeniedError where the caller may not ask now for all of what a permit allowed."""
+    asked = permitted_categories(rights, caller, query)
+    if not set(permit.categories).issubset(asked.permitted):
+        raise PolicyDeniedError(asked.denied_by)
+
+
 def _joined(policies: Set[str]) -> str:
     """Gives the ids by comma, each once; a decision of several policies has them by comma already."""
     if len(policies) == 1:
