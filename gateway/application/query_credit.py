@@ -177,7 +177,7 @@ class CreditQueries:
                 merged = self._merger.merge(seen, query, story.permit, china_date(admission.at), None, repaired)
                 shown = visible(reading, merged.view)
                 if self._masker is not None and story.permit.is_masked:
-                    self._masker.mask_answer(shown.said, query.uscc.value, story.permit)
+                    self._masker.mask_answer(shown.said, query.uscc.value, story.permit, merged.view.records)
                     self._mask(merged.view, story.permit)
                 stale = len(merged.stale_copies)
                 now = self._clock.now()

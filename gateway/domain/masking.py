@@ -133,13 +133,16 @@ class Masker:
         """Gives the reference under which a person's consent about an enterprise is kept: it tells no name."""
         return self.digest(f"{uscc}\n{normalise_name(name)}".encode()).hex()
 
-    def mask_entries(self, entries: list[bytes], told: Told, uscc: str, persons: Persons) -> None:
+    def mask_entries(
+        self, entries: list[bytes], told: Told, uscc: str, persons: Persons, beside: Sequence[bytes] = ()
+    ) -> None:
         """Masks records in place as they stand in `Records` on the wire, each as its tag, its length and its content.
 
-        `told` is what is told of them; `persons` are those of the permit.
+        `told` is what is told of them; `persons` are those of the permit. Names that records `beside` them state are masked
+        in their texts too.
         """
         # Of all records before any is masked; without a type that has texts, nobody asks for them.
-        names: _Names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts(entries)
+        names: _Names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts([*entries, *beside])
         may_drift = told.may_drift
         last, kind = b"", None
         for place in range(2, len(entries), 3):
@@ -167,26 +170,27 @@ class Masker:
             changed |= mask_drifts(answer.drifts)
         return changed
 
-    def mask_answer(self, said: view_pb2.Answer, uscc: str, permit: Permit) -> None:
-        """Masks one platform's answer in place, as it stands in a stream."""
+    def mask_answer(
+        self, said: view_pb2.Answer, uscc: str, permit: Permit, beside: view_pb2.Records | None = None
+    ) -> None:
+        """Masks one platform's answer in place, as it stands in a stream beside a view's records, which are not yet masked.
+
+        A name that the view masks in a text, since another platform states it, is not told by the answer either.
+        """
         if permit.is_masked:
-            self._mask_records(said.records, uscc, permit.persons)
+            self._mask_records(said.records, uscc, permit.persons, _entries(beside)[1] if beside is not None else ())
             mask_drifts(said.drifts)
 
-    def _mask_records(self, records: view_pb2.Records, uscc: str, persons: Persons) -> bool:
-        rows: list[Any] = []
-        entries: list[bytes] = []
-        for descriptor, found in records.ListFields():
-            tag = varint(tag_of(descriptor))
-            for record in found:
-                rows.append(record)
-                entries += tag, b"", record.SerializeToString(deterministic=True)
+    def _mask_records(
+        self, records: view_pb2.Records, uscc: str, persons: Persons, beside: Sequence[bytes] = ()
+    ) -> bool:
+        rows, entries = _entries(records)
 
         def digests_of(name: str) -> Set[bytes]:
             return {p.digest for record in getattr(records, name) for p in record.envelope.provenances}
 
         before = entries[2::3]
-        self.mask_entries(entries, Told(digests_of, may_drift=True), uscc, persons)
+        self.mask_entries(entries, Told(digests_of, may_drift=True), uscc, persons, beside)
         changed = False
         for record, raw, shown in zip(rows, before, entries[2::3], strict=True):
             if shown is not raw:
@@ -295,6 +299,18 @@ class Masker:
             envelope.record_key = self.digest(envelope.record_key)[: len(envelope.record_key)]
         if envelope.possible_duplicate_of:
             envelope.possible_duplicate_of[:] = [self.digest(k)[: len(k)] for k in envelope.possible_duplicate_of]
+
+
+def _entries(records: view_pb2.Records) -> tuple[list[Any], list[bytes]]:
+    """Gives records, and them as they stand in `Records` on the wire, each as its tag, no length, and its content."""
+    rows: list[Any] = []
+    entries: list[bytes] = []
+    for descriptor, found in records.ListFields():
+        tag = varint(tag_of(descriptor))
+        for record in found:
+            rows.append(record)
+            entries += tag, b"", record.SerializeToString(deterministic=True)
+    return rows, entries
 
 
 def mask_drifts(drifts: Iterable[value_pb2.Drift]) -> bool:

@@ -9,10 +9,12 @@ import pytest
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_NOT_CONSENTED, OUTCOME_OK
 from gateway.application.query_credit import CreditAnswer, Landed
+from gateway.domain.answer import Answer
 from gateway.domain.caller import Caller
-from gateway.domain.consent import ConsentState, development_permit
+from gateway.domain.consent import ConsentState, Permit, development_permit
 from gateway.domain.errors import PermissionRefusedError, Reason
 from gateway.domain.merge import view_id
+from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
 from tests.adapters.simulated import NOON
 from tests.application.consenting import (
@@ -22,6 +24,7 @@ from tests.application.consenting import (
     REGISTRATION,
     RULES,
     TAX,
+    Talkative,
     asking,
     consent,
     house,
@@ -147,3 +150,28 @@ async def test_a_kept_view_is_not_given_to_a_permit_that_shows_less() -> None:
         assert views.find(query, whole, AS_OF, ()) is None
         assert views.find(query, person, AS_OF, ()) is not None
         assert views.find(query, development_permit(query), AS_OF, ()) is None
+
+
+class Naming(Talkative):
+    """A platform that names a holder in a penalty's facts, and states no holders itself."""
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        answer = await super().fetch(query, permit, fetch_by)
+        del answer.said.records.holders[:]
+        answer.said.records.penalties[0].facts = "查明李小四违法"
+        return answer
+
+
+@in_simulated_time
+async def test_a_name_in_a_text_that_another_platform_states_is_masked_in_the_answer_of_a_stream_as_in_its_view() -> (
+    None
+):
+    async with house(consent()) as built:
+        built.platforms["shanghai"] = Naming(built.platforms["shanghai"].platform)
+        built.platforms["shanghai"].takes_s = 1.0
+
+        steps = await built.stream(HOLDER, PENALTY)
+
+        landed = [step for step in steps if isinstance(step, Landed)]
+        assert landed[-1].answer.said.records.penalties[0].facts == "查明李**违法"
+        assert "李小四" not in "".join(str(step) for step in landed)
