@@ -23,38 +23,47 @@ class _Held:
 
 
 class RequestIds:
-    """Remembers answered request ids of this process; the oldest go first when `capacity` is reached."""
+    """Remembers answered request ids of this process.
+
+    When `capacity` is reached, the oldest of the bank that has most goes: no bank makes another's be forgotten.
+    """
 
     def __init__(self, clock: Clock, *, capacity: int) -> None:
         self._clock = clock
         self._capacity = capacity
-        self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
+        self._count = 0
+        self._held: dict[str, OrderedDict[str, _Held]] = {}
 
     async def once(
         self, bank: str, request_id: str, body: Callable[[], bytes], make: Callable[[], Awaitable[CreditAnswer]]
     ) -> tuple[CreditAnswer, bool]:
         """Gives the answer of an id and whether it was given before; `body` gives the digest of the request.
 
-        A second caller with the same id and body waits for the first. A failure is not kept: it may be asked again.
-        Raises RequestIdReusedError when the body differs.
+        A second caller with the same id and body waits for the first, and asks itself where that one leaves. A failure is not
+        kept: it may be asked again. Raises RequestIdReusedError when the body differs.
         """
-        key = (bank, request_id)
         digest = body()
-        self._forget_old()
-        held = self._held.get(key)
-        if held is not None:
+        self._forget_old(bank)
+        while (held := self._find(bank, request_id)) is not None:
             if held.body != digest:
                 raise RequestIdReusedError("this request id was used with another body; use a new one")
-            if not (held.answer.done() and (held.answer.cancelled() or held.answer.exception())):
+            try:
                 return await asyncio.shield(held.answer), True
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not held.answer.cancelled() or (task is not None and task.cancelling()):
+                    raise  # it is this caller who leaves, not the first
+        self._make_room()
         future: asyncio.Future[CreditAnswer] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_read)
-        self._held[key] = _Held(digest, self._clock.monotonic() + KEPT_S, future)
-        self._held.move_to_end(key)
+        mine = _Held(digest, self._clock.monotonic() + KEPT_S, future)
+        self._held.setdefault(bank, OrderedDict())[request_id] = mine
+        self._count += 1
         try:
             answer = await make()
         except BaseException as error:
-            self._held.pop(key, None)
+            if self._find(bank, request_id) is mine:
+                self._drop(bank, request_id)
             if isinstance(error, Exception):
                 future.set_exception(error)
             else:
@@ -65,19 +74,36 @@ class RequestIds:
 
     def forget(self, uscc: str) -> None:
         """Forgets the answers about an enterprise: what was repaired since must not be told again, as their bytes would."""
-        for key, held in list(self._held.items()):
-            answer = held.answer
-            is_answered = answer.done() and not answer.cancelled() and answer.exception() is None
-            if is_answered and answer.result().view.query.uscc == uscc:
-                del self._held[key]
+        for bank, of_bank in list(self._held.items()):
+            for request_id, held in list(of_bank.items()):
+                answer = held.answer
+                is_answered = answer.done() and not answer.cancelled() and answer.exception() is None
+                if is_answered and answer.result().view.query.uscc == uscc:
+                    self._drop(bank, request_id)
 
-    def _forget_old(self) -> None:
+    def _find(self, bank: str, request_id: str) -> _Held | None:
+        of_bank = self._held.get(bank)
+        return of_bank.get(request_id) if of_bank is not None else None
+
+    def _forget_old(self, bank: str) -> None:
         now = self._clock.monotonic()
-        while self._held:
-            key, held = next(iter(self._held.items()))
-            if held.until > now and len(self._held) < self._capacity:
+        while of_bank := self._held.get(bank):
+            request_id, held = next(iter(of_bank.items()))
+            if held.until > now:
                 return
-            del self._held[key]
+            self._drop(bank, request_id)
+
+    def _make_room(self) -> None:
+        while self._held and self._count >= self._capacity:
+            largest = max(self._held, key=lambda bank: len(self._held[bank]))
+            self._drop(largest, next(iter(self._held[largest])))
+
+    def _drop(self, bank: str, request_id: str) -> None:
+        of_bank = self._held[bank]
+        del of_bank[request_id]
+        self._count -= 1
+        if not of_bank:
+            del self._held[bank]
 
 
 def _read(future: asyncio.Future[CreditAnswer]) -> None:
