@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from gateway.cli.words import say
 
@@ -23,9 +26,29 @@ Config = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help=say("Print JSON.", "输出 JSON。"))]
 
 
+class InertConsole(Console):
+    """A console that shows texts and is told nothing by them: they are platforms', callers' and other people's.
+
+    Neither rich's own markup, such as [red], nor a terminal's control sequences in them have any effect: a text could hide
+    another by either.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Gives what is printed, with a mark in the place of whatever is no character to be seen."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(_UNSEEN.sub("\ufffd", text), style)
+
+
+_UNSEEN: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
 def console() -> Console:
     """Gives the terminal, or a page wide enough for tables where there is none: a pipe has no width of its own."""
-    return Console() if sys.stdout.isatty() else Console(width=118)
+    return InertConsole() if sys.stdout.isatty() else InertConsole(width=118)
 
 
 def fail(lines: list[str], code: int) -> typer.Exit:

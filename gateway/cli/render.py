@@ -55,13 +55,13 @@ def _header(view: view_pb2.CreditView, delivery: credit_service_pb2.ViewDelivery
     known = f"{view.completeness_bp / 100:.2f} %" if view.HasField("completeness_bp") else "unset 无"
     purpose = view_pb2.Purpose.Name(view.query.purpose).removeprefix("PURPOSE_")
     lines = [
-        f"[bold]{name}[/bold]  {view.query.uscc}",
+        f"  {view.query.uscc}",
         f"用途 purpose {purpose} · 视图日期 as of {iso(view.as_of)} · 登记所在省 home province {view.home_province or '—'}",
         f"完整度 completeness {known} · 冲突 conflicts {view.conflict_count} · 许可 permit {view.permit.kind}",
         f"回执 answer {delivery.answer_id}",
         f"视图 view {view.view_id}",
     ]
-    return Panel("\n".join(lines), title="统一信用视图 Merged credit view", expand=True)
+    return Panel(Text.assemble((name, "bold"), "\n".join(lines)), title="统一信用视图 Merged credit view", expand=True)
 
 
 def _section(plan: RecordPlan, records: Sequence[Any]) -> RenderableType:
