@@ -91,7 +91,11 @@ def _record(plan: RecordPlan, platform: str, number: int, rng: Random) -> Any:
         if field.name == "uscc":
             record.uscc = USCC.value
         elif field.name in MASKED.get(plan.category, ()):
-            value = f"因{_NUMBERS[0].decode()}" if field.name == "facts" else rng.choice(PEOPLE)
+            value = (
+                f"因{_NUMBERS[0].decode()}"
+                if plan.field(field.name).options.mask == options_pb2.MASK_TEXT
+                else rng.choice(PEOPLE)
+            )
             getattr(record, field.name).append(value) if field.is_repeated else setattr(record, field.name, value)
         elif field.name in keyed or (plan.key_document is not None and field.name == plan.key_document.name):
             _set_key(record, field, number)

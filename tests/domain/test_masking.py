@@ -216,6 +216,30 @@ def test_no_planted_name_or_number_is_left_in_a_free_text_unless_its_bearer_cons
     assert penalty.envelope.provenances[0].digest == MASKER.digest(sm3(text.encode()))
 
 
+@pytest.mark.parametrize(
+    ("records", "field"),
+    [
+        ("licences", "content"),
+        ("penalties", "facts"),
+        ("penalties", "basis"),
+        ("penalties", "content"),
+        ("list_entries", "reason"),
+        ("list_entries", "removal_reason"),
+        ("abnormal_operations", "reason"),
+        ("abnormal_operations", "removal_reason"),
+    ],
+)
+def test_every_free_text_is_masked(records: str, field: str) -> None:
+    found = view()
+    found.records.holders.add(holder_name="王五六")
+    record = getattr(found.records, records).add()
+    setattr(record, field, "查王五六（310101199001011234）电话13812345678")
+
+    MASKER.mask(found, MASKED)
+
+    assert getattr(record, field) == "查王**（310***********1234）电话138****5678"
+
+
 def test_organisations_stay_in_a_free_text_and_so_does_every_word_of_a_view_that_names_nobody() -> None:
     found = view()
     found.records.holders.add(holder_name="上海启辰科技有限公司")
@@ -235,7 +259,7 @@ def test_a_development_permit_and_a_view_about_nobody_stay_as_they_are() -> None
     record = found.records.registrations.add(legal_representative="张三")
     record.envelope.provenances.add(platform="a", digest=b"d" * 32)
     nobody = view()
-    nobody.records.licences.add(document_number="沪许〔2026〕1号").envelope.provenances.add(
+    nobody.records.qualifications.add(certificate_number="沪许〔2026〕1号").envelope.provenances.add(
         platform="a", digest=b"d" * 32
     )
     before = nobody.SerializeToString()

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, view_pb2
 from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE, RecordPlan
 from gateway.domain.consent import Permit
@@ -66,7 +66,8 @@ def _record(plan: RecordPlan, platform: str, rng: Random) -> Any:
             rng.random() < 0.2 and field.name not in MASKED[plan.category]
         ):
             continue
-        value = rng.choice(TEXTS if field.name == "facts" else NAMES if field.name in MASKED[plan.category] else "12")
+        is_text = plan.field(field.name).options.mask == options_pb2.MASK_TEXT
+        value = rng.choice(TEXTS if is_text else NAMES if field.name in MASKED[plan.category] else "12")
         if field.is_repeated:
             getattr(record, field.name).extend([value, rng.choice(NAMES)][: rng.randrange(3)])
         else:
