@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.application.query_credit import CreditAnswer
-from gateway.domain.errors import RequestIdReusedError
+from gateway.domain.errors import DeadlineError, RequestIdReusedError, UnauthenticatedError
 from gateway.ports import Clock
 
 KEPT_S: Final = 24 * 3600.0
@@ -39,20 +39,21 @@ class RequestIds:
     ) -> tuple[CreditAnswer, bool]:
         """Gives the answer of an id and whether it was given before; `body` gives the digest of the request.
 
-        A second caller with the same id and body waits for the first, and asks itself where that one leaves. A failure is not
-        kept: it may be asked again. Raises RequestIdReusedError when the body differs.
+        A second caller with the same id and body waits for the first, and asks anew where the first went away, had too little
+        time or was proven no more: that is no matter of the second's. Other failures are both's. No failure is kept: its id
+        may be asked again. Raises RequestIdReusedError when the body differs.
         """
         digest = body()
         self._forget_old(bank)
         while (held := self._find(bank, request_id)) is not None:
             if held.body != digest:
                 raise RequestIdReusedError("this request id was used with another body; use a new one")
-            try:
-                return await asyncio.shield(held.answer), True
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if not held.answer.cancelled() or (task is not None and task.cancelling()):
-                    raise  # it is this caller who leaves, not the first
+            if not held.answer.done():
+                # Not the answer itself: its cancellation would pass for the waiter's own.
+                await asyncio.wait([held.answer])
+            if not _is_first_callers_own(held.answer):
+                return held.answer.result(), True
+            self._forget_attempt(bank, request_id, held)
         self._make_room()
         future: asyncio.Future[CreditAnswer] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_read)
@@ -62,8 +63,7 @@ class RequestIds:
         try:
             answer = await make()
         except BaseException as error:
-            if self._find(bank, request_id) is mine:
-                self._drop(bank, request_id)
+            self._forget_attempt(bank, request_id, mine)
             if isinstance(error, Exception):
                 future.set_exception(error)
             else:
@@ -85,6 +85,11 @@ class RequestIds:
         of_bank = self._held.get(bank)
         return of_bank.get(request_id) if of_bank is not None else None
 
+    def _forget_attempt(self, bank: str, request_id: str, held: _Held) -> None:
+        """Forgets what came of one attempt, unless another one stands in its place by now."""
+        if self._find(bank, request_id) is held:
+            self._drop(bank, request_id)
+
     def _forget_old(self, bank: str) -> None:
         now = self._clock.monotonic()
         while of_bank := self._held.get(bank):
@@ -104,6 +109,11 @@ class RequestIds:
         self._count -= 1
         if not of_bank:
             del self._held[bank]
+
+
+def _is_first_callers_own(answer: asyncio.Future[CreditAnswer]) -> bool:
+    """Whether an attempt failed by what is its caller's alone, so that another caller may fare better."""
+    return answer.cancelled() or isinstance(answer.exception(), (DeadlineError, UnauthenticatedError))
 
 
 def _read(future: asyncio.Future[CreditAnswer]) -> None:

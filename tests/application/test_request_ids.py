@@ -1,30 +1,141 @@
-"""Request ids: a bank's are its own matter, and whoever waits for the first to be answered does not leave with it."""
+"""Idempotency of queries: what a caller gets who waits for another's answer under the same request id."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
+from gateway.application.query_credit import CreditAnswer
 from gateway.application.request_ids import RequestIds
-from gateway.domain.errors import RequestIdReusedError
+from gateway.domain.errors import (
+    DeadlineError,
+    GatewayError,
+    Reason,
+    RequestIdReusedError,
+    StoreError,
+    UnauthenticatedError,
+)
+from gateway.domain.figures import figures_of
+from gateway.domain.merge import Merged
 from tests.adapters.simulated import LoopClock
 
+VIEW = CreditView(view_id="v-1")
 
-def body() -> bytes:
-    return b"body"
+
+def answer(answer_id: str) -> CreditAnswer:
+    return CreditAnswer(answer_id, Merged.of(VIEW), figures_of(VIEW), ())
+
+
+class Asked:
+    """Request ids, and one question that is asked under one id by several callers."""
+
+    def __init__(self) -> None:
+        self.ids = RequestIds(LoopClock(), capacity=10)
+        self.count = 0
+        self.go_on = asyncio.Event()
+
+    async def ask(self, make: Callable[[], Awaitable[CreditAnswer]]) -> tuple[str, bool]:
+        answered, is_repeated = await self.ids.once("bank-a", "r-1", lambda: b"body", make)
+        return answered.answer_id, is_repeated
+
+    async def answered(self) -> CreditAnswer:
+        self.count += 1
+        await asyncio.sleep(0)
+        return answer(f"a-{self.count}")
+
+    def failing(self, error: GatewayError) -> Callable[[], Awaitable[CreditAnswer]]:
+        """Gives what fails so once it may go on."""
+
+        async def fails() -> CreditAnswer:
+            await self.go_on.wait()
+            raise error
+
+        return fails
+
+    async def under_way(self, make: Callable[[], Awaitable[CreditAnswer]]) -> asyncio.Task[tuple[str, bool]]:
+        """Gives a call that has begun."""
+        task = asyncio.create_task(self.ask(make))
+        await asyncio.sleep(0)
+        return task
+
+
+async def never() -> CreditAnswer:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_those_who_wait_for_a_caller_who_goes_away_are_answered_once() -> None:
+    asked = Asked()
+    first = await asked.under_way(never)
+    waiting = [await asked.under_way(asked.answered) for _ in range(3)]
+
+    first.cancel()
+    answered = await asyncio.gather(*waiting)
+
+    assert answered == [("a-1", False), ("a-1", True), ("a-1", True)]
+    assert first.cancelled()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [DeadlineError("too short"), UnauthenticatedError(Reason.TOKEN_EXPIRED, "the token has ended")],
+    ids=lambda error: error.reason,
+)
+async def test_whoever_waits_does_not_share_what_is_the_first_caller_s_alone(own: GatewayError) -> None:
+    asked = Asked()
+
+    first = await asked.under_way(asked.failing(own))
+    second = await asked.under_way(asked.answered)
+    asked.go_on.set()
+
+    assert await second == ("a-1", False)
+    with pytest.raises(type(own)):
+        await first
+
+
+async def test_any_other_failure_is_both_s_and_may_be_asked_again() -> None:
+    asked = Asked()
+    down = StoreError("the trail cannot be written")
+
+    first = await asked.under_way(asked.failing(down))
+    second = await asked.under_way(asked.answered)
+    asked.go_on.set()
+    failed = await asyncio.gather(first, second, return_exceptions=True)
+    again = await asked.ask(asked.answered)
+
+    assert list(failed) == [down, down]
+    assert again == ("a-1", False)
+
+
+async def test_one_who_waits_and_goes_away_leaves_the_first_alone() -> None:
+    asked = Asked()
+
+    async def slow() -> CreditAnswer:
+        await asked.go_on.wait()
+        return answer("a-slow")
+
+    first = await asked.under_way(slow)
+    second = await asked.under_way(asked.answered)
+
+    second.cancel()
+    await asyncio.wait([second])
+    asked.go_on.set()
+
+    assert await first == ("a-slow", False)
+    assert second.cancelled()
 
 
 async def test_a_bank_with_many_ids_makes_its_own_be_forgotten_and_no_other_banks() -> None:
     ids = RequestIds(LoopClock(), capacity=4)
-    made: list[str] = []
 
-    async def ask(bank: str, request_id: str) -> bool:
-        async def make() -> Any:
-            made.append(f"{bank} {request_id}")
+    async def ask(bank: str, request_id: str, body: bytes = b"body") -> bool:
+        async def make() -> CreditAnswer:
+            return answer(f"{bank} {request_id}")
 
-        return (await ids.once(bank, request_id, body, make))[1]
+        return (await ids.once(bank, request_id, lambda: body, make))[1]
 
     await ask("a", "1")
     for number in range(9):
@@ -33,38 +144,4 @@ async def test_a_bank_with_many_ids_makes_its_own_be_forgotten_and_no_other_bank
     assert await ask("a", "1")
     assert [await ask("b", "8"), await ask("b", "0")] == [True, False]
     with pytest.raises(RequestIdReusedError):
-        await ids.once("a", "1", lambda: b"another", lambda: ask("a", "1"))  # type: ignore[arg-type, return-value]
-
-
-async def test_whoever_waits_for_a_first_that_leaves_asks_itself() -> None:
-    ids = RequestIds(LoopClock(), capacity=4)
-    began: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
-
-    async def make() -> Any:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        await began.put(answer)
-        return await answer
-
-    first, second, third = (asyncio.create_task(ids.once("a", "1", body, make)) for _ in range(3))
-    await began.get()
-    first.cancel()
-    (await began.get()).set_result("answer")
-
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    told: list[Any] = [*await asyncio.gather(second, third)]
-    assert told == [("answer", False), ("answer", True)]
-
-
-async def test_whoever_waits_and_leaves_itself_leaves_the_first_alone() -> None:
-    ids = RequestIds(LoopClock(), capacity=4)
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    first, second = (asyncio.create_task(ids.once("a", "1", body, lambda: answer)) for _ in range(2))
-    await asyncio.sleep(0)
-    second.cancel()
-    await asyncio.wait([second])
-    answer.set_result("answer")
-
-    told: Any = await first
-    assert second.cancelled()
-    assert told == ("answer", False)
+        await ask("a", "1", b"another")
