@@ -37,6 +37,8 @@ _CHUNK: Final = 64 * 1024
 _OLDEST_S: Final = 2**31
 """The age at which a cache stops counting (RFC 9111 §1.2.2)."""
 _AGE_DIGITS: Final = 11
+_MOST_UNASKED: Final = 50
+"""So many connections that spoke unasked are dropped for one exchange: kept ones, of which there may be many."""
 _LONGEST_RETRY_S: Final = 31 * 86_400.0
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NO_TRACES: Final[list[Any]] = []
@@ -129,6 +131,7 @@ class HttpCaller:
         connection: aiohttp.connector.Connection | None = None
         content: aiohttp.StreamReader | None = None
         may_repeat = method == hdrs.METH_GET
+        unasked = 0
         connector = self._session.connector
         assert connector is not None  # only a session that was closed has none
         try:
@@ -150,7 +153,10 @@ class HttpCaller:
                         raise aiohttp.ClientConnectionResetError("the connection was closed as soon as it was opened")
                     if protocol.should_close:  # it spoke while nobody asked: that is no answer to this request
                         connection.close()
-                        continue
+                        unasked += 1
+                        if unasked < _MOST_UNASKED:
+                            continue
+                        raise aiohttp.ClientConnectionResetError("it speaks on every connection before it is asked")
                     protocol.set_response_params(read_until_eof=True)
                     transport.write(request)
                     message, content = await protocol.read()

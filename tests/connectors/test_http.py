@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from math import inf
+from typing import Any
 
 import aiohttp
 import pytest
 
 from connectors.kit.conformance import SystemTime
-from connectors.kit.http import HttpCaller
+from connectors.kit.http import _MOST_UNASKED, HttpCaller
 from connectors.kit.http_request import Body, form
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER, OUTCOME_RATE_LIMITED, OUTCOME_UNREACHABLE
 from gateway.domain.errors import PlatformError
@@ -119,7 +120,7 @@ async def test_a_get_is_not_asked_a_third_time() -> None:
     assert len(platform.requests) == 2
 
 
-async def test_a_post_is_never_was_answered() -> None:
+async def test_a_post_is_never_asked_twice() -> None:
     platform = Platform(_ANSWER, None, _ANSWER)
     async with calling(platform) as http:
         await http.exchange("POST", "/", inf, body=form({}))
@@ -151,6 +152,35 @@ async def test_what_came_on_a_kept_connection_that_nobody_asked_is_no_answer_to_
 
     assert reply.body == b"{}"
     assert platform.connections == 2
+
+
+async def test_a_platform_that_speaks_on_every_connection_before_it_is_asked_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Hasty(Platform):
+        async def serve(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            writer.write(_ANSWER)
+            await writer.drain()
+
+    platform = Hasty()
+    async with calling(platform) as http:
+        connector = http._session.connector
+        assert connector is not None
+        connect = connector.connect
+
+        async def heard(*arguments: Any) -> Any:
+            connection: Any = await connect(*arguments)
+            while not connection.protocol.should_close:
+                await asyncio.sleep(0)
+            return connection
+
+        monkeypatch.setattr(connector, "connect", heard)
+        with pytest.raises(PlatformError) as raised:
+            await http.exchange("GET", "/", inf)
+
+    assert raised.value.outcome == OUTCOME_UNREACHABLE
+    assert platform.connections == _MOST_UNASKED
 
 
 async def _heard(http: HttpCaller) -> None:
