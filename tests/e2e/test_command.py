@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2_grpc
+from gateway.adapters.telemetry.logs import configure_logs
 from gateway.bootstrap import build_gateway
 from gateway.connector_bootstrap import find_plugins
 from gateway.domain.crosswalk import Crosswalk
@@ -91,6 +92,7 @@ async def test_a_scheme_that_no_table_has_is_logged_at_the_start(tmp_path: Path)
     settings = shipped_settings()
     known = {key: scheme for key, scheme in settings.crosswalk.schemes.items() if key != "CUSTOMS"}
     settings = replace(settings, crosswalk=Crosswalk(known))
+    configure_logs("warning")  # a command before may have wanted errors only
 
     with capture_logs() as events:
         gateway = await build_gateway(settings, find_plugins(settings), audit_path=tmp_path / "audit.jsonl")
