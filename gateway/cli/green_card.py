@@ -128,10 +128,26 @@ def _reasons(found: pb.GreenAssessment) -> Panel:
         lines.append(Text(f"▸ {reason.rule:3} {reason.title_zh} — {reason.title_en}", style=style))
         if reason.rule != _GAP:
             lines.append(Text(f"      → {zh} {en} · {admitted_zh} {admitted_en}"))
+            lines += _by_policy(reason)
         lines.append(Text(f"      {facts}", style="dim"))
     if not lines:
         lines.append(Text("无规则触发 no rule fired"))
     return Panel(Text("\n").join(lines), title="理由 Reasons", expand=True)
+
+
+def _by_policy(reason: pb.GreenReason) -> list[Text]:
+    """Gives the line that tells a bank's own measure from the table's; none where they are the same."""
+    tables = []
+    if reason.table_measure:
+        code = pb.GreenMeasure.Name(reason.table_measure).removeprefix("GREEN_MEASURE_")
+        tables.append((_MEASURES[reason.table_measure][0], code))
+    if reason.table_admission:
+        code = pb.GreenAdmission.Name(reason.table_admission).removeprefix("GREEN_ADMISSION_")
+        tables.append((_ADMISSIONS[reason.table_admission][0], code))
+    if not tables:
+        return []
+    zh, en = "、".join(zh for zh, _ in tables), ", ".join(code for _, code in tables)
+    return [Text(f"        按本行政策；决策表为{zh} by this bank's policy; the table says {en}", style="bold")]
 
 
 def _evidence(evidence: Iterable[pb.GreenEvidence]) -> Table:

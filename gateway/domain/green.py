@@ -46,8 +46,12 @@ Evaluate = Callable[[str, Mapping[str, Any]], TableResult]
 Facts = Mapping[str, str | int | bool | None]
 
 
-class ReasonGiven(msgspec.Struct, frozen=True):
-    """A rule that fired: what it is, what it proposes at this bank, and the facts it read."""
+class ReasonGiven(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule that fired: what it is, what it proposes at this bank, and the facts it read.
+
+    `table_measure` and `table_admission` are what the table proposes, only where the bank's policy says otherwise: a reason
+    by the table alone is stored as it always was, and keeps its digest.
+    """
 
     rule: str
     row: str
@@ -56,6 +60,8 @@ class ReasonGiven(msgspec.Struct, frozen=True):
     measure: Measure
     admission: Admission
     because: tuple[tuple[str, str | int | bool], ...]
+    table_measure: Measure | None = None
+    table_admission: Admission | None = None
 
 
 class NearlyFired(msgspec.Struct, frozen=True):
@@ -203,12 +209,21 @@ class Assessor:
         reasons, nearly = [], []
         for result in results:
             for rule, output in zip(result.fired, result.outputs, strict=True):
-                measure, admission = self._proposed(output)[:2]
                 if result.table == POSITIVE and outcome.admission is not Admission.GREEN_CHANNEL:
                     continue
+                measure, admission = self._proposed(output)[:2]
+                by_table = _MEASURE[output["measure"]], _ADMISSION[output["admission"]]
                 reasons.append(
                     ReasonGiven(
-                        output["rule"], rule.rule_id, rule.title_zh, output["en"], measure, admission, rule.because
+                        output["rule"],
+                        rule.rule_id,
+                        rule.title_zh,
+                        output["en"],
+                        measure,
+                        admission,
+                        rule.because,
+                        by_table[0] if by_table[0] is not measure else None,
+                        by_table[1] if by_table[1] is not admission else None,
                     )
                 )
             nearly += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,8 @@ from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway.adapters.rpc.green_messages import assessment_message
 from gateway.application.assess import Assessed
 from gateway.cli.green_card import show_assessment
-from gateway.domain.green import Assessment
+from gateway.domain.green import Assessment, canonical
+from gateway.domain.green_policy import Admission, Measure
 from tests.domain.green_worlds import (
     SETTINGS,
     answer,
@@ -82,6 +84,23 @@ def test_an_incomplete_card_never_promises_that_a_small_change_betters_it() -> N
     assert "已知事实至少要求 what is known demands at least: 督促整改 urge rectification" in said
     assert "缺失信息补齐后重新评估 supply what is missing, then assess again" in said
     assert "✗ jiangsu 登记 registration, 许可 licence, 处罚 penalty" in said
+
+
+def test_a_rule_that_the_banks_policy_changed_is_told_from_the_tables_own() -> None:
+    own = replace(SETTINGS.green.default, measures={"V1": Measure.REDUCE}, admissions={"V6": Admission.HOLD})
+    records = [registration(), listed(), graded("jiangsu", "黄")]
+    found = assessor(own).assess(view_of([answer("shanghai", *records), *map(answer, OTHERS)]))
+
+    said, reasons = card(found), {reason.rule: reason for reason in message(found).reasons}
+
+    assert "按本行政策；决策表为次年退出不再续贷 by this bank's policy; the table says EXIT" in said
+    assert "按本行政策；决策表为无环境障碍 by this bank's policy; the table says OPEN" in said
+    listing, warning = reasons["V1"], reasons["V6"]
+    assert (listing.measure, listing.table_measure) == (pb.GREEN_MEASURE_REDUCE, pb.GREEN_MEASURE_EXIT)
+    assert listing.table_admission == pb.GREEN_ADMISSION_UNSPECIFIED
+    assert (warning.admission, warning.table_admission) == (pb.GREEN_ADMISSION_HOLD, pb.GREEN_ADMISSION_OPEN)
+    assert "table_measure" not in canonical(assessed(listed())).decode()
+    assert "by this bank's policy" not in card(assessed(listed()))
 
 
 @pytest.mark.parametrize("records", [[], [graded("jiangsu", "黑")], [listed(), penalised()]])

@@ -39,6 +39,8 @@ def assessment_message(assessed: Assessed, kinds: Kinds, titles: Titles) -> pb.G
                 measure=_measure(reason.measure),
                 admission=_admission(reason.admission),
                 because=facts_messages(reason.because, kinds),
+                table_measure=_measure(reason.table_measure or "UNSPECIFIED"),
+                table_admission=_admission(reason.table_admission or "UNSPECIFIED"),
             )
             for reason in found.reasons
         ],
