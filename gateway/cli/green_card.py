@@ -42,6 +42,22 @@ _RECOGNISED: Final = {
     pb.RECOGNISED_NO: ("不认定", "not recognised", "green"),
     pb.RECOGNISED_UNDECIDED: ("无法判定", "undecided", "magenta"),
 }
+_DETAILS: Final = {
+    "not_asked": ("未查询", "not asked"),
+    "nobody_covers_it": ("无平台覆盖", "nobody covers it"),
+    "home_province": ("登记地", "home province"),
+    "industry_code": ("行业代码", "industry code"),
+    "a list of unknown code and field": ("名单代码与领域均不明", "a list of unknown code and field"),
+    "a penalty of unknown field": ("处罚所属领域不明", "a penalty of unknown field"),
+    "a kind of penalty nobody here can read": ("处罚种类无法识别", "a kind of penalty nobody here can read"),
+    "a discharge licence whose status nobody here can read": (
+        "排污许可证状态无法识别", "a discharge licence whose status nobody here can read"
+    ),
+    "a grade nobody here can read, or without its day": (
+        "等级无法识别或缺评定日期", "a grade nobody here can read, or without its day"
+    ),
+}  # fmt: skip
+_CERTAINTIES: Final = {"sure": "确定 sure", "likely": "较可能 likely", "unsure": "不确定 unsure"}
 _CATEGORIES: Final = {
     "REGISTRATION": "登记 registration",
     "LICENCE": "许可 licence",
@@ -86,14 +102,16 @@ def show_recognition(console: Console, found: pb.RecogniseEnterpriseResponse) ->
         table.add_column(column, overflow="fold")
     for each in found.provinces:
         zh, en, style = _RECOGNISED[each.recognised]
-        facts = [f"{fact.title_zh}：{fact.said_zh}" for fact in each.because]
-        facts += [f"? {fact.title_zh}：{fact.said_zh}" for fact in each.undecided]
+        facts = [line for fact in each.because for line in _lines(fact)]
+        facts += [
+            f"{mark}{line}" for fact in each.undecided for mark, line in zip(("? ", "  "), _lines(fact), strict=True)
+        ]
         table.add_row(
             _PROVINCES.get(each.province, each.province),
             Text(f"{zh} {en}", style=style),
             f"{each.row} {each.title_zh}\n{each.title_en}".strip(),
             "\n".join(facts),
-            each.certainty,
+            _CERTAINTIES.get(each.certainty, each.certainty),
         )
     console.print(table)
     if found.evidence:
@@ -124,15 +142,28 @@ def _reasons(found: pb.GreenAssessment) -> Panel:
     for reason in found.reasons:
         zh, en, style = _MEASURES[reason.measure]
         admitted_zh, admitted_en = _ADMISSIONS[reason.admission]
-        facts = "；".join(f"{fact.title_zh}：{fact.said_zh} {fact.said_en}" for fact in reason.because)
+        facts = [_lines(fact) for fact in reason.because]
         lines.append(Text(f"▸ {reason.rule:3} {reason.title_zh} — {reason.title_en}", style=style))
         if reason.rule != _GAP:
             lines.append(Text(f"      → {zh} {en} · {admitted_zh} {admitted_en}"))
             lines += _by_policy(reason)
-        lines.append(Text(f"      {facts}", style="dim"))
+        lines.append(Text(f"      {'；'.join(zh for zh, _ in facts)}", style="dim"))
+        lines.append(Text(f"      {'; '.join(en for _, en in facts)}", style="dim"))
     if not lines:
         lines.append(Text("无规则触发 no rule fired"))
     return Panel(Text("\n").join(lines), title="理由 Reasons", expand=True)
+
+
+def _lines(fact: pb.GreenFact) -> tuple[str, str]:
+    """Gives a fact with its value in Chinese and in English."""
+    return f"{fact.title_zh}：{fact.said_zh}", f"{fact.title_en}: {fact.said_en}"
+
+
+def _detail(detail: str) -> str:
+    """Gives what is missing in both languages, after the number of the document where it names one; codes stay."""
+    document, colon, what = detail.rpartition(": ")
+    zh, en = _DETAILS.get(what, ("", what))
+    return f"{document}{colon}{zh} {en}" if zh else detail
 
 
 def _by_policy(reason: pb.GreenReason) -> list[Text]:
@@ -183,7 +214,7 @@ def _gaps(missing: Sequence[pb.GreenMissing], waived: Sequence[str]) -> Panel:
         zh, en = _MISSING.get(kind, ("缺失", "missing"))  # type: ignore[call-overload]  # enums are ints at run time
         named = ", ".join(_CATEGORIES.get(category, category) for category in categories if category)
         where = " ".join(part for part in (platform, named) if part)
-        said.append(f"✗ {where}: {zh} {en}{f' ({detail})' if detail else ''}")
+        said.append(f"✗ {where}: {zh} {en}{f' ({_detail(detail)})' if detail else ''}")
     said += [f"○ 本行已决定不予要求 waived by the bank: {each}" for each in waived]
     text = "\n".join(said) or "✓ 必需来源、类目与名单年度齐全 every required source, category and list year is there"
     return Panel(Text(text), title="覆盖 Coverage", border_style="magenta" if missing else "green", expand=True)

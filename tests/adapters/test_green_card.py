@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +15,9 @@ from rich.console import Console
 from gateway._pb.xinyidai.gateway.v1 import green_credit_service_pb2 as pb
 from gateway.adapters.rpc.green_messages import assessment_message
 from gateway.application.assess import Assessed
-from gateway.cli.green_card import show_assessment
+from gateway.cli import green_card
+from gateway.cli.green_card import show_assessment, show_recognition
+from gateway.domain import field_facts, green_facts, green_reading
 from gateway.domain.green import Assessment, canonical
 from gateway.domain.green_policy import Admission, Measure
 from tests.domain.green_worlds import (
@@ -84,6 +88,47 @@ def test_an_incomplete_card_never_promises_that_a_small_change_betters_it() -> N
     assert "已知事实至少要求 what is known demands at least: 督促整改 urge rectification" in said
     assert "缺失信息补齐后重新评估 supply what is missing, then assess again" in said
     assert "✗ jiangsu 登记 registration, 许可 licence, 处罚 penalty" in said
+
+
+def test_facts_under_reasons_and_what_cannot_be_told_read_in_both_languages() -> None:
+    strange = penalised("〔2026〕9号", kinds=[], domain=0, authority={"code": "11310000MA00000001"})
+
+    said = card(assessed(graded("jiangsu", "黑"), strange))
+
+    assert "环境信用等级（统一等级，取现行最差）：最差（黑／不良）" in said
+    assert "environmental credit grade (one scale, worst current): worst (black)" in said
+    assert "cannot be told (处罚所属领域不明 a penalty of unknown field)" in said
+
+
+def test_the_facts_of_a_recognition_read_in_both_languages() -> None:
+    kind = SETTINGS.rules.facts["env_list"]
+    fact = pb.GreenFact(
+        name=kind.name, title_zh=kind.title_zh, title_en=kind.title_en, said_zh="已列入", said_en="listed"
+    )
+    unknown = pb.GreenFact(title_zh="环境犯罪", title_en="environmental crime", said_zh="未知", said_en="unknown")
+    by = pb.ProvinceRecognition(
+        recognised=pb.RECOGNISED_UNDECIDED, because=[fact], undecided=[unknown], certainty="unsure"
+    )
+    said = io.StringIO()
+
+    show_recognition(Console(file=said, width=300), pb.RecogniseEnterpriseResponse(provinces=[by]))
+
+    for text in (f"{kind.title_zh}：已列入", f"{kind.title_en}: listed", "? 环境犯罪：未知", "environmental crime: unknown",
+                 "不确定 unsure"):  # fmt: skip
+        assert text in said.getvalue()
+
+
+def test_every_text_of_what_cannot_be_told_is_known_to_the_card() -> None:
+    sources = "".join(inspect.getsource(module) for module in (green_reading, green_facts, field_facts))
+
+    told = re.findall(r'_unclear\(\w+, f?"(?:\{\w+\}: )?([^"]+)"', sources)
+
+    assert len(told) > 4
+    assert [text for text in told if text not in green_card._DETAILS] == []
+
+
+def test_that_all_can_be_told_is_said_in_full() -> None:
+    assert SETTINGS.rules.facts["clarity"].said("CLEAR") == ("all can be told", "均可识别")
 
 
 def test_a_rule_that_the_banks_policy_changed_is_told_from_the_tables_own() -> None:
