@@ -22,6 +22,8 @@ from gateway._pb.xinyidai.gateway.v1 import (
 )
 from gateway.adapters.identity.kinds import BANK_KEY
 from gateway.cli.reach import Reach
+from gateway.cli.reason_text import REASONS_ZH
+from gateway.cli.words import is_chinese, say
 
 _GET_VIEW: Final = "/xinyidai.gateway.v1.CreditService/GetCreditView"
 _GET_ARCHIVED: Final = "/xinyidai.gateway.v1.ArchiveService/GetArchivedView"
@@ -134,33 +136,54 @@ async def purge_answers(at: Reach, uscc: str, platform: str) -> int:
 
 def explain(error: grpc.aio.AioRpcError, at: Reach) -> list[str]:
     """Gives the lines that tell a person what went wrong and what to do."""
-    lines = [f"{error.code().name}: {error.details()}"]
+    code, text = error.code().name, error.details() or ""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an AioRpcError has what a call has
     if status is None:
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
-            lines.append(f"no gateway answers at {at.address}; start one with `xinyidai up` or `make run`")
-            if at.credentials is not None:
-                lines.append(
-                    "if one is there, it may not know the authority of this certificate, or serve --development:"
-                )
-                lines.append("see `xinyidai certs list`, or add --plaintext")
-            else:
-                lines.append("if one is there, it may want a certificate: state --cert, --key and --ca")
-        return lines
+        return [f"{code}: {text}", *(_unheard(at) if error.code() == grpc.StatusCode.UNAVAILABLE else ())]
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    outcomes = credit_service_pb2.PlatformOutcomes()
     for detail in status.details:
-        bad = error_details_pb2.BadRequest()
-        outcomes = credit_service_pb2.PlatformOutcomes()
-        retry = error_details_pb2.RetryInfo()
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(bad):
-            lines += [f"  {v.field}: {v.description}" for v in bad.field_violations]
-        elif detail.Unpack(outcomes):
-            lines += [
-                f"  {a.platform}: {Outcome.Name(a.outcome).removeprefix('OUTCOME_')} {a.reason}".rstrip()
-                for a in outcomes.answers
-            ]
-        elif detail.Unpack(retry):
-            lines.append(f"  ask again in {retry.retry_delay.ToTimedelta().total_seconds():g} s")
-        elif detail.Unpack(info) and info.metadata["trace_id"]:
-            lines.append(f"  trace {info.metadata['trace_id']}")
+        for known in (info, bad, retry, outcomes):
+            detail.Unpack(known)
+    faults = [(f"{each.field}: {each.description}", each.description) for each in bad.field_violations]
+    if len(faults) == 1 and text in faults[0]:  # the text is the field's fault: once is enough
+        text = faults.pop()[0]
+    lines = [f"{code} ({info.reason}): {text}" if info.reason else f"{code}: {text}"]
+    if is_chinese() and info.reason in REASONS_ZH:
+        lines.append(f"  {REASONS_ZH[info.reason]}")
+    lines += [f"  {fault}" for fault, _ in faults]
+    lines += [
+        f"  {a.platform}: {Outcome.Name(a.outcome).removeprefix('OUTCOME_')} {a.reason}".rstrip()
+        for a in outcomes.answers
+    ]
+    if retry.HasField("retry_delay"):
+        seconds = f"{retry.retry_delay.ToTimedelta().total_seconds():g}"
+        lines.append(say(f"  ask again in {seconds} s", f"  请于 {seconds} 秒后重试"))
+    if trace := info.metadata.get("trace_id"):
+        lines.append(say(f"  trace {trace}", f"  追踪号 {trace}"))
     return lines
+
+
+def _unheard(at: Reach) -> list[str]:
+    lines = [
+        say(
+            f"no gateway answers at {at.address}; start one with `xinyidai up` or `make run`",
+            f"{at.address} 没有网关应答；可用 `xinyidai up` 或 `make run` 启动",
+        )
+    ]
+    if at.credentials is None:
+        return [
+            *lines,
+            say(
+                "if one is there, it may want a certificate: state --cert, --key and --ca",
+                "若网关已启动，可能须出示证书：请给出 --cert、--key 与 --ca",
+            ),
+        ]
+    return [
+        *lines,
+        say(
+            "if one is there, it may not know the authority of this certificate, or serve --development:",
+            "若网关已启动，可能不信任该证书的签发机构，或以 --development 启动：",
+        ),
+        say("see `xinyidai certs list`, or add --plaintext", "见 `xinyidai certs list`，或加 --plaintext"),
+    ]

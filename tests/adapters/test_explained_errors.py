@@ -1,0 +1,76 @@
+"""What a command prints of a refused call: the reason, in Chinese too where the locale is, and each fault once."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from grpc_status import rpc_status
+
+from gateway._pb.xinyidai.gateway.v1.error_reason_pb2 import ErrorReason
+from gateway.adapters.rpc.status import status_of
+from gateway.cli.client import explain
+from gateway.cli.reach import Reach
+from gateway.cli.reason_text import REASONS_ZH
+from gateway.domain.errors import (
+    GatewayError,
+    InvalidIdentifierError,
+    InvalidRequestError,
+    ListFileError,
+    PolicyDeniedError,
+    Reason,
+)
+
+AT = Reach("127.0.0.1:1")
+
+
+def refused(error: GatewayError) -> grpc.aio.AioRpcError:
+    """The error as a client gets it over the wire."""
+    status = rpc_status.to_status(status_of(error, "trace-1"))
+    trailing = grpc.aio.Metadata(*status.trailing_metadata)
+    return grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), trailing, details=status.details)
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+def test_every_reason_of_the_contract_has_its_chinese_sentence_and_no_other() -> None:
+    reasons = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()[1:]]
+
+    assert sorted(REASONS_ZH) == sorted(reasons)
+    assert [reason for reason, text in REASONS_ZH.items() if not text.endswith("。")] == []
+
+
+def test_the_reason_is_printed_and_explained_in_the_locales_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refused(PolicyDeniedError("some-policy"))
+
+    english = explain(error, AT)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    chinese = explain(error, AT)
+
+    head = "PERMISSION_DENIED (POLICY_DENIED): not permitted to this caller; ask the gateway's operator"
+    assert (english[0], english[-1]) == (head, "  trace trace-1")
+    assert (chinese[:2], chinese[-1]) == ([head, f"  {REASONS_ZH['POLICY_DENIED']}"], "  追踪号 trace-1")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            InvalidRequestError("purpose", "state a purpose", Reason.UNKNOWN_PURPOSE),
+            ["INVALID_ARGUMENT (UNKNOWN_PURPOSE): purpose: state a purpose"],
+        ),
+        (InvalidIdentifierError("too short"), ["INVALID_ARGUMENT (INVALID_IDENTIFIER): uscc: too short"]),
+        (
+            ListFileError([("line 1", "no code"), ("line 2", "no date")]),
+            [
+                "INVALID_ARGUMENT (LIST_FILE_REFUSED): the file was refused and nothing changed; 2 faults",
+                "  line 1: no code",
+                "  line 2: no date",
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_printed_once(error: GatewayError, told: list[str]) -> None:
+    assert explain(refused(error), AT) == [*told, "  trace trace-1"]
