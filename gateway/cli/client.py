@@ -21,7 +21,7 @@ from gateway._pb.xinyidai.gateway.v1 import (
     platform_service_pb2_grpc,
 )
 from gateway.adapters.identity.kinds import BANK_KEY
-from gateway.cli.reach import Reach
+from gateway.cli.reach import Reach, who_asked, who_must_be_named
 from gateway.cli.reason_text import REASONS_ZH
 from gateway.cli.words import is_chinese, say
 
@@ -156,6 +156,10 @@ def explain(error: grpc.aio.AioRpcError, at: Reach) -> list[str]:
         f"  {a.platform}: {Outcome.Name(a.outcome).removeprefix('OUTCOME_')} {a.reason}".rstrip()
         for a in outcomes.answers
     ]
+    if info.reason in ("POLICY_DENIED", "CALLER_UNKNOWN"):
+        lines.append(f"  {who_asked(at)}")
+    if info.reason == "CALLER_UNKNOWN" and at.credentials is not None:
+        lines.append(f"  {who_must_be_named(at)}")
     if retry.HasField("retry_delay"):
         seconds = f"{retry.retry_delay.ToTimedelta().total_seconds():g}"
         lines.append(say(f"  ask again in {seconds} s", f"  请于 {seconds} 秒后重试"))

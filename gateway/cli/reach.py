@@ -51,10 +51,16 @@ Plaintext = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a gateway is and how to speak with it; without credentials in plain text."""
+    """Where a gateway is and how to speak with it; without credentials in plain text.
+
+    `certificate` is the file of what is shown, `profile` the name by which it was chosen: to be told where the caller is
+    refused.
+    """
 
     address: str
     credentials: grpc.ChannelCredentials | None = None
+    certificate: Path | None = None
+    profile: str = ""
 
     def channel(self) -> grpc.aio.Channel:
         """Opens a channel, to be closed by who asked."""
@@ -121,15 +127,57 @@ def reach(
             )
             raise fail([lines], 2)
         return Reach(address)
+    chosen = ""
     if not any(stated):
-        cert, key, ca = profile(certs_folder(), kind, os.environ.get("XINYIDAI_PROFILE", ""))
+        chosen, (cert, key, ca) = _chosen(certs_folder(), kind, os.environ.get("XINYIDAI_PROFILE", ""))
     if cert is None or key is None or ca is None:
         raise fail([say("--cert, --key and --ca belong together", "--cert、--key 与 --ca 须同时给出")], 2)
-    return Reach(address, credentials(cert, key, ca))
+    return Reach(address, credentials(cert, key, ca), cert, chosen)
 
 
 def profile(folder: Path, kind: Kind, wanted: str = "") -> tuple[Path, Path, Path]:
     """Gives certificate, key and authority of the wanted profile, else of one of the kind; ends the command without one."""
+    return _chosen(folder, kind, wanted)[1]
+
+
+def who_asked(at: Reach) -> str:
+    """Gives the line that says which certificate was shown and how to show another; only the client knows it."""
+    if at.profile:
+        others = ", ".join(name for name in sorted(_profiles(certs_folder())) if name != at.profile)
+        return say(
+            f"asked as profile {at.profile} ({at.certificate}); XINYIDAI_PROFILE=NAME shows another: {others or '-'}",
+            f"以身份 {at.profile}（{at.certificate}）查询；可用 XINYIDAI_PROFILE=名称 换用：{others or '—'}",
+        )
+    if at.credentials is None:
+        return say(
+            "asked in plain text, without a certificate; without --plaintext one is shown",
+            "以明文查询，未出示证书；去掉 --plaintext 即出示证书",
+        )
+    return say(
+        f"asked with {at.certificate}; --cert, --key and --ca (or XINYIDAI_CERT, _KEY and _CA) show another",
+        f"以证书 {at.certificate} 查询；可用 --cert、--key 与 --ca（或 XINYIDAI_CERT、_KEY、_CA）换用",
+    )
+
+
+def who_must_be_named(at: Reach) -> str:
+    """Gives the line that says which name of the shown certificate banks.toml must have."""
+    names = _names(at.certificate)
+    return say(
+        f"the gateway's banks.toml must name this certificate's SAN{': ' if names else ''}{names}",
+        f"网关的 banks.toml 须载有该证书的 SAN{'：' if names else ''}{names}",
+    )
+
+
+def _names(certificate: Path | None) -> str:
+    from gateway.adapters.identity.certificates import peer_certificate  # only where a call was refused: it is large
+
+    try:
+        return ", ".join(peer_certificate(certificate.read_bytes()).names) if certificate else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _chosen(folder: Path, kind: Kind, wanted: str) -> tuple[str, tuple[Path, Path, Path]]:
     found = _profiles(folder)
     fitting = [name for name, table in found.items() if table.get("kind") == kind]
     name = wanted or next((each for each in fitting if each in _DEMO), next(iter(fitting), ""))
@@ -140,7 +188,7 @@ def profile(folder: Path, kind: Kind, wanted: str = "") -> tuple[Path, Path, Pat
             f"{folder / PROFILES} 中没有 {wanted or kind}；见 xinyidai certs issue",
         )
         raise fail([lines], 2)
-    return folder / table["cert"], folder / table["key"], folder / table["ca"]
+    return name, (folder / table["cert"], folder / table["key"], folder / table["ca"])
 
 
 def credentials(cert: Path, key: Path, ca: Path) -> grpc.ChannelCredentials:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import grpc
 import pytest
 from grpc_status import rpc_status
 
 from gateway._pb.xinyidai.gateway.v1.error_reason_pb2 import ErrorReason
+from gateway.adapters.identity.authority import Authority
+from gateway.adapters.identity.kinds import Kind
 from gateway.adapters.rpc.status import status_of
 from gateway.cli.client import explain
-from gateway.cli.reach import Reach
+from gateway.cli.reach import FOLDER, Reach, reach
 from gateway.cli.reason_text import REASONS_ZH
 from gateway.domain.errors import (
     GatewayError,
@@ -18,6 +23,7 @@ from gateway.domain.errors import (
     ListFileError,
     PolicyDeniedError,
     Reason,
+    UnauthenticatedError,
 )
 
 AT = Reach("127.0.0.1:1")
@@ -52,6 +58,45 @@ def test_the_reason_is_printed_and_explained_in_the_locales_language(monkeypatch
     head = "PERMISSION_DENIED (POLICY_DENIED): not permitted to this caller; ask the gateway's operator"
     assert (english[0], english[-1]) == (head, "  trace trace-1")
     assert (chinese[:2], chinese[-1]) == ([head, f"  {REASONS_ZH['POLICY_DENIED']}"], "  追踪号 trace-1")
+
+
+def at_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Reach:
+    """Reaches as a command does, with a development authority of its own."""
+    monkeypatch.setenv(FOLDER, str(folder))
+    monkeypatch.delenv("XINYIDAI_PROFILE", raising=False)
+    Authority(folder).init()
+    return reach("127.0.0.1:1", Kind.BANK, None, None, None, is_plaintext=False)
+
+
+def test_a_caller_who_is_refused_reads_as_whom_it_asked_and_how_to_ask_as_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = at_profile(tmp_path, monkeypatch)
+    stated = replace(at, profile="")
+
+    denied = explain(refused(PolicyDeniedError("some-policy")), at)
+    by_files = explain(refused(PolicyDeniedError("some-policy")), stated)
+    plain = explain(refused(PolicyDeniedError("some-policy")), AT)
+
+    shown = tmp_path / "demo-bank.pem"
+    others = ", ".join(sorted(path.stem for path in tmp_path.glob("demo-*.pem") if path != shown))
+    assert f"  asked as profile demo-bank ({shown}); XINYIDAI_PROFILE=NAME shows another: {others}" in denied
+    assert f"  asked with {shown}; --cert, --key and --ca (or XINYIDAI_CERT, _KEY and _CA) show another" in by_files
+    assert "  asked in plain text, without a certificate; without --plaintext one is shown" in plain
+
+
+def test_an_unknown_caller_reads_which_name_banks_toml_must_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = at_profile(tmp_path, monkeypatch)
+    unknown = refused(UnauthenticatedError(Reason.CALLER_UNKNOWN, "the caller is not known"))
+
+    told = explain(unknown, at)
+    unreadable = explain(unknown, replace(at, certificate=tmp_path / "gone.pem"))
+
+    assert "  the gateway's banks.toml must name this certificate's SAN: URI:urn:xinyidai:bank:demo-bank" in told
+    assert "  the gateway's banks.toml must name this certificate's SAN" in unreadable
+    assert not [line for line in explain(refused(InvalidIdentifierError("x")), at) if "asked" in line]
 
 
 @pytest.mark.parametrize(
