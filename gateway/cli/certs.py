@@ -116,9 +116,13 @@ def issue(
     _print(_shown([issued], authority), str(authority.folder), as_json=as_json)
     if kind in _TABLES and not as_json:
         table, role = _TABLES[kind]
-        typer.echo(say("In banks.toml the holder is known by:", "banks.toml 中须有："))
-        typer.echo(f"  [{table}.{holder}]")
-        typer.echo(f'  certificates = [{{ san = "URI:{san_of(kind, holder)}", roles = ["{role}"] }}]')
+        typer.echo(
+            say(
+                f"Add to certificates of [{table}.{holder}] in banks.toml, beside what stands there:",
+                f"在 banks.toml 的 [{table}.{holder}] 的 certificates 中添加（保留已有各项）：",
+            )
+        )
+        typer.echo(f'  {{ san = "URI:{san_of(kind, holder)}", roles = ["{role}"] }},')
 
 
 @certs.command("list", help=say("List certificates and how long they have.", "列出证书及其剩余期限。"))

@@ -103,8 +103,9 @@ def test_a_token_names_the_last_consent_of_its_page_for_that_list_only() -> None
     token = page_token(consent().consent_id, DEMO)
 
     assert after_of(token, DEMO) == consent().consent_id
-    with pytest.raises(InvalidRequestError):
-        after_of(token, "")
+    for strange, uscc in ((token, ""), ("!", DEMO)):
+        with pytest.raises(InvalidRequestError, match="is no token of this list; begin with an empty one"):
+            after_of(strange, uscc)
 
 
 @pytest.mark.parametrize(

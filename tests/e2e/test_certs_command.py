@@ -192,7 +192,10 @@ async def test_what_is_issued_is_listed_for_people_and_for_machines(tmp_path: Pa
     assert [empty[0], twice[0], wrong[0]] == [1, 1, 1]
     assert (reviewer["name"], reviewer["names"]) == ("bank-b-reviewer", ["URI:urn:xinyidai:reviewer:bank-b"])
     assert 19 * 86_400 < reviewer["seconds_left"] < 20 * 86_400
-    assert 'certificates = [{ san = "URI:urn:xinyidai:bank:bank-b", roles = ["bank-query"] }]' in told[1]
+    assert told[1].splitlines()[-2:] == [
+        "Add to certificates of [banks.bank-b] in banks.toml, beside what stands there:",
+        '  { san = "URI:urn:xinyidai:bank:bank-b", roles = ["bank-query"] },',
+    ]
     assert "URI:urn:xinyidai:reviewer:bank-b" in listed[1]
     assert "⚠" in listed[1]
     assert [one["name"] for one in json.loads(machine[1])] == [

@@ -154,9 +154,9 @@ def after_of(token: str, uscc: str) -> str:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
         after = raw[_FILTER_BYTES:].decode("ascii")
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError("page_token", "is no token of this list") from error
+        raise InvalidRequestError("page_token", "is no token of this list; begin with an empty one") from error
     if raw[:_FILTER_BYTES] != _filter(uscc) or not after:
-        raise InvalidRequestError("page_token", "is no token of this list")
+        raise InvalidRequestError("page_token", "is no token of this list; begin with an empty one")
     return after
 
 

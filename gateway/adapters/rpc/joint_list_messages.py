@@ -128,7 +128,7 @@ def after_of(token: str, asked: Sequence[object]) -> int:
             return int(raw[_FILTER_BYTES:])
     except (binascii.Error, ValueError):
         pass
-    raise InvalidRequestError("page_token", "is no token of this question")
+    raise InvalidRequestError("page_token", "is no token of this question; begin with an empty one")
 
 
 def _filter(asked: Sequence[object]) -> bytes:
