@@ -249,7 +249,7 @@ class SimulatedJiangsu(SimulatedPlatform):
             "signData": "",
         }
         if answer is not None:
-            charset = "gbk" if self.faults.take("charset") else "utf-8"
+            charset = "gb18030" if self.faults.take("charset") else "utf-8"
             enc_data = base64.b64encode(_encipher(json.dumps(answer, ensure_ascii=False).encode(charset)))
             signed = b"something else" if self.faults.take("wrong_signature") else enc_data
             nonce = secrets.randbelow(sm2_plain.ORDER - 1) + 1

@@ -218,7 +218,7 @@ class SimulatedShanghai(SimulatedPlatform):
         for name, row in rows[start : start + int(size)]:
             records[name].append(row)
         data = {"creditCode": uscc, "dataDate": _DATA_DATE, "total": len(rows), "page": int(page), "records": records}
-        return _answer(200, 0, "成功", data, charset="gbk" if self.faults.take("charset") else "utf-8")
+        return _answer(200, 0, "成功", data, charset="gb18030" if self.faults.take("charset") else "utf-8")
 
 
 def _answer(status: int, code: int, message: str, data: Any = None, *, charset: str = "utf-8") -> web.Response:

@@ -198,7 +198,7 @@ class SimulatedZhejiang(SimulatedPlatform):
             for name in names
             for kind, render in [_DATASETS[name]]
         }
-        charset = "gbk" if self.faults.take("charset") else "utf-8"
+        charset = "gb18030" if self.faults.take("charset") else "utf-8"
         return _answer("00", "data", [{"tyxydm": uscc, "sjrq": _DATA_DATE, **rows}], charset=charset)
 
 
