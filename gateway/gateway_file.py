@@ -118,6 +118,7 @@ class ListsSettings(Table):
     in_views: bool = False
     token_key: str = ""
     poll_s: float = Field(default=1.0, gt=0, le=60)
+    bank_most_watches: int = Field(default=16, gt=0)
 
     @field_validator("token_key")
     @classmethod

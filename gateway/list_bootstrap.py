@@ -46,7 +46,13 @@ def joint_list_service(
     `forget` is called for every entry that is no more: answers that are kept may still show it. It is remembered too.
     """
     stated = settings.gateway.lists
-    watch = ListWatch(store.joint_lists, clock, ResumeTokens(token_key(stated.token_key)), poll_s=stated.poll_s)
+    watch = ListWatch(
+        store.joint_lists,
+        clock,
+        ResumeTokens(token_key(stated.token_key)),
+        poll_s=stated.poll_s,
+        bank_most=stated.bank_most_watches,
+    )
 
     async def changed(entries: Sequence[JointEntry]) -> None:
         await watch.changed(entries)

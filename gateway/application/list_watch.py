@@ -6,11 +6,13 @@ Changes of this process wake everybody at once; those of others are seen at the 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
 from gateway.domain.dates import china_date
+from gateway.domain.errors import AdmissionError
 from gateway.domain.joint_lists import JointEntry, Provision
 from gateway.domain.list_index import ListIndex
 from gateway.domain.resume_token import ResumeTokens
@@ -18,6 +20,7 @@ from gateway.ports import Clock
 from gateway.store_ports import JointListStore
 
 _AT_ONCE: Final = 1_000
+_RETRY_AFTER_S: Final = 30.0
 
 
 class Seen(NamedTuple):
@@ -38,7 +41,9 @@ class ListWatch:
         tokens: ResumeTokens,
         *,
         poll_s: float = 1.0,
+        bank_most: int = 16,
     ) -> None:
+        """Takes how often other processes' changes are looked for, and how many watches one bank may have at once."""
         self._store = store
         self._clock = clock
         self._tokens = tokens
@@ -46,7 +51,9 @@ class ListWatch:
         self._index = ListIndex()
         self._indexing = asyncio.Lock()
         self._indexed_at = float("-inf")
+        self._bank_most = bank_most
         self._waiting: set[asyncio.Event] = set()
+        self._of_bank: Counter[str] = Counter()
         self._is_closing = False
 
     async def changed(self, entries: Sequence[JointEntry]) -> None:
@@ -89,14 +96,20 @@ class ListWatch:
     ) -> AsyncGenerator[Seen, None]:
         """Gives what stands, or what changed since the token, and then every change of enterprises' entries.
 
-        Raises InvalidRequestError for a token that is not the bank's.
+        Raises InvalidRequestError for a token that is not the bank's, AdmissionError where the bank has as many as it may:
+        each looks into the store again and again.
         """
         mark = self._tokens.read(resume_token, bank, list_codes) if resume_token else 0
-        store = await self._store()
-        began_after = 0 if resume_token else await store.newest_mark()
+        if self._of_bank[bank] >= self._bank_most:
+            raise AdmissionError(
+                f"this bank has {self._bank_most} watches here; end one first", retry_after_s=_RETRY_AFTER_S
+            )
         event = asyncio.Event()
         self._waiting.add(event)
+        self._of_bank[bank] += 1
         try:
+            store = await self._store()
+            began_after = 0 if resume_token else await store.newest_mark()
             while True:
                 event.clear()
                 while part := await store.seen_since(mark, list_codes=list_codes, limit=_AT_ONCE):
@@ -115,6 +128,9 @@ class ListWatch:
                     continue
         finally:
             self._waiting.discard(event)
+            self._of_bank[bank] -= 1
+            if not self._of_bank[bank]:
+                del self._of_bank[bank]
 
     def _today(self) -> date:
         return china_date(self._clock.now())

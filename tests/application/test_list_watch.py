@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.application.list_watch import ListWatch, Seen
-from gateway.domain.errors import InvalidRequestError
+from gateway.domain.errors import AdmissionError, InvalidRequestError
 from gateway.domain.joint_lists import EntryEvent, EntryState, JointEntry
 from gateway.domain.resume_token import ResumeTokens
 from tests.adapters.memory_joint_lists import MemoryJointLists
@@ -121,3 +121,22 @@ async def test_persons_and_what_waits_are_told_to_nobody() -> None:
     await house.changed(joint_entry(3, state=EntryState.PROPOSED, event=EntryEvent.PROPOSED))
 
     assert await told(house.one) == []
+
+
+async def test_a_bank_has_so_many_watches_at_once_and_another_bank_its_own() -> None:
+    house = House()
+    await house.changed(joint_entry(1))
+    watches = [house.one.watch("bank-a", (), "", ends_when_told=False) for _ in range(17)]
+    for watch in watches[:16]:
+        await anext(watch)
+
+    with pytest.raises(AdmissionError, match="16 watches"):
+        await anext(watches[16])
+    others = await told(house.one, bank="bank-b")
+    await watches[0].aclose()
+    again = house.one.watch("bank-a", (), "", ends_when_told=False)
+
+    assert len(others) == 1
+    assert (await anext(again)).entry.entry_id == "entry-1"
+    for watch in (*watches[1:16], again):
+        await watch.aclose()
