@@ -20,18 +20,22 @@ class _Held:
     body: bytes
     until: float
     answer: asyncio.Future[CreditAnswer]
+    size: int = 0
+    """Bytes of the answer's view, once there is one."""
 
 
 class RequestIds:
     """Remembers answered request ids of this process.
 
-    When `capacity` is reached, the oldest of the bank that has most goes: no bank makes another's be forgotten.
+    Beyond `capacity` of them, or `most_bytes` of their views, the oldest of the bank that has most goes: no bank makes
+    another's be forgotten.
     """
 
-    def __init__(self, clock: Clock, *, capacity: int) -> None:
+    def __init__(self, clock: Clock, *, capacity: int, most_bytes: int = 256 * 1024 * 1024) -> None:
         self._clock = clock
         self._capacity = capacity
-        self._count = 0
+        self._most_bytes = most_bytes
+        self._count = self._bytes = 0
         self._held: dict[str, OrderedDict[str, _Held]] = {}
 
     async def once(
@@ -70,6 +74,11 @@ class RequestIds:
                 future.cancel()
             raise
         future.set_result(answer)
+        if self._find(bank, request_id) is mine:
+            mine.size = len(answer.encoded)
+            self._bytes += mine.size
+            while self._bytes > self._most_bytes:
+                self._drop_oldest(lambda of_bank: sum(held.size for held in of_bank.values()))
         return answer, False
 
     def forget(self, uscc: str) -> None:
@@ -100,12 +109,16 @@ class RequestIds:
 
     def _make_room(self) -> None:
         while self._held and self._count >= self._capacity:
-            largest = max(self._held, key=lambda bank: len(self._held[bank]))
-            self._drop(largest, next(iter(self._held[largest])))
+            self._drop_oldest(len)
+
+    def _drop_oldest(self, size: Callable[[OrderedDict[str, _Held]], int]) -> None:
+        """Forgets the oldest id of the bank whose ids are the most, by that measure."""
+        largest = max(self._held, key=lambda bank: size(self._held[bank]))
+        self._drop(largest, next(iter(self._held[largest])))
 
     def _drop(self, bank: str, request_id: str) -> None:
         of_bank = self._held[bank]
-        del of_bank[request_id]
+        self._bytes -= of_bank.pop(request_id).size
         self._count -= 1
         if not of_bank:
             del self._held[bank]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -145,3 +146,19 @@ async def test_a_bank_with_many_ids_makes_its_own_be_forgotten_and_no_other_bank
     assert [await ask("b", "8"), await ask("b", "0")] == [True, False]
     with pytest.raises(RequestIdReusedError):
         await ask("a", "1", b"another")
+
+
+async def test_answers_of_many_bytes_make_those_of_their_own_bank_be_forgotten() -> None:
+    ids = RequestIds(LoopClock(), capacity=100, most_bytes=1_000)
+
+    async def ask(bank: str, request_id: str, size: int) -> bool:
+        async def make() -> CreditAnswer:
+            return replace(answer(f"{bank} {request_id}"), encoded=bytes(size))
+
+        return (await ids.once(bank, request_id, lambda: b"body", make))[1]
+
+    await ask("a", "1", 300)
+    for number in range(3):
+        await ask("b", str(number), 400)
+
+    assert [await ask("a", "1", 300), await ask("b", "2", 400), await ask("b", "0", 400)] == [True, True, False]
