@@ -147,6 +147,27 @@ def test_a_call_that_was_left_is_not_joined() -> None:
     assert simulated(story()) == (True, 2)
 
 
+def test_a_call_past_its_time_is_not_joined_so_that_one_that_hangs_ends() -> None:
+    async def story() -> tuple[int, list[float], int]:
+        house = House(Platforms(takes_s=1_000.0))
+
+        async def ask() -> None:
+            try:
+                async with asyncio.timeout(5.0):
+                    await house.ask(within_s=5.0)
+            except TimeoutError:
+                pass
+
+        asking_on = []
+        for _ in range(12):  # one a second: there is always somebody who waits
+            asking_on.append(asyncio.create_task(ask()))
+            await asyncio.sleep(1.0)
+        await asyncio.gather(*asking_on)
+        return house.inner.calls, house.inner.cancelled_at, len(house.flights)
+
+    assert simulated(story()) == (3, [9.0, 14.0, 16.0], 0)
+
+
 def test_a_waiter_with_less_time_ends_only_its_own_wait() -> None:
     async def story() -> tuple[dict[str, int], dict[str, int], int]:
         house = House(Platforms(takes_s=1.0))

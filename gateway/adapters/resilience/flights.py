@@ -44,10 +44,16 @@ class Flights:
         """Gives how many calls of a platform are under way."""
         return sum([flight.key[0].platform == platform for flight in self._all])
 
-    def joinable(self, key: AnswerKey, *, is_batch: bool) -> Flight | None:
-        """Gives a call under way for that answer; a batch query takes an interactive one's too."""
-        flight = self._joinable.get((key, False))
-        return self._joinable.get((key, True)) if flight is None and is_batch else flight
+    def joinable(self, key: AnswerKey, now: float, *, is_batch: bool) -> Flight | None:
+        """Gives a call under way for that answer whose time is not over; a batch query takes an interactive one's too.
+
+        A call past its time may never end: were it joined, each who joins would keep it up for the next one.
+        """
+        for is_batch_flight in (False, True) if is_batch else (False,):
+            flight = self._joinable.get((key, is_batch_flight))
+            if flight is not None and flight.fetch_by > now:
+                return flight
+        return None
 
     def begin(
         self,

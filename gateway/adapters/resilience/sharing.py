@@ -101,8 +101,8 @@ class Sharing:
         return await self._ask(key, query, permit, fetch_by)
 
     async def _ask(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
-        flight = self._flights.joinable(key, is_batch=query.is_batch)
         began = self._clock.monotonic()
+        flight = self._flights.joinable(key, began, is_batch=query.is_batch)
         oldest_s = query.oldest_acceptable_age_s
         if flight is None or (oldest_s is not None and began - flight.began >= oldest_s):
             return await self._begin(key, query, permit, fetch_by).wait()
@@ -110,8 +110,8 @@ class Sharing:
         answer = await flight.wait()
         if answer.said.outcome not in HEARD and _may_fare_better(answer, flight, query, fetch_by):
             # Once more, with whoever else was let down: the first of them begins, the others join.
-            flight = self._flights.joinable(key, is_batch=query.is_batch) or self._begin(key, query, permit, fetch_by)
-            answer = await flight.wait()
+            flight = self._flights.joinable(key, self._clock.monotonic(), is_batch=query.is_batch)
+            answer = await (flight or self._begin(key, query, permit, fetch_by)).wait()
         return answer._replace(latency_s=self._clock.monotonic() - began)
 
     def _begin(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Flight:
