@@ -41,6 +41,8 @@ _LONGEST_PAUSE_S: Final = 30.0
 _READ_BYTES: Final = 1_024
 _KILL_AFTER_S: Final = 5.0
 """How long after the drain's time a worker may take to close its files."""
+_LOOK_S: Final = 0.5
+"""How often silent workers are looked for."""
 
 
 def pause_s(ends_in_a_row: int) -> float:
@@ -57,6 +59,7 @@ class Slot:
     number: int
     process: asyncio.subprocess.Process | None = None
     is_ready: bool = False
+    is_silent: bool = False
     complaint: str = ""
     last_beat: float = 0.0
     ends_in_a_row: int = 0
@@ -106,13 +109,16 @@ class Supervisor:
         *,
         port: int,
         drain_s: float,
+        silent_s: float = STUCK_S,
     ) -> None:
+        """Takes after how much silence of a worker it is taken to hang."""
         self._slots = [Slot(number) for number in range(1, workers + 1)]
         self._command = command
         self._environment = environment
         self._folder = str(folder)
         self._port = port
         self._drain_s = drain_s
+        self._silent_s = silent_s
         self._stage = Stage.STARTING
         self._log = structlog.get_logger("gateway")
         self._stopping = asyncio.Event()
@@ -128,11 +134,13 @@ class Supervisor:
             admin_port = await port.start(admin) if admin is not None else None
             self._log.info("supervisor.serving", port=self._port, admin_port=admin_port, workers=len(self._slots))
             self._stage = Stage.SERVING
+            looking = asyncio.create_task(self._look())
             keeping = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
             told = asyncio.create_task(stopped.wait())
             # Keeping ends by itself only where it makes no sense to go on: a fault of the configuration, or one of ours.
             await asyncio.wait([told, *keeping], return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
+            looking.cancel()
             await self._drain(keeping)
         finally:
             await lag.aclose()
@@ -196,7 +204,7 @@ class Supervisor:
             *lines, rest = (rest + said).split(b"\n")
             for line in lines:
                 self._heard(slot, line, process.pid)
-        slot.is_ready, slot.complaint = False, ""
+        slot.is_ready, slot.is_silent, slot.complaint = False, False, ""
         code = await process.wait()
         slot.process = None
         forget_process(process.pid, self._folder)
@@ -227,18 +235,33 @@ class Supervisor:
             if slot.process is not None and slot.process.returncode is None and (slot.is_ready or not only_ready):
                 slot.process.send_signal(number)
 
+    async def _look(self) -> None:
+        """Tells once of each worker that hangs, and once that it goes on: it does not end, so nothing else would."""
+        while True:
+            await asyncio.sleep(min(_LOOK_S, self._silent_s))
+            for slot in self._slots:
+                was_silent, slot.is_silent = slot.is_silent, self._hangs(slot)
+                if slot.is_silent and not was_silent:
+                    pid = slot.process.pid if slot.process is not None else None
+                    self._log.error("worker.silent", worker=slot.number, pid=pid, note="kill it to have it replaced")
+                elif was_silent and not slot.is_silent:
+                    self._log.warning("worker.heard", worker=slot.number)
+
+    def _hangs(self, slot: Slot) -> bool:
+        return slot.is_ready and time.monotonic() - slot.last_beat > self._silent_s
+
     def _ails(self, lag_s: float) -> str:
         now = time.monotonic()
         silent = [
             f"worker {slot.number} has been silent for {now - slot.last_beat:.0f} s "
             f"工作进程 {slot.number} 已 {now - slot.last_beat:.0f} 秒无响应"
             for slot in self._slots
-            if self._stage is Stage.SERVING and slot.is_ready and now - slot.last_beat > STUCK_S
+            if self._stage is Stage.SERVING and self._hangs(slot)
         ]
         return ails(lag_s) or "\n".join(silent)
 
     async def _page(self) -> bytes:
-        return await self._metrics.page(sum(slot.is_ready for slot in self._slots))
+        return await self._metrics.page(sum(slot.is_ready and not self._hangs(slot) for slot in self._slots))
 
 
 def worker_command(arguments: Sequence[str], workers: int) -> Callable[[int], Sequence[str]]:
