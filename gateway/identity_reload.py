@@ -137,7 +137,10 @@ class BankWatch:
         # Without this the file that ships with the package would count in the place of one that is gone, banks and all.
         if self._path is not None and not self._path.is_file():
             raise ConfigError([f"{FILE}: {self._path} is gone; put it back"])
-        return self._files.read()
+        banks = self._files.read()
+        if not banks.banks and not banks.operators:  # cut short, as by a full disk: it would shut everybody out
+            raise ConfigError([f"{FILE}: names no bank and no operator; to shut all of them out, stop the gateway"])
+        return banks
 
     async def _look(self, told: bool) -> None:
         try:

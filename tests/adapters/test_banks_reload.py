@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,13 @@ class NoIssuers:
 class House:
     """A folder with its banks.toml, and who is known by it."""
 
-    def __init__(self, folder: Path, *, every_s: float = _FOR_EVER) -> None:
+    def __init__(self, folder: Path, *, wanted: Collection[str] = ("a",), every_s: float = _FOR_EVER) -> None:
         self.file = folder / "banks.toml"
         self.file.write_text(PLAIN, encoding="utf-8")
         shipped = folder / "shipped"
         shipped.mkdir()
         (shipped / "banks.toml").write_text(PLAIN.replace("URI:a", "URI:demo"), encoding="utf-8")
-        self.files = BankFiles([folder, shipped], wanted={"a"})
+        self.files = BankFiles([folder, shipped], wanted=wanted)
         self.callers = KnownCallers(self.files.read().register, {}, MovedClock(NOON))
         self.issuers = NoIssuers()
         self.watch = BankWatch(self.callers, self.issuers, self.files, every_s=every_s)  # type: ignore[arg-type]
@@ -117,6 +117,18 @@ async def test_D9_a_file_that_is_gone_is_not_replaced_by_the_one_that_ships(hous
     assert "is gone" in logs[0]["faults"][0]
     assert gone
     assert [log["event"] for log in back] == ["banks.reloaded"]
+
+
+async def test_D9_a_file_that_is_cut_to_nothing_shuts_nobody_out(tmp_path: Path) -> None:
+    house = House(tmp_path, wanted=())
+
+    told = await house.looked("")
+    known = await house.is_known()
+    await house.watch.aclose()
+
+    assert [log["event"] for log in told] == ["banks.refused"]
+    assert "names no bank and no operator" in told[0]["faults"][0]
+    assert known
 
 
 async def test_a_file_that_is_being_written_is_not_read_before_it_is_the_same_at_two_looks(house: House) -> None:
