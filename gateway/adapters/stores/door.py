@@ -141,6 +141,7 @@ class StoreDoor:
             from gateway.adapters.stores.wholeness import require_whole, settle
 
             seal = Seal(self._seal_key)
+            is_new = self._file is not None and not _holds_anything(Path(self._file))
             database = open_database(self._url, self._password)
             try:
                 await require_whole(database)
@@ -149,6 +150,9 @@ class StoreDoor:
             except BaseException:
                 await database.aclose()
                 raise
+            if is_new:
+                note = "it holds no consent and no copy; was there one before?"
+                _log.warning("store.made", file=self._file, note=note)
             self._database = database
             self._consents = SqlConsentStore(database, seal, lambda: self._corrupt("consents"))
             self._watch = asyncio.create_task(self._look(database))
@@ -167,6 +171,10 @@ class StoreDoor:
             if self.is_red != was_red:
                 was_red = self.is_red
                 self._changed()
+
+
+def _holds_anything(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def open_database(url: str, password: str | None = None, *, is_patient: bool = False) -> Database:

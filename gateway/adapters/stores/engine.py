@@ -33,6 +33,7 @@ _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
 COMMAND_S: Final = 10.0
 _TURN_S: Final = 0.001
+_DAMAGE_TOLD_EVERY_S: Final = 60.0
 _WAL_S: Final = 0.01
 _PRIMARY: Final = 0xFF  # what is above it only says more about the same failure
 _RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
@@ -54,6 +55,8 @@ class Database:
         """Held by whoever writes an SQLite file in this process, on the loop or in the trail's thread."""
         self.is_reachable = True
         """Whether the last attempt reached it; true before the first."""
+        self.damage_told_at = float("-inf")
+        """When it was last told to be damaged: some pages can be read then and some not, so that it comes and goes."""
         self.is_read_only = False
         """Whether a sync failed, after which nothing may be changed any more."""
 
@@ -104,7 +107,10 @@ class Database:
 
 
 class Told:
-    """Translates a failure of the database, and tells once when it is gone and once when it is back."""
+    """Translates a failure of the database, and tells once when it is gone and once when it is back.
+
+    Of a damaged one it tells once a minute, and nothing of what can be read between.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -119,17 +125,24 @@ class Told:
             # A row that breaks a rule says nothing of the database.
             if self._database.is_reachable and not isinstance(error, _RULES):
                 self._database.is_reachable = False
-                _logger().error(
-                    "store.unreachable",
-                    cause=cause,
-                    trouble=trouble.name,
-                    database=self._database.url.get_backend_name(),
-                )
+                if trouble is not Trouble.DAMAGED or not self._was_damage_told():
+                    _logger().error(
+                        "store.unreachable",
+                        cause=cause,
+                        trouble=trouble.name,
+                        database=self._database.url.get_backend_name(),
+                    )
+                    if trouble is Trouble.DAMAGED:
+                        self._database.damage_told_at = time.monotonic()
             # What the database says may hold values of the row, so the cause is named by its class and code only.
             raise StoreUnavailableError(f"the store {trouble} ({cause})") from None
         if error is None and not self._database.is_reachable:
             self._database.is_reachable = True
-            _logger().warning("store.back", database=self._database.url.get_backend_name())
+            if not self._was_damage_told():
+                _logger().warning("store.back", database=self._database.url.get_backend_name())
+
+    def _was_damage_told(self) -> bool:
+        return time.monotonic() - self._database.damage_told_at < _DAMAGE_TOLD_EVERY_S
 
 
 def _logger() -> Any:

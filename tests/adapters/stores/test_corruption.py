@@ -166,6 +166,28 @@ async def test_D5_a_corrupt_page_keeps_the_gateway_from_starting(tmp_path: Path)
     assert "restore the last backup" in str(raised.value)
 
 
+async def test_D5_damage_is_told_once_though_other_pages_can_be_read_between(tmp_path: Path) -> None:
+    first, database = (Database(embedded(tmp_path / "store.db")) for _ in range(2))
+    await upgrade(first)
+    await SqlConsentStore(first).register(consent())
+    await first.aclose()
+    with closing(sqlite3.connect(tmp_path / "store.db")) as plain:
+        (root,) = plain.execute("SELECT rootpage FROM sqlite_master WHERE name = 'consents'").fetchone()
+        (size,) = plain.execute("PRAGMA page_size").fetchone()
+    with (tmp_path / "store.db").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * 64)
+
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match="is damaged"):
+                await SqlConsentStore(database).list("bank-a", "", after="", limit=10)
+            assert await database.ping()
+    await database.aclose()
+
+    assert [(line["event"], line["trouble"]) for line in logs] == [("store.unreachable", "DAMAGED")]
+
+
 async def test_D5_a_file_that_is_no_database_keeps_the_gateway_from_starting(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"no database " * 1_000)
     door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")

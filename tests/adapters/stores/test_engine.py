@@ -193,10 +193,12 @@ async def test_a_store_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
 
     await door.check()
     before = list(tmp_path.iterdir())
-    await (await door.consents()).register(consent())
+    with capture_logs() as logs:
+        await (await door.consents()).register(consent())
     await door.aclose()
 
     assert before == []
+    assert [line["event"] for line in logs] == ["store.made"]
     assert (tmp_path / "var" / "store.db").stat().st_mode & 0o077 == 0
 
 
@@ -207,9 +209,11 @@ async def test_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened(tmp
     door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
 
     try:
-        await door.check()
+        with capture_logs() as logs:
+            await door.check()
         kept = await (await door.consents()).register(consent())
 
+        assert logs == []
         assert await (await door.consents()).newest_mark() == 1
         assert kept == consent()
         assert not door.is_red
