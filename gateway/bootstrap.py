@@ -100,9 +100,11 @@ async def build_gateway(
             telling.add(task)
             task.add_done_callback(telling.discard)
 
+        is_built = False
+
         def trail_changed() -> None:
             if is_built:
-                metrics.trail_ails(bool(audit.ails))
+                metrics.trail_ails(bool(answers_ail()))
                 health_changed()
 
         def corrupt_found(kind: str) -> None:
@@ -116,12 +118,11 @@ async def build_gateway(
 
         kept = settings.gateway.store
         store = StoreDoor(
-            *kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=health_changed, corrupt=corrupt_found
+            *kept.resolved(audit_path), seal_key=kept.resolved_seal_key(), changed=trail_changed, corrupt=corrupt_found
         )
         stack.push_async_callback(store.aclose)  # after the trail, whose last entries may come with copies
         await store.check()
         evidence = await evidence_of(settings, audit_path, store)
-        is_built = False
         own_path = worker.trail(audit_path) if worker is not None else audit_path
         audit = open_trail(settings.gateway.audit, own_path, trail_changed, evidence)
         stack.push_async_callback(audit.aclose)

@@ -57,12 +57,16 @@ class StoreDoor:
         self._repairs: RepairStore | None = None
         self._watch: asyncio.Task[None] | None = None
         self._has_failed = False
+        self._opened_file: tuple[int, int] | None = None
+        self._is_lost = False
+        self._was_red = False
 
     @property
     def is_red(self) -> bool:
         """Whether the store could not be opened, or was and cannot be reached or changed any more."""
         opened = self._database
-        return self._has_failed or (opened is not None and (opened.is_read_only or not opened.is_reachable))
+        has_gone = opened is not None and (opened.is_read_only or not opened.is_reachable)
+        return self._has_failed or self._is_lost or has_gone
 
     @property
     def is_there(self) -> bool:
@@ -153,9 +157,10 @@ class StoreDoor:
             if is_new:
                 note = "it holds no consent and no copy; was there one before?"
                 _log.warning("store.made", file=self._file, note=note)
+            self._opened_file = self._file_there()
             self._database = database
             self._consents = SqlConsentStore(database, seal, lambda: self._corrupt("consents"))
-            self._watch = asyncio.create_task(self._look(database))
+            self._watch = asyncio.create_task(self._look())
             return self._consents
 
     def _tell(self, *, has_failed: bool) -> None:
@@ -163,14 +168,32 @@ class StoreDoor:
             self._has_failed = has_failed
             self._changed()
 
-    async def _look(self, database: Database) -> None:
-        was_red = False
+    async def look(self) -> None:
+        """Looks whether the opened database answers, and whether its file still stands at its path."""
+        if self._database is None:
+            return
+        await self._database.ping()
+        was_lost = self._is_lost
+        self._is_lost = await asyncio.to_thread(self._file_there) != self._opened_file
+        if self._is_lost and not was_lost:  # SQLite does not see it: what is written goes where nobody will find it
+            note = "it was removed or replaced while in use; stop the gateway, put the right file there, start"
+            _log.error("store.lost", file=self._file, note=note)
+        if self.is_red != self._was_red:
+            self._was_red = self.is_red
+            self._changed()
+
+    def _file_there(self) -> tuple[int, int] | None:
+        """Gives which file stands at the path, None where there is none or the store is a server's."""
+        try:
+            found = os.stat(self._file) if self._file else None  # noqa: PTH116
+        except OSError:
+            return None
+        return None if found is None else (found.st_dev, found.st_ino)
+
+    async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
-            await database.ping()
-            if self.is_red != was_red:
-                was_red = self.is_red
-                self._changed()
+            await self.look()
 
 
 def _holds_anything(file: Path) -> bool:

@@ -202,6 +202,29 @@ async def test_a_store_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
     assert (tmp_path / "var" / "store.db").stat().st_mode & 0o077 == 0
 
 
+async def test_D9_a_file_that_is_replaced_while_in_use_is_red_and_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    door = StoreDoor(f"sqlite+aiosqlite:///{file}")
+    await door.consents()
+    await door.look()
+    was_red = door.is_red
+
+    with capture_logs() as logs:
+        file.rename(tmp_path / "away")
+        await door.look()
+        gone = door.is_red
+        file.touch()
+        await door.look()
+        replaced = door.is_red
+        (tmp_path / "away").rename(file)
+        await door.look()
+        back = door.is_red
+    await door.aclose()
+
+    assert (was_red, gone, replaced, back) == (False, True, True, False)
+    assert [line["event"] for line in logs] == ["store.lost"]
+
+
 async def test_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened(tmp_path: Path) -> None:
     database = Database(embedded(tmp_path / "store.db"))
     await upgrade(database, "0001")
