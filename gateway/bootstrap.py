@@ -54,10 +54,11 @@ from gateway.connector_bootstrap import Plugins, chain_policies, chains_of, conn
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import ConfigError
 from gateway.domain.keeping import RepairTombstone
-from gateway.domain.masking import Masker, masked_fields
+from gateway.domain.masking import Masker
 from gateway.domain.merge import Merger
 from gateway.domain.permission import Rules
 from gateway.domain.statement import AuthorityIds, Reader
+from gateway.domain.type_masks import masked_fields
 from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials

@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from google.protobuf.descriptor import FieldDescriptor
-
-from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, registration_pb2, value_pb2, view_pb2
-from gateway.domain.catalogue import ENVELOPE, Catalogue, RecordPlan
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, registration_pb2, value_pb2, view_pb2
+from gateway.domain.catalogue import ENVELOPE, Catalogue
 from gateway.domain.consent import Permit
-from gateway.domain.masks import MASKS, Mask, mask_names, mask_text
+from gateway.domain.masks import mask_names, mask_text
 from gateway.domain.names import normalise_name
 from gateway.domain.statement import Statement
-from gateway.domain.wire import Encode, delimited, find_delimited, tag_of, take_delimited, varint
+from gateway.domain.type_masks import MaskedField, TypeMasks, compile_masks
+from gateway.domain.wire import delimited, find_delimited, tag_of, take_delimited, varint
 
 _LIST: Final = ","  # joins the values of a repeated field in a conflict
 _SHORTEST_KEY: Final = 16
@@ -53,47 +51,6 @@ _DIGEST_OF: Final[Callable[[Statement], bytes]] = attrgetter("digest")
 _MORE: Final[Callable[[Statement], bytes]] = attrgetter("more")
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    name: str
-    mask: Mask
-    is_repeated: bool
-    is_name: bool
-    """Whether a person's consent can lift the mask: only a name tells whose it is."""
-    is_text: bool
-    """Whether persons that other fields name may be named in it."""
-    stays_empty: bool
-    """Whether an empty value is still written."""
-    write: Encode
-
-
-@dataclass(frozen=True, slots=True)
-class _TypeMasks:
-    """What is masked in records of one type; `by_tag`, `by_name` and `names` are the same fields, or those that are names."""
-
-    records_field: str
-    category: int
-    by_tag: Mapping[int, _Field]
-    by_name: Mapping[bytes, _Field]
-    names: Mapping[int, _Field]
-    has_text: bool
-    is_keyed: bool
-    """Whether a masked field enters the record's key, so that the key's digest shows the value to whoever guesses it."""
-
-    def may_conflict(self, envelope: bytes) -> bool:
-        """Whether there may be a conflict on a masked field: it has the field's name in it."""
-        for name in self.by_name:  # noqa: SIM110  # `any` costs more than the searches
-            if name in envelope:
-                return True
-        return False
-
-
-def masked_fields(catalogue: Catalogue) -> Mapping[int, tuple[str, ...]]:
-    """Gives the names of the fields that are masked, by category."""
-    kinds = map(_compile, catalogue.plans)
-    return {kind.category: tuple(f.name for f in kind.by_tag.values()) for kind in kinds if kind.by_tag}
-
-
 class Told(NamedTuple):
     """What is told of records: the digests of those under a field, and whether any may note what could not be read."""
 
@@ -103,7 +60,7 @@ class Told(NamedTuple):
 
 _Names: TypeAlias = Sequence[str] | None
 """The persons' names that are masked in texts; None where there are too many to be looked for: then no text is shown."""
-_OfType: TypeAlias = tuple[_TypeMasks, Set[bytes], bool, _IsLifted, _Names]
+_OfType: TypeAlias = tuple[TypeMasks, Set[bytes], bool, _IsLifted, _Names]
 """What masking records of one type takes: its masks, what is told of them, and the names that are masked in its texts."""
 
 
@@ -113,7 +70,7 @@ class Masker:
     def __init__(self, catalogue: Catalogue, key: bytes) -> None:
         if len(key) < _SHORTEST_KEY:
             raise ValueError(f"the key for masking must have {_SHORTEST_KEY} bytes or more, so that nobody guesses it")
-        kinds = [kind for kind in map(_compile, catalogue.plans) if kind.by_tag]
+        kinds = [kind for kind in map(compile_masks, catalogue.plans) if kind.by_tag]
         numbers = view_pb2.Records.DESCRIPTOR.fields_by_name
         self._by_tag = {varint(tag_of(numbers[kind.records_field])): kind for kind in kinds}
         self._texts = frozenset(tag for tag, kind in self._by_tag.items() if kind.has_text)
@@ -214,7 +171,7 @@ class Masker:
             return None
         return sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name))
 
-    def _of_type(self, kind: _TypeMasks, told: Told, uscc: str, persons: Persons, names: _Names) -> _OfType:
+    def _of_type(self, kind: TypeMasks, told: Told, uscc: str, persons: Persons, names: _Names) -> _OfType:
         """Gives what masking records of the type takes."""
         digests = told.digests_of(kind.records_field)
         lifted = {person for category, person in persons if category == kind.category} if persons else None
@@ -271,7 +228,7 @@ class Masker:
         return b"".join(keyed)
 
     def _masked_envelope(
-        self, kind: _TypeMasks, raw: bytes, is_lifted: _IsLifted, names: _Names, hidden: list[str]
+        self, kind: TypeMasks, raw: bytes, is_lifted: _IsLifted, names: _Names, hidden: list[str]
     ) -> bytes:
         """Gives an envelope as it may be shown, with its head, where more of it is masked than digests."""
         envelope = envelope_pb2.RecordEnvelope.FromString(raw)
@@ -344,7 +301,7 @@ def _show(envelope: bytes, hidden: Iterable[str]) -> bool:
     return False
 
 
-def _names(kind: _TypeMasks, raw: bytes) -> Iterator[str]:
+def _names(kind: TypeMasks, raw: bytes) -> Iterator[str]:
     """Gives what a record states as names that are masked, in conflicts too."""
     start, end = _envelope(raw)
     for field, _, value_at, after in find_delimited(raw, end, len(raw), kind.names):
@@ -362,7 +319,7 @@ def _names(kind: _TypeMasks, raw: bytes) -> Iterator[str]:
                         yield name
 
 
-def _one(field: _Field, value: str, is_lifted: _IsLifted, names: _Names, hidden: list[str]) -> str:
+def _one(field: MaskedField, value: str, is_lifted: _IsLifted, names: _Names, hidden: list[str]) -> str:
     """Gives a value as it may be shown, and notes in `hidden` one that may not be shown as it stands."""
     if is_lifted is not None and field.is_name and is_lifted(value):
         return value
@@ -386,32 +343,3 @@ def _with_drifts_masked(raw: bytes) -> bytes:
     if not mask_drifts(envelope.drifts):
         return raw
     return _WRITE_ENVELOPE(envelope.SerializeToString(deterministic=True)) + raw[end:]
-
-
-def _compile(plan: RecordPlan) -> _TypeMasks:
-    fields: dict[str, _Field] = {}
-    descriptors = plan.message.DESCRIPTOR.fields_by_name
-    texts = {field.name: field for field in descriptors.values() if field.type == FieldDescriptor.TYPE_STRING}
-    for field in plan.fields:
-        mask = MASKS.get(field.options.mask)
-        if mask is not None:
-            is_name = field.options.mask in (options_pb2.MASK_NAME, options_pb2.MASK_PARTY)
-            is_text = field.options.mask == options_pb2.MASK_TEXT
-            for name in (field.name, f"{field.name}_raw"):
-                if (text := texts.get(name)) is not None:
-                    stays_empty = text.is_repeated or text.has_presence
-                    fields[name] = _Field(name, mask, text.is_repeated, is_name, is_text, stays_empty, delimited(text))
-    keyed = {field.name for field in (*plan.key_always, *plan.key_weak)}
-    if plan.key_document is not None:
-        keyed.add(plan.key_document.name)
-    is_keyed = not keyed.isdisjoint(fields)
-    by_tag = {tag_of(texts[name]): field for name, field in fields.items()}
-    return _TypeMasks(
-        plan.records_field,
-        plan.category,
-        by_tag,
-        {name.encode(): field for name, field in fields.items()},
-        {tag: field for tag, field in by_tag.items() if field.is_name},
-        any(field.is_text for field in fields.values()),
-        is_keyed,
-    )

@@ -31,11 +31,12 @@ from gateway.domain.caller import development_caller
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.evidence import Receipt, ViewCopy
-from gateway.domain.masking import Masker, masked_fields
+from gateway.domain.masking import Masker
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
+from gateway.domain.type_masks import masked_fields
 from gateway.ports import Rights
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import NOON, LoopClock, simulated

@@ -35,9 +35,9 @@ from gateway.domain.caller import Caller, Role
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import ConsentState, Permit
 from gateway.domain.identifiers import Uscc
-from gateway.domain.masking import masked_fields
 from gateway.domain.permission import Rules
 from gateway.domain.query import CreditQuery
+from gateway.domain.type_masks import masked_fields
 from gateway.gateway_file import StoreSettings
 from gateway.settings import load_settings
 from tests.bench.child import METHOD as CHILD

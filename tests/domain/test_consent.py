@@ -21,10 +21,10 @@ from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, ConsentState, Withheld, permit_scope
 from gateway.domain.errors import PermissionRefusedError, Reason
 from gateway.domain.keeping import Keeping, KeepingPolicy
-from gateway.domain.masking import masked_fields
 from gateway.domain.permission import Decision, Rules, refusal
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import NEAREST, why_not, withdrawn, within
+from gateway.domain.type_masks import masked_fields
 from tests.adapters.simulated import NOON, platform
 from tests.application.consenting import MATRIX, REGISTRATION, RULES, asking, consent
 

@@ -30,11 +30,11 @@ from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE, RecordPlan
 from gateway.domain.consent import Consent, ConsentState, Permit
 from gateway.domain.errors import PermissionRefusedError
-from gateway.domain.masking import masked_fields
 from gateway.domain.merge import Merged
 from gateway.domain.query import CreditQuery
 from gateway.domain.reach import within
 from gateway.domain.statement import Reading
+from gateway.domain.type_masks import masked_fields
 from gateway.domain.visible import visible
 from tests.adapters.simulated import NOON
 from tests.application.consenting import BANK, MASKER, MATRIX, RULES, consent

@@ -14,9 +14,10 @@ from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HOLDER, CATEG
 from gateway.domain import masking
 from gateway.domain.catalogue import CATALOGUE, CatalogueError, compile_catalogue
 from gateway.domain.consent import Permit
-from gateway.domain.masking import Masker, Told, masked_fields
+from gateway.domain.masking import Masker, Told
 from gateway.domain.masks import MASKS, mask_address, mask_name, mask_number, mask_party, mask_text
 from gateway.domain.statement import sm3
+from gateway.domain.type_masks import masked_fields
 from gateway.domain.wire import tag_of, varint
 from tests.domain.worlds import USCC
 

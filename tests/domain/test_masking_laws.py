@@ -19,8 +19,9 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, view_pb
 from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE, RecordPlan
 from gateway.domain.consent import Permit
-from gateway.domain.masking import Masker, masked_fields
+from gateway.domain.masking import Masker
 from gateway.domain.merge import view_id
+from gateway.domain.type_masks import masked_fields
 from tests.conftest import PROFILE
 from tests.domain.masking_by_message import MessageMasker
 from tests.domain.worlds import AS_OF, MERGER, READER, USCC, query, world
