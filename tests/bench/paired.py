@@ -38,6 +38,9 @@ METHOD: Final = (
 _MOST_MORE_US: Final = 60.0
 _HAS: Final = f"{ON}; mTLS, the bank by its certificate, rights by policies, a consent stated, masking"
 _LEAST_ROUNDS: Final = 6
+_LEAD: Final = 0.25
+_SHOWN_PART: Final = 3
+"""Of the rounds and of their calls, a view of many records has a third: nothing is owed there, and each costs more."""
 _SHARES: Final = (1.0, 1.0, 2.0)
 """How many of a round's calls each makes, so that all take about as long: the naive peer's cost half as much."""
 
@@ -46,12 +49,12 @@ async def measure(stage: Stage, size: Size) -> list[Row]:
     """Gives what trust adds to a view of twelve fields, which is owed, and to one of many records, which is shown."""
     upstreams = await asyncio.gather(*(stage.upstream("instant") for _ in _SHARES))
     rows = []
-    for title, kind, off, on, owed, kept in (  # kept: rounds for which time is left to the row that follows
-        (TRUSTED, PLAIN, gateway_plain(), questions.TRUSTED_PLAIN, _MOST_MORE_US, 3 * _LEAST_ROUNDS),
-        (TRUSTED_REALISTIC, REALISTIC, GATEWAY_REALISTIC, questions.TRUSTED_REALISTIC, None, 0),
+    for title, kind, off, on, owed, part, kept in (  # kept: rounds for which time is left to the row that follows
+        (TRUSTED, PLAIN, gateway_plain(), questions.TRUSTED_PLAIN, _MOST_MORE_US, 1, 2 * _LEAST_ROUNDS),
+        (TRUSTED_REALISTIC, REALISTIC, GATEWAY_REALISTIC, questions.TRUSTED_REALISTIC, None, _SHOWN_PART, 0),
     ):
         try:
-            rows.append(await _row(stage, size, upstreams, title, kind, (on, off), owed, kept))
+            rows.append(await _row(stage, size, upstreams, title, kind, (on, off), owed, part, kept))
         except FAILURES as error:
             rows.append(Row(title, missing=why(error)))
     return rows
@@ -65,6 +68,7 @@ async def _row(
     kind: str,
     targets: tuple[Target, Target],
     owed: float | None,
+    part: int,
     kept: int,
 ) -> Row:
     of_trusted, of_plain, of_naive = (upstream.addresses[: len(FOUR)] for upstream in upstreams)
@@ -78,14 +82,15 @@ async def _row(
     ):
         asked = ((shown, targets[0]), (bare, targets[1]), (peer, PEER))
         entries = [
-            Entry(title, _HAS, driver, upstream, target.calls_per_view, share)
+            Entry(title, _HAS, driver, upstream, target.calls_per_view, share, _LEAD)
             for (driver, target), upstream, share in zip(asked, upstreams, _SHARES, strict=True)
         ]
 
         def goes_on(number: int, round_s: float) -> bool:  # on a slow day fewer rounds, and a wider interval
             return number < _LEAST_ROUNDS or stage.has_time_for(round_s * (1 + kept))
 
-        await side_by_side(entries, size.beside, size.beside_calls, goes_on)
+        rounds = max(min(size.beside, _LEAST_ROUNDS), size.beside // part)
+        await side_by_side(entries, rounds, max(1, size.beside_calls // part), goes_on)
     with_it, without, naive_us = ([run.cpu_us for run in entry.runs] for entry in entries)
     return _told(title, with_it, without, naive_us, owed)
 

@@ -39,8 +39,8 @@ class Size:
     tail_warm: int
     in_flight: int
     runs: int = 20
-    beside: int = 40
-    beside_calls: int = 120
+    beside: int = 24
+    beside_calls: int = 300
     pairs: int = 10
     pair_calls: int = 96
     revocations: int = 24
