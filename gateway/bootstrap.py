@@ -293,7 +293,7 @@ async def build_gateway(
             repairs=repairs.service,
         )
         is_built = True
-        metrics.trail_ails(bool(audit.ails))
+        metrics.trail_ails(bool(answers_ail()))
     except BaseException:
         await stack.aclose()
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -130,7 +130,8 @@ def connected(
             setup = ConnectorSetup(table.base_url, session, clock, secrets, table.options, tls)
             connectors[name] = plugin.connect(setup)
         except Exception as error:  # a third party's code, which may raise anything: its text may hold a secret
-            faults += [f"{_place(name, fault)}: {fault}" for fault in _told(error)]
+            told = [_without(str(fault), secrets.values()) for fault in _told(error)]
+            faults += [f"{_place(name, fault)}: {fault}" for fault in told]
     if faults:
         raise ConfigError(faults)
     return connectors
@@ -147,6 +148,13 @@ def _told(error: Exception, text: str = "") -> Sequence[str]:
         return [f"{error.filename}:{error.lineno}: {error.msg}"]
     *_, place = traceback.extract_tb(error.__traceback__)
     return [f"{type(error).__name__}{text} ({place.filename}:{place.lineno})"]
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """Gives a text without the secrets that stand in it, as they do where one is no number, say."""
+    for secret in secrets:
+        text = text.replace(secret, "****") if secret else text
+    return text
 
 
 def _place(platform: str, fault: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.kit.mapping import PayloadMapping, TypeMapping
-from connectors.kit.setters import Flaw, Setter, Write
+from connectors.kit.quick import Write
+from connectors.kit.setters import Flaw, Setter
 from gateway.domain.catalogue import RecordPlan
 
 

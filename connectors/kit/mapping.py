@@ -34,7 +34,8 @@ from functools import lru_cache
 from operator import call, itemgetter
 from typing import Any, Final, NamedTuple
 
-from connectors.kit.setters import Flagged, Flaw, Row, Setter, Write, compile_field
+from connectors.kit.quick import Write
+from connectors.kit.setters import Flagged, Flaw, Row, Setter, compile_field
 from connectors.kit.values import converter
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import Penalty
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import (

@@ -1,7 +1,6 @@
 """Setters: what writes one field of a record from a payload's row, compiled from its line in mapping.toml.
 
-A setter converts the value of its key and gives the field's bytes on the wire; what cannot be read it raises as a flaw. Days,
-claims, coded values and public bodies repeat endlessly and say nothing of a person: how they were read is kept.
+A setter converts the value of its key and gives the field's bytes on the wire; what cannot be read it raises as a flaw.
 """
 
 from __future__ import annotations
@@ -12,17 +11,24 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 from google.type.date_pb2 import Date
 
-from connectors.kit.values import FEN, LARGEST_WHOLE, NULLS, Indefinite, Unreadable, converter, text
+from connectors.kit.quick import (
+    Write,
+    as_read,
+    clean_texts,
+    remembering,
+    remembering_texts,
+    small_counts,
+    whole_money,
+)
+from connectors.kit.values import FEN, NULLS, Indefinite, Unreadable, converter, text
 from gateway._pb.xinyidai.catalogue.v1 import options_pb2
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
-from gateway.domain.wire import delimited, encoder, short_heads, varint
+from gateway.domain.wire import encoder
 
 Row = Mapping[str, Any]
 Flagged = list[tuple[str, str, Any]]
 """(payload key, reason, raw value) of each value that could not be read."""
-Write = Callable[[Any], bytes]
-"""Gives the bytes of what a value says of a field, none where it says nothing; raises Flaw."""
 
 
 class Flaw(Exception):  # noqa: N818  # it is what the platform sent, not an error of ours
@@ -55,37 +61,6 @@ class Setter(NamedTuple):
         return cls(keys, read, quicken, quicken(read), is_mandatory)
 
 
-_KEPT: Final = 10_000
-_LONGEST_KEPT: Final = 64
-
-
-class _Remembered(dict[Any, bytes]):
-    """How texts, or pairs of them, without a flaw were read; asked as a mapping, since that costs no call of Python."""
-
-    __slots__ = ("_read",)
-
-    def __init__(self, read: Write) -> None:
-        super().__init__()
-        self._read = read
-
-    def __missing__(self, raw: Any) -> bytes:
-        written = self._read(raw)
-        parts = raw if type(raw) is tuple else (raw,)
-        # Nothing else than texts, since 1, 1.0 and True are one key.
-        is_kept = all(part is None or (type(part) is str and len(part) <= _LONGEST_KEPT) for part in parts)
-        if is_kept and len(self) < _KEPT:
-            self[raw] = written
-        return written
-
-
-def _remembering(read: Write) -> Write:
-    return _Remembered(read).__getitem__
-
-
-def _as_read(read: Write) -> Write:
-    return read
-
-
 def compile_field(message: Any, target: str, spec: Any, where: str, faults: list[str]) -> list[Setter]:
     """Gives the setters of one field, none when its line has a fault."""
     if isinstance(spec, str):
@@ -98,7 +73,7 @@ def compile_field(message: Any, target: str, spec: Any, where: str, faults: list
     field = message.fields_by_name[target]
     try:
         if "constant" in settings:
-            setter = Setter.of((), _constant(field, settings.pop("constant")), _as_read)
+            setter = Setter.of((), _constant(field, settings.pop("constant")), as_read)
         elif kind == "authority":
             setter = _authority(field, settings.pop("name", ""), settings.pop("code", ""))
         else:
@@ -127,10 +102,10 @@ def _rules(
         raw_sibling = message.fields_by_name.get(f"{field.name}_raw")
         codes = _codes(field.enum_type, _needed(settings, "codes"))
         if kind == "codes":
-            return _several_codes(field, raw_sibling, codes, settings.pop("split", ";")), _remembering_texts
-        return _code(field, raw_sibling, codes), _remembering
+            return _several_codes(field, raw_sibling, codes, settings.pop("split", ";")), remembering_texts
+        return _code(field, raw_sibling, codes), remembering
     if kind == "names":
-        return _names(field, settings.pop("split", ";")), _as_read
+        return _names(field, settings.pop("split", ";")), as_read
     if kind == "table":
         raw = settings.pop("raw", None)
         if raw is not None and raw not in message.fields_by_name:
@@ -138,7 +113,7 @@ def _rules(
         ids = _needed(settings, "codes")
         if not isinstance(ids, Mapping) or not all(isinstance(one, str) for one in ids.values()):
             raise ValueError('codes: must be a table of texts, such as { "纳税信用" = "TAX_CREDIT" }')
-        return _table(field, message.fields_by_name.get(raw), ids), _remembering
+        return _table(field, message.fields_by_name.get(raw), ids), remembering
     indefinite = settings.pop("indefinite", None)
     if indefinite is not None and indefinite not in message.fields_by_name:
         raise ValueError(f"no field {indefinite!r}")
@@ -148,12 +123,12 @@ def _rules(
     _check_fit(kind, field)
     read = _plain(field, convert, message.fields_by_name.get(indefinite))
     if kind in ("date", "flag"):
-        return read, _remembering
+        return read, remembering
     if kind == "text":
-        return read, _remembering if _is_coded(field) else _clean_texts(field)
+        return read, remembering if _is_coded(field) else clean_texts(field)
     if kind == "money":
-        return read, _whole_money(field, FEN[unit])
-    return read, _small_counts(field) if kind == "count" else _as_read
+        return read, whole_money(field, FEN[unit])
+    return read, small_counts(field) if kind == "count" else as_read
 
 
 def _is_coded(field: FieldDescriptor) -> bool:
@@ -210,71 +185,6 @@ def _plain(field: FieldDescriptor, convert: Callable[[Any], Any], indefinite: Fi
     return read
 
 
-def _clean_texts(field: FieldDescriptor) -> Callable[[Write], Write]:
-    """For texts that need no cleaning, as most do: `text` has the rules and the last word on all others."""
-    heads, encode = short_heads(field), delimited(field)
-
-    def quicken(read: Write) -> Write:
-        def write(raw: Any) -> bytes:
-            if type(raw) is str:
-                encoded: bytes = raw.encode()
-                length = len(encoded)
-                if (
-                    (length > _LONGEST_NULL or raw not in NULLS)
-                    and raw.isprintable()
-                    and encoded[0] != _SPACE != encoded[-1]
-                    and "\ufffd" not in raw
-                ):
-                    return heads[length] + encoded if length < 512 else encode(encoded)
-            return read(raw)
-
-        return write
-
-    return quicken
-
-
-_LONGEST_NULL: Final = max(len(null.encode()) for null in NULLS)
-_SPACE: Final = ord(" ")
-
-
-def _whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write]:
-    """For amounts sent as whole numbers, as most are: written without a message in between."""
-    tag = b"\x08"  # Money.minor_units
-    currency = Money(currency="CNY").SerializeToString()
-    around = len(tag) + len(currency)
-    heads = [head + currency + tag for head in short_heads(field)[around:]]  # by the length of the number
-
-    def quicken(read: Write) -> Write:
-        def write(raw: Any) -> bytes:
-            if type(raw) is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
-                number = varint(raw * factor)
-                return heads[len(number)] + number
-            return read(raw)
-
-        return write
-
-    return quicken
-
-
-def _small_counts(field: FieldDescriptor) -> Callable[[Write], Write]:
-    """For counts sent as whole numbers that fit any field."""
-    encode = encoder(field)
-
-    def quicken(read: Write) -> Write:
-        def write(raw: Any) -> bytes:
-            return encode(raw) if type(raw) is int and 0 <= raw < 2**32 else read(raw)
-
-        return write
-
-    return quicken
-
-
-def _remembering_texts(read: Write) -> Write:
-    """For what comes as a text or as a list: the text is kept."""
-    seen = _Remembered(read)
-    return lambda raw: seen[raw] if type(raw) is str else read(raw)
-
-
 def _constant(field: FieldDescriptor, constant: Any) -> Write:
     value = constant
     if field.enum_type is not None:
@@ -299,10 +209,10 @@ def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Setter:
     if not (name_key or code_key):
         raise ValueError("say under which keys the body's name and code stand, by name, code or both")
     if name_key and code_key:
-        return Setter.of((name_key, code_key), read_both, _remembering)
+        return Setter.of((name_key, code_key), read_both, remembering)
     if name_key:
-        return Setter.of((name_key,), lambda raw: read_both((raw, None)), _remembering)
-    return Setter.of((code_key,), lambda raw: read_both((None, raw)), _remembering)
+        return Setter.of((name_key,), lambda raw: read_both((raw, None)), remembering)
+    return Setter.of((code_key,), lambda raw: read_both((None, raw)), remembering)
 
 
 def _enum_prefix(enum: Any) -> str:

@@ -15,6 +15,7 @@ from gateway.connector_bootstrap import connector_faults, find_plugins, platform
 from gateway.domain.errors import ConfigError
 from gateway.domain.platform import Platform, PlatformLimits, Tier
 from gateway.gateway_file import StoreSettings
+from gateway.ports import ConnectorSetup
 from gateway.resilience_settings import QuotaTable
 from gateway.secret_references import resolve_secret
 from gateway.settings import load_settings
@@ -210,6 +211,20 @@ def test_a_connector_that_cannot_be_built_is_a_fault_of_the_file_it_is_mended_in
     (found,) = connector_faults(settings, broken)
 
     assert re.fullmatch(fault, found)
+
+
+def test_a_secret_that_a_connector_names_in_its_complaint_is_not_told() -> None:
+    settings = load_settings()
+
+    class Plugin:
+        def connect(self, setup: ConnectorSetup) -> object:
+            return int(next(iter(setup.secrets.values())))
+
+    broken = replace(find_plugins(settings), connectors={"anhui": Plugin()})  # type: ignore[dict-item]  # all that is asked
+
+    assert connector_faults(settings, broken) == [
+        "platforms.toml: anhui: invalid literal for int() with base 10: '****'"
+    ]
 
 
 @pytest.mark.parametrize(

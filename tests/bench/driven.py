@@ -68,14 +68,13 @@ class Entry:
         return cost
 
 
-GoesOn = Callable[[int, float], bool]
-"""Is asked before each round but the first whether there is time for it, by its number and the seconds a round took."""
-
-
-async def side_by_side(entries: Sequence[Entry], rounds: int, calls: int, goes_on: GoesOn) -> None:
+async def side_by_side(
+    entries: Sequence[Entry], rounds: int, calls: int, goes_on: Callable[[int, float], bool]
+) -> None:
     """Drives all rows at the same time, round by round: what disturbs the machine disturbs all of them alike.
 
-    Each needs platforms of its own, or their counts would be of all rows.
+    Each needs platforms of its own, or their counts would be of all rows. `goes_on` is asked before each round but the first
+    whether there is time for it, by its number and the seconds a round took.
     """
     for entry in entries:  # as in turns
         await entry.drive(max(len(ENTERPRISES), calls))
@@ -92,15 +91,10 @@ async def side_by_side(entries: Sequence[Entry], rounds: int, calls: int, goes_o
             entry.runs.append(run.result())
 
 
-async def in_turns(
-    entries: Sequence[Entry], rounds: int, calls: int, goes_on: GoesOn = lambda _number, _s: True
-) -> None:
+async def in_turns(entries: Sequence[Entry], rounds: int, calls: int) -> None:
     """Lets the rows take turns, in an order that is turned from round to round; each has a run in every round."""
     for entry in entries:  # every enterprise once, and what is compiled when it is first needed
         await entry.drive(max(len(ENTERPRISES), calls))
-    began = time.monotonic()
     for number in range(rounds):
-        if number and not goes_on(number, (time.monotonic() - began) / number):
-            return
         for entry in entries if number % 2 == 0 else entries[::-1]:
             entry.runs.append(await entry.drive(calls))
