@@ -20,11 +20,14 @@ from gateway.domain.trail_query import FoundRecord, TrailPosition, TrailQuery
 class AuditLog(Protocol):
     """The append-only trail."""
 
-    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
+    def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Awaitable[Receipt | None]:
         """Gives what is done once the entry is durable; raises StoreError when it cannot be made so.
 
         With the copy of an answer, that is archived by the same group commit, and the answer's receipt is given where answers
-        are signed; None otherwise.
+        are signed; None otherwise. `taken_back` is the receipt of an answer that the entry says was withheld after all: its
+        copy is taken out of the archive.
         """
         ...
 

@@ -182,6 +182,7 @@ class CreditQueries:
                 stale = len(merged.stale_copies)
                 now = self._clock.now()
                 await self._append(story.entry("streamed", now, [reading.answer], figures_of(merged.view), stale))
+                await self._recheck(story, [reading.answer])
                 yield Landed(shown, merged.view)
             await asking
             yield await self._finish(story)
@@ -215,30 +216,51 @@ class CreditQueries:
         Whoever asks again may be another of the bank's callers, or may have waited for the first: its own proof must hold
         and its own rights reach as far. A use that was taken for it stays taken: giving it again takes none.
         """
-        answer_id, permit, event, policy = answered.answer_id, answered.permit, "repeated", ""
-        refusal: PermissionRefusedError | UnauthenticatedError | None = None
+        refusal = await self._why_not_again(query, answered.permit, caller)
+        if refusal is None:
+            await self._note_again("repeated", query, answered, caller)
+            refusal = await self._why_not_again(query, answered.permit, caller)  # the disk may have taken its time
+        if refusal is not None:
+            await self._note_again("withheld", query, answered, caller, refusal)
+            raise refusal
+
+    async def _why_not_again(
+        self, query: CreditQuery, permit: Permit | None, caller: Caller | None
+    ) -> PermissionRefusedError | UnauthenticatedError | None:
+        """Gives why an answer may not be given again now."""
+        lapsed = caller.lapse(self._clock.now()) if caller is not None else None
+        if lapsed is not None or permit is None:
+            return lapsed
         try:
-            lapsed = caller.lapse(self._clock.now()) if caller is not None else None
-            if lapsed is not None:
-                raise lapsed
-            if permit is not None:
-                if caller is not None:
-                    self._authoriser.require_right(query, permit, caller)
-                rechecked = self._authoriser.recheck(query, permit)
-                if rechecked is not None:
-                    await rechecked
+            if caller is not None:
+                self._authoriser.require_right(query, permit, caller)
+            rechecked = self._authoriser.recheck(query, permit)
+            if rechecked is not None:
+                await rechecked
         except (PermissionRefusedError, UnauthenticatedError) as error:
-            event, refusal = "withheld", error
-            policy = error.policy if isinstance(error, PermissionRefusedError) else ""
-        reason = refusal.reason if refusal is not None else ""
-        at = self._clock.now()
-        certificate = caller.certificate if caller is not None else ""
+            return error
+        return None
+
+    async def _note_again(
+        self,
+        event: str,
+        query: CreditQuery,
+        answered: CreditAnswer,
+        caller: Caller | None,
+        refusal: PermissionRefusedError | UnauthenticatedError | None = None,
+    ) -> None:
         entry = audit_entry(
-            event, query, permit, (), answer_id=answer_id, at=at, reason=reason, policy=policy, certificate=certificate
+            event,
+            query,
+            answered.permit,
+            (),
+            answer_id=answered.answer_id,
+            at=self._clock.now(),
+            reason=refusal.reason if refusal is not None else "",
+            policy=refusal.policy if isinstance(refusal, PermissionRefusedError) else "",
+            certificate=caller.certificate if caller is not None else "",
         )
         await self._append(entry)
-        if refusal is not None:
-            raise refusal
 
     async def forget(self, uscc: str, platform: str | None = None) -> int:
         """Forgets what is kept about an enterprise, of one platform or of all; gives how many answers that were."""
@@ -266,8 +288,11 @@ class CreditQueries:
             raise
         return story
 
-    async def _recheck(self, story: Story, answers: Sequence[Answer]) -> None:
-        """Raises ConsentError or UnauthenticatedError, after its entry, when what was fetched may not be released."""
+    async def _recheck(self, story: Story, answers: Sequence[Answer], receipt: Receipt | None = None) -> None:
+        """Raises ConsentError or UnauthenticatedError, after its entry, when what was fetched may not be released.
+
+        `receipt` is that of the answer where the trail says already that it was given: it is taken back.
+        """
         try:
             lapsed = story.admission.lapse(self._clock.now())
             if lapsed is not None:
@@ -276,10 +301,10 @@ class CreditQueries:
             if rechecked is not None:
                 await rechecked
         except (ConsentError, UnauthenticatedError) as error:
-            await self._write(story, "withheld", answers, reason=error.reason)
+            await self._write(story, "withheld", answers, reason=error.reason, taken_back=receipt)
             raise
         except StoreError as error:
-            await self._write(story, "unanswered", answers, reason=error.reason)
+            await self._write(story, "unanswered", answers, reason=error.reason, taken_back=receipt)
             raise
 
     def _mask(self, view: view_pb2.CreditView, permit: Permit) -> None:
@@ -320,6 +345,9 @@ class CreditQueries:
             copy = ViewCopy(encoded, query.uscc.value, self._digest(query.sent), retention_class(permit))
         entry = story.entry("answered", self._clock.now(), answers, figures, len(merged.stale_copies), told=told)
         receipt = await self._append(entry, copy)
+        # Once more: the disk may have taken its time.
+        if permit.consents or story.admission.lapse(self._clock.now()) is not None:
+            await self._recheck(story, answers, receipt)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
         self._observer.view_answered(figures)
         return CreditAnswer(story.answer_id, merged, figures, answers, encoded, permit, receipt, told)
@@ -336,15 +364,18 @@ class CreditQueries:
         answers: Sequence[Answer] = (),
         *,
         reason: str,
+        taken_back: Receipt | None = None,
     ) -> None:
         """Writes how a query ended that was not answered."""
         entry = story.entry(event, self._clock.now(), answers, reason=reason)
-        await self._append(entry)
+        await self._append(entry, taken_back=taken_back)
         self._observer.query_ended(entry, self._clock.monotonic() - story.admission.arrived)
 
-    async def _append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+    async def _append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Receipt | None:
         try:
-            return await self._audit.append(entry, copy)
+            return await self._audit.append(entry, copy, taken_back=taken_back)
         except StoreError:
             self._observer.trail_failed()
             raise

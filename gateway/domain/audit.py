@@ -108,8 +108,9 @@ class AuditEntry(msgspec.Struct, frozen=True):
     """One entry of the trail; times are RFC 3339 in UTC, names are those of the proto enums without prefix.
 
     `event` is "answered", "streamed", "repeated", "refused", "unanswered", "cancelled", or "withheld": the consent was
-    withdrawn before the answer could leave. It is "denied" of a caller turned away at the door: the question was not read,
-    and `method` says what was called; and "exported" where a bank's auditor read its trail. `reason` is the error reason,
+    withdrawn before the answer could leave, though "answered" may stand before it under the same answer id. It is "denied" of
+    a caller turned away at the door: the question was not read, and `method` says what was called; and "exported" where a
+    bank's auditor read its trail. `reason` is the error reason,
     `refused` are the categories that were asked and not permitted, `relied_on` the consents that the permit rests on with
     their versions, `policy` the ids of the policies that decided. Of a consent `event` is "consent_registered",
     "consent_paused", "consent_resumed", "consent_revoked", or "consent_refused" with the reason, and `consent` tells what it

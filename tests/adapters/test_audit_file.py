@@ -23,8 +23,8 @@ from gateway.domain.query import CreditQuery
 QUERY = CreditQuery(Uscc.parse("91310115MA0TERT167"), PURPOSE_PRE_LOAN, (5,), ("a",), bank="bank-a", operator="op-7")
 
 
-def entry(answer_id: str) -> AuditEntry:
-    return audit_entry("answered", QUERY, None, (), answer_id=answer_id, at=datetime(2026, 11, 24, tzinfo=UTC))
+def entry(answer_id: str, event: str = "answered") -> AuditEntry:
+    return audit_entry(event, QUERY, None, (), answer_id=answer_id, at=datetime(2026, 11, 24, tzinfo=UTC))
 
 
 async def test_an_entry_is_in_the_file_once_its_future_is_done(tmp_path: Path) -> None:

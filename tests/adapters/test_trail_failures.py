@@ -124,6 +124,32 @@ async def test_D3_copies_of_a_commit_that_failed_are_withdrawn_as_soon_as_the_ar
     assert {copy.trail for copy in archive.copies} == {trail.id}
 
 
+async def test_A7_the_copy_of_an_answer_that_was_withheld_after_its_entry_leaves_the_archive(tmp_path: Path) -> None:
+    archive = Archive()
+    trail = FileAuditLog(tmp_path / "audit.jsonl", evidence=Evidence(KeySigner(), "SM3", sm3, archive))
+    await trail.append(entry("given"), COPY)
+    receipt = await trail.append(entry("withheld"), COPY)
+
+    await trail.append(entry("withheld", event="withheld"), taken_back=receipt)
+
+    await trail.aclose()
+    assert [copy.answer_id for copy in archive.copies] == ["given"]
+
+
+async def test_A7_a_copy_that_cannot_be_taken_back_at_once_is_with_the_next_answer(tmp_path: Path) -> None:
+    archive = Archive()
+    trail = FileAuditLog(tmp_path / "audit.jsonl", evidence=Evidence(KeySigner(), "SM3", sm3, archive))
+    receipt = await trail.append(entry("withheld"), COPY)
+
+    archive.is_down = True
+    await trail.append(entry("withheld", event="withheld"), taken_back=receipt)
+    archive.is_down = False
+    await trail.append(entry("given"), COPY)
+
+    await trail.aclose()
+    assert [copy.answer_id for copy in archive.copies] == ["given"]
+
+
 async def test_D3_after_a_failed_sync_nothing_is_written_until_what_was_durable_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     disk = Disk()

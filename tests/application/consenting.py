@@ -32,12 +32,14 @@ from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Consent, Permit
 from gateway.domain.evidence import Receipt, ViewCopy
 from gateway.domain.masking import Masker
+from gateway.domain.merkle import Digest
 from gateway.domain.permission import Rules
 from gateway.domain.platform import Platform
 from gateway.domain.purposes import PurposeMatrix
 from gateway.domain.query import CreditQuery
 from gateway.domain.type_masks import masked_fields
 from gateway.ports import Rights
+from tests.adapters.evidence import archived
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import NOON, LoopClock, simulated
 from tests.domain.worlds import MERGER, PLATFORMS, READER, USCC
@@ -50,6 +52,9 @@ KEY: Final = b"a key of this deployment"
 MATRIX: Final = PurposeMatrix.from_toml(tomllib.loads(Path("config/purposes.toml").read_text(encoding="utf-8")))
 RULES: Final = Rules(CATALOGUE, MATRIX, masked_fields(CATALOGUE))
 MASKER: Final = Masker(CATALOGUE, KEY)
+
+RECEIPT: Final = archived().receipt
+"""Of every answer, where answers are proven."""
 
 Story = Callable[..., Awaitable[None]]
 
@@ -119,14 +124,23 @@ class Talkative:
 
 
 class Trail:
-    """Keeps entries in memory."""
+    """Keeps entries in memory; `meanwhile` is what happens before the first entry of that event is durable."""
 
     def __init__(self) -> None:
         self.entries: list[AuditEntry] = []
+        self.meanwhile: dict[str, Callable[[], Any]] = {}
+        self.taken_back: list[Receipt | None] = []
 
-    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+    async def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Receipt | None:
         self.entries.append(entry)
-        return None
+        if taken_back is not None:
+            self.taken_back.append(taken_back)
+        meanwhile = self.meanwhile.pop(entry.event, None)
+        if meanwhile is not None:
+            await meanwhile()
+        return RECEIPT if copy is not None else None
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -151,6 +165,7 @@ class House:
     )
     trail: Trail = field(default_factory=Trail)
     rights: Rights | None = None
+    digest: Digest | None = None
 
     def __post_init__(self) -> None:
         clock = LoopClock()
@@ -170,6 +185,7 @@ class House:
             new_answer_id=lambda at: f"answer-{next(self.numbers)}",
             views=LocalKeptViews(clock, most_bytes=1_000_000),
             masker=MASKER,
+            digest=self.digest,
         )
 
     async def open(self, *consents: Consent) -> None:

@@ -67,7 +67,9 @@ class Trail:
         self.entries: list[AuditEntry] = []
         self.is_broken = False
 
-    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+    async def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Receipt | None:
         if self.is_broken:
             raise StoreError("the trail cannot be written")
         self.entries.append(entry)

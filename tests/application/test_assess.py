@@ -50,7 +50,9 @@ class Trail:
         self.entries: list[AuditEntry] = []
         self._is_full = is_full
 
-    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+    async def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Receipt | None:
         if self._is_full:
             raise StoreError("the trail cannot be written")
         self.entries.append(entry)

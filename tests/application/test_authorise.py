@@ -19,8 +19,19 @@ from gateway.domain.errors import (
     Reason,
     StoreUnavailableError,
 )
+from gateway.domain.statement import sm3
 from tests.adapters.simulated import NOON
-from tests.application.consenting import HOLDER, PENALTY, TAX, asking, consent, house, in_simulated_time, withheld
+from tests.application.consenting import (
+    HOLDER,
+    PENALTY,
+    RECEIPT,
+    TAX,
+    asking,
+    consent,
+    house,
+    in_simulated_time,
+    withheld,
+)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +128,41 @@ async def test_A7_a_stream_ends_before_the_step_that_would_follow_a_withdrawal()
         assert isinstance(first, Landed)
         assert [event for event, _ in built.trail.told] == ["streamed", "withheld"]
         assert built.platforms["shanghai"].was_cancelled
+
+
+@pytest.mark.parametrize("event", ["answered", "streamed", "repeated"])
+@in_simulated_time
+async def test_A7_a_consent_withdrawn_while_the_entry_is_made_durable_withholds_the_answer(event: str) -> None:
+    async with house(consent()) as built:
+        answered = await built.ask(TAX) if event == "repeated" else None
+        built.trail.meanwhile[event] = lambda: built.consents.change("bank-a", "c-1", 1, ConsentState.REVOKED, NOON)
+
+        async def ask() -> None:
+            if answered is not None:
+                await built.queries.note_repeated(asking(TAX), answered)
+            elif event == "streamed":
+                await anext(built.queries.stream(asking(TAX), built.admit()))
+            else:
+                await built.ask(TAX)
+
+        with pytest.raises(ConsentError):
+            await ask()
+
+        assert built.trail.told[-2:] == [(event, ""), ("withheld", "CONSENT_REVOKED")]
+        assert len({entry.answer_id for entry in built.trail.entries}) == 1
+
+
+@in_simulated_time
+async def test_A7_an_archived_answer_that_is_withheld_after_its_entry_is_taken_back() -> None:
+    async with house(consent(), digest=sm3) as built:
+        built.trail.meanwhile["answered"] = lambda: built.consents.change(
+            "bank-a", "c-1", 1, ConsentState.REVOKED, NOON
+        )
+
+        with pytest.raises(ConsentError):
+            await built.ask(TAX)
+
+        assert built.trail.taken_back == [RECEIPT]
 
 
 @in_simulated_time

@@ -37,7 +37,9 @@ class Trail:
         self.entries: list[AuditEntry] = []
         self.failures = 0
 
-    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
+    def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Awaitable[Receipt | None]:
         return self._append(entry)
 
     async def _append(self, entry: AuditEntry) -> None:

@@ -58,7 +58,9 @@ class Instant:
 class Trail:
     """A trail that forgets."""
 
-    async def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Receipt | None:
+    async def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Receipt | None:
         """Does nothing."""
 
 

@@ -21,6 +21,8 @@ from gateway.connector_bootstrap import find_sandboxes
 from tests.faults.house import DEMO
 
 COMMAND: Final = str(Path(sys.executable).parent / "xinyidai")
+FREE_PORTS: Final = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+"""Else two gateways of one machine would want the same."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ def configure(folder: Path, sandboxes: Mapping[str, Running], gateway_toml: str 
 async def serving(folder: Path, config: Path, *, before: Sequence[str] = ()) -> AsyncIterator[Served]:
     """Starts the process with `folder` as its working directory and ends it; `before` is a command that runs it."""
     process = await asyncio.create_subprocess_exec(
-        *before, COMMAND, "serve", "--development", "--config", str(config), "--listen", "127.0.0.1:0",
+        *before, COMMAND, "serve", "--development", "--config", str(config), *FREE_PORTS,
         cwd=folder, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr is not None
@@ -99,7 +101,7 @@ async def serving(folder: Path, config: Path, *, before: Sequence[str] = ()) -> 
 async def refusing(folder: Path, config: Path) -> tuple[int, str]:
     """Starts a process that must end by itself; gives its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        COMMAND, "serve", "--development", "--config", str(config), "--listen", "127.0.0.1:0",
+        COMMAND, "serve", "--development", "--config", str(config), *FREE_PORTS,
         cwd=folder, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, said = await asyncio.wait_for(process.communicate(), 30)

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -48,7 +49,8 @@ _NOTHING: Final = b"xinyidai-nothing-1"
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 _log = structlog.get_logger("gateway.trail")
 
-_Waiting = tuple[bytes, Proved | None, "asyncio.Future[Receipt | None]"]
+_Waiting = tuple[bytes, Proved | None, "asyncio.Future[Receipt | None]", ArchivedView | None]
+"""An entry as JSON, the answer it is of, who waits for it, and the copy, without its view, that it takes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,18 @@ class FileAuditLog:
         """Names the trail where its copies are kept together with others'."""
         return self._disk.id
 
-    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
-        """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so."""
+    def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Awaitable[Receipt | None]:
+        """Gives a future that is done once the entry is durable; it raises StoreError when it cannot be made so.
+
+        A copy that is taken back is withdrawn right after; where that fails, with those of the commits that failed.
+        """
         if self._stopped_because:
             raise StoreError(self._stopped_because)
         future: asyncio.Future[Receipt | None] = self._loop.create_future()
-        self._waiting.put((self._encode(entry), Proved(entry, copy) if copy is not None else None, future))
+        orphan = None if taken_back is None else self._orphan(entry, taken_back)
+        self._waiting.put((self._encode(entry), Proved(entry, copy) if copy is not None else None, future, orphan))
         return future
 
     def stop(self, because: str) -> None:
@@ -166,7 +174,7 @@ class FileAuditLog:
         made: Batch | None = None
         is_kept = False
         try:
-            entries = [(entry, proved) for entry, proved, _ in batch]
+            entries = [(entry, proved) for entry, proved, *_ in batch]
             made = batch_of(self._disk.link, entries, self._evidence, self._disk.id)
             if archive is not None and made.copies:
                 archive.keep(made.copies)
@@ -180,11 +188,13 @@ class FileAuditLog:
             failure = StoreError(f"the trail cannot be written: {type(error).__name__}")
         if failure is not None or self._failure:
             self._tell(str(failure) if failure is not None else "", self._shortage)
-        self._loop.call_soon_threadsafe(_settle, [future for _, _, future in batch], receipts, failure)
+        self._loop.call_soon_threadsafe(_settle, [future for _, _, future, _ in batch], receipts, failure)
         if failure is not None and made is not None:
             # Even where it was the archive that failed: what it did not confirm it may have kept.
             self._orphans.extend(copy._replace(view=b"") for copy in made.copies)
-        if archive is not None and is_kept and self._orphans:
+        taken_back = [copy for *_, copy in batch if copy is not None] if failure is None else []
+        self._orphans.extend(taken_back)
+        if archive is not None and self._orphans and (is_kept or taken_back):
             self._withdraw(archive)  # not while it fails: the next commit would wait for that
         if failure is None:
             try:
@@ -192,8 +202,16 @@ class FileAuditLog:
             except OSError as error:
                 _log.warning("trail.segment_not_set_aside", why=error.strerror)
 
+    def _orphan(self, entry: AuditEntry, receipt: Receipt) -> ArchivedView:
+        """Gives as much of an answer's copy as it takes to withdraw it."""
+        at = datetime.fromisoformat(entry.time)
+        return ArchivedView(entry.bank, entry.answer_id, "", b"", receipt, "", at, trail=self._disk.id)
+
     def _withdraw(self, archive: ViewArchive) -> None:
-        """Takes back the copies of commits that failed; where that fails too, it is tried again after the next answers."""
+        """Takes back the copies of commits that failed, and of answers that were withheld after their entries.
+
+        Where that fails too, it is tried again after the next answers.
+        """
         try:
             archive.withdraw(tuple(self._orphans))
         except Exception as error:  # whatever it is, the writer goes on: what is left is not given, and is found later

@@ -50,13 +50,15 @@ class TracedAudit:
         self._inner = inner
         self._tracing = tracing
 
-    def append(self, entry: AuditEntry, copy: ViewCopy | None = None) -> Awaitable[Receipt | None]:
+    def append(
+        self, entry: AuditEntry, copy: ViewCopy | None = None, *, taken_back: Receipt | None = None
+    ) -> Awaitable[Receipt | None]:
         """Gives what is done once the entry is durable; raises StoreError when it cannot be made so."""
         place = PLACE.get()
         if place is None or place.span is None:
-            return self._inner.append(entry, copy)
-        return self._recorded(entry, copy)
+            return self._inner.append(entry, copy, taken_back=taken_back)
+        return self._recorded(entry, copy, taken_back)
 
-    async def _recorded(self, entry: AuditEntry, copy: ViewCopy | None) -> Receipt | None:
+    async def _recorded(self, entry: AuditEntry, copy: ViewCopy | None, taken_back: Receipt | None) -> Receipt | None:
         with self._tracing.span("audit", event=entry.event):
-            return await self._inner.append(entry, copy)
+            return await self._inner.append(entry, copy, taken_back=taken_back)
