@@ -5,6 +5,7 @@ python -m tests.bench.rights
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -50,10 +51,16 @@ def main() -> None:
         ("shanghai",),
         "bank-a",
     )
+    numbers = itertools.count()
+
+    def named_anew() -> Resource:
+        return resource._replace(branch=f"branch-{next(numbers)}")
+
     rows = (
         ("a decision that is kept: the method", median_us(lambda: rights.decide(caller, _GET, METHOD), 20_000)),
         ("a decision that is kept: a category", median_us(lambda: rights.decide(caller, _GET, resource), 20_000)),
         (f"all {len(query.categories)} categories of a query", median_us(lambda: permitted_categories(rights, caller, query), 2_000)),
+        ("a category for a branch not named before", median_us(lambda: rights.decide(caller, _GET, named_anew()), 2_000)),
         ("a decision made anew", median_us(lambda: decide(policies, caller, _GET, resource), 200)),
         ("the policies read and compiled", median_us(lambda: compile_policies(folders.read()), 5)),
     )  # fmt: skip

@@ -22,6 +22,7 @@ import cedarpy
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
+from gateway.adapters.rights.alike import Comparisons, comparisons
 from gateway.adapters.rights.sources import FOLDER, SCHEMA, PolicySources
 from gateway.domain.caller import ANONYMOUS, Role
 from gateway.domain.errors import ConfigError
@@ -49,7 +50,8 @@ class Policy:
 class Policies:
     """Everything decisions rest on; `version` changes with any text, `looks_at_operator` says whether any policy does.
 
-    `methods` are those that policies may speak of, in the schema's order.
+    `compared` is what policies compare a question's texts with; `methods` are those that policies may speak of, in the
+    schema's order.
     """
 
     version: str
@@ -57,6 +59,7 @@ class Policies:
     policy_set: cedarpy.PolicySet
     by_id: Mapping[str, Policy]
     looks_at_operator: bool
+    compared: Comparisons
     methods: tuple[str, ...]
 
 
@@ -87,6 +90,7 @@ def compile_policies(sources: PolicySources) -> Policies:
         policy_set=cedarpy.PolicySet.from_json_str(set_of({key: policy.parsed for key, policy in by_id.items()})),
         by_id=by_id,
         looks_at_operator=any('"attr": "operator"' in json.dumps(policy.parsed) for policy in by_id.values()),
+        compared=comparisons([policy.parsed for policy in by_id.values()]),
         methods=tuple(_METHOD.findall(sources.schema)),
     )
 
