@@ -6,6 +6,9 @@ trail does not know of, though it may fail in between.
 A sealed copy is evidence for a decision already taken: whoever audits the bank gets it, whoever decides does not. To them it
 reads like an answer that never was, so that a repaired record cannot be guessed at by asking for it.
 
+A copy is given as it was sent or not at all, since its digest proves its very bytes: whoever may not ask today for all that
+it answered is refused it whole. That holds for whoever decides, not for whoever audits: what was known then is the evidence.
+
 A copy whose root does not stand in its trail is an orphan: its commit failed, or the process was killed in it, and nobody was
 answered. It is not given, and `settle` takes those that a crash left back at the next start.
 """
@@ -15,16 +18,18 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
+from gateway.application.rights import require_readable
 from gateway.domain.audit_entries import archive_entry
 from gateway.domain.caller import Caller
-from gateway.domain.errors import AnswerNotFoundError, CorruptRecordError, GatewayError, Reason
+from gateway.domain.errors import AnswerNotFoundError, CorruptRecordError, GatewayError, PolicyDeniedError, Reason
 from gateway.domain.evidence import ArchivedView, RootStanding, SignedRoot
 from gateway.domain.rights import METHOD
 from gateway.ports import Clock, Rights
 from gateway.store_ports import AuditLog, TrailRoots, ViewArchive
 
 SEALED: Final = "ArchiveService/GetSealedView"
-"""What is asked of the policies for a sealed copy, beside the method itself."""
+"""What is asked of the policies beside the method itself: whether copies are evidence to the caller, sealed ones too."""
 TAIL: Final = 64
 """How far back from a trail's end `settle` looks for orphans: a failed commit's numbers are given to the next entries, and a
 few more may come before its copies are withdrawn. Whatever is older is found by `xinyidai archive check`."""
@@ -45,15 +50,24 @@ class Archive:
         self._rights = rights
 
     async def get(self, caller: Caller, answer_id: str) -> ArchivedView:
-        """Gives the bank's copy; raises AnswerNotFoundError, CorruptRecordError or StoreError, after the trail's entry."""
+        """Gives the bank's copy; raises after the trail's entry.
+
+        AnswerNotFoundError, PolicyDeniedError where the caller may not ask for all of it now, CorruptRecordError, StoreError.
+        """
         try:
             found = await self._views.find(caller.bank, answer_id) if self._views is not None else None
-            if found is None or found.kept_until <= self._clock.now() or not self._may_see(caller, found):
+            if found is None or found.kept_until <= self._clock.now():
+                raise AnswerNotFoundError
+            is_evidence = self._rights.decide(caller, SEALED, METHOD).is_allowed
+            if found.sealed_because and not is_evidence:
                 raise AnswerNotFoundError
             if await self._roots.standing(found.trail, found.receipt.root) is RootStanding.MISSING:
                 raise AnswerNotFoundError
+            if not is_evidence:
+                require_readable(self._rights, caller, CreditView.FromString(found.view))
         except GatewayError as error:
-            await self._note_read(caller, answer_id, error.reason)
+            policy = error.policy if isinstance(error, PolicyDeniedError) else ""
+            await self._note_read(caller, answer_id, error.reason, policy)
             raise
         await self._note_read(caller, answer_id)
         return found
@@ -103,10 +117,8 @@ class Archive:
         except CorruptRecordError:  # a trail that was changed proves nothing against a copy; `audit verify` tells of it
             return False
 
-    def _may_see(self, caller: Caller, copy: ArchivedView) -> bool:
-        return not copy.sealed_because or self._rights.decide(caller, SEALED, METHOD).is_allowed
-
-    async def _note_read(self, caller: Caller, answer_id: str, reason: Reason | str = "") -> None:
+    async def _note_read(self, caller: Caller, answer_id: str, reason: Reason | str = "", policy: str = "") -> None:
+        now = self._clock.now()
         await self._audit.append(
-            archive_entry("archive_read", self._clock.now(), caller, answer_id=answer_id, reason=reason)
+            archive_entry("archive_read", now, caller, answer_id=answer_id, reason=reason, policy=policy)
         )

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Purpose
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView, Purpose
 from gateway.domain.caller import Caller
 from gateway.domain.consent import DEVELOPMENT, POLICY, Permit, Withheld
 from gateway.domain.errors import PolicyDeniedError
+from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
 from gateway.domain.rights import Decision, Resource
 from gateway.ports import Rights
@@ -103,6 +104,17 @@ def require_still(rights: Rights, caller: Caller, query: CreditQuery, permit: Pe
     asked = permitted_categories(rights, caller, query)
     if not set(permit.categories).issubset(asked.permitted):
         raise PolicyDeniedError(asked.denied_by)
+
+
+def require_readable(rights: Rights, caller: Caller, view: CreditView) -> None:
+    """Raises PolicyDeniedError where the caller may not ask now for all that a view answered: its purpose, each category."""
+    answered = view.query
+    province = Uscc.parse(answered.uscc).division[:2]
+    categories = tuple(view.permit.categories)
+    asked = _resources(answered.purpose, categories, province, caller.branch)
+    found = _parted(categories, rights.decide_each(caller, ASK, asked))
+    if found.refused:
+        raise PolicyDeniedError(found.denied_by)
 
 
 def _joined(policies: Set[str]) -> str:

@@ -66,6 +66,7 @@ def archive_entry(
     answer_id: str = "",
     uscc: str = "",
     reason: str = "",
+    policy: str = "",
     count: int | None = None,
 ) -> AuditEntry:
     """Gives the entry of what happened to archived copies; without a caller it was the gateway itself."""
@@ -78,6 +79,7 @@ def archive_entry(
         branch=caller.branch if caller is not None else "",
         uscc=uscc,
         reason=reason,
+        policy=policy,
         certificate=caller.certificate if caller is not None else "",
         count=count,
     )

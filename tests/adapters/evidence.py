@@ -9,6 +9,9 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway._pb.xinyidai.catalogue.v1 import view_pb2
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, Category
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN, Purpose
 from gateway.domain.errors import CorruptRecordError
 from gateway.domain.evidence import ArchivedView, Leaf, Receipt, SignedRoot
 from gateway.domain.merkle import leaf_digest, root_message, tree_of
@@ -18,6 +21,16 @@ from tests.domain.trails import KeySigner
 NOON: Final = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DEMO: Final = "91310115MA0TERT167"
 SIGNER: Final = KeySigner()
+
+
+def view_of(*categories: Category.ValueType, purpose: Purpose.ValueType = PURPOSE_PRE_LOAN) -> bytes:
+    """Gives the bytes of a view that answered these categories."""
+    scope = view_pb2.QueryScope(uscc=DEMO, purpose=purpose, categories=categories)
+    view = view_pb2.CreditView(query=scope, permit=view_pb2.PermitScope(kind="consent", categories=categories))
+    return view.SerializeToString(deterministic=True)
+
+
+VIEW: Final = view_of(CATEGORY_PENALTY)
 
 
 class KeyCipher:
@@ -53,7 +66,7 @@ def leaf_of(view: bytes, *, answer_id: str = "a-1", bank: str = "bank-a", reques
     return Leaf(answer_id, "v-1", sm3(view), sm3(request), bank, "2026-11-24T04:00:00.000+00:00")
 
 
-def archived(view: bytes = b"the view", *, bank: str = "bank-a", answer_id: str = "a-1", **more: Any) -> ArchivedView:
+def archived(view: bytes = VIEW, *, bank: str = "bank-a", answer_id: str = "a-1", **more: Any) -> ArchivedView:
     """Gives a copy whose receipt is of it alone."""
     (receipt,) = receipts(leaf_of(view, answer_id=answer_id, bank=bank))
     copy = ArchivedView(bank, answer_id, DEMO, view, receipt, "enterprise", NOON + timedelta(days=1826))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_GREEN_REVIEW
 from gateway.adapters.stores.purge import ArchivePurge
 from gateway.application.archive import SMALL, Archive
 from gateway.domain.audit import AuditEntry
 from gateway.domain.caller import Caller, Role
 from gateway.domain.consent import Permit
-from gateway.domain.errors import AnswerNotFoundError, StoreError
+from gateway.domain.errors import AnswerNotFoundError, PolicyDeniedError, StoreError
 from gateway.domain.evidence import (
     ArchivedView,
     Receipt,
@@ -22,7 +25,8 @@ from gateway.domain.evidence import (
     kept_until,
     retention_class,
 )
-from tests.adapters.evidence import DEMO, NOON, archived
+from gateway.ports import Rights
+from tests.adapters.evidence import DEMO, NOON, archived, view_of
 from tests.adapters.policies import caller, rights
 
 
@@ -96,9 +100,11 @@ class Stopped:
         return 0.0
 
 
-def archive(*copies: ArchivedView, orphans: Sequence[ArchivedView] = ()) -> tuple[Archive, Trail, MemoryViews]:
+def archive(
+    *copies: ArchivedView, orphans: Sequence[ArchivedView] = (), decided: Rights | None = None
+) -> tuple[Archive, Trail, MemoryViews]:
     trail, views = Trail(), MemoryViews(*copies, *orphans)
-    return Archive(views, trail, Stopped(), rights(), Roots(*orphans)), trail, views
+    return Archive(views, trail, Stopped(), decided or rights(), Roots(*orphans)), trail, views
 
 
 SEALED = archived(sealed_because="REPAIR")
@@ -129,6 +135,33 @@ async def test_a_copy_is_given_to_whom_it_is_for_and_reads_like_none_to_others(
     assert given == (copy if is_given else "no such answer of this bank")
     assert [(entry.event, entry.bank, entry.answer_id, entry.reason) for entry in trail.entries] == [
         ("archive_read", who.bank, "a-1", "" if is_given else "ANSWER_NOT_FOUND")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("who", "view", "denied_by"),
+    [
+        (caller(Role.BANK_QUERY), view_of(CATEGORY_PENALTY), ""),
+        (caller(Role.BANK_QUERY), view_of(CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT), "no-tax"),
+        (caller(Role.BANK_AUDITOR), view_of(CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT), ""),
+        (caller(Role.BANK_QUERY), view_of(CATEGORY_PENALTY, purpose=PURPOSE_GREEN_REVIEW), "deny-by-default"),
+        (caller(Role.BANK_AUDITOR), view_of(CATEGORY_PENALTY, purpose=PURPOSE_GREEN_REVIEW), ""),
+    ],
+)
+async def test_whoever_may_not_ask_today_for_all_that_a_copy_says_is_refused_it_whole(
+    tmp_path: Path, who: Caller, view: bytes, denied_by: str
+) -> None:
+    own = '@id("no-tax") forbid (principal, action, resource is Credit) when { resource.category == Category::"TAX_PAYMENT" };'
+    asked, trail, _ = archive(archived(view), decided=rights(tmp_path, own=own))
+
+    try:
+        given: bytes | str = (await asked.get(who, "a-1")).view
+    except PolicyDeniedError as error:
+        given = error.policy
+
+    assert given == (denied_by or view)
+    assert [(entry.event, entry.answer_id, entry.reason, entry.policy) for entry in trail.entries] == [
+        ("archive_read", "a-1", "POLICY_DENIED" if denied_by else "", denied_by)
     ]
 
 
