@@ -82,6 +82,10 @@ class Shown:
     conflicts: int = 0
 
 
+MOST_DUPLICATES: Final = 16
+"""Strong-keyed records that a weak-keyed one names as those it may repeat, at most."""
+
+
 class _Resolved(NamedTuple):
     """What several statements of one key came to.
 
@@ -307,7 +311,11 @@ def record_key_of(uscc: str, category: int, key: Key) -> bytes:
 
 
 def _duplicates(plan: RecordPlan, entries: Sequence[_Entry]) -> Sequence[Sequence[bytes]]:
-    """Gives, for each record, the strong-keyed ones that a weak-keyed one may repeat: same fixed parts, same day."""
+    """Gives, for each record, the strong-keyed ones that a weak-keyed one may repeat: same fixed parts, same day.
+
+    They are the first few in the order of their keys, as every arrival of the answers gives them: all of them, for each of as
+    many weak ones, would outgrow any message.
+    """
     width = len(plan.key_always)
     circumstances = [
         (entry.key[2 : 2 + width], event_day([getattr(entry.record, field.name) for field in plan.event]))
@@ -317,7 +325,8 @@ def _duplicates(plan: RecordPlan, entries: Sequence[_Entry]) -> Sequence[Sequenc
     for entry, alike in zip(entries, circumstances, strict=True):
         if entry.key[0] is not WEAK:
             strong.setdefault(alike, []).append(entry.record_key)
+    first = {alike: sorted(keys)[:MOST_DUPLICATES] for alike, keys in strong.items()}
     return [
-        sorted(strong[alike]) if entry.key[0] is WEAK and alike in strong else ()
+        first.get(alike, ()) if entry.key[0] is WEAK else ()
         for entry, alike in zip(entries, circumstances, strict=True)
     ]

@@ -208,6 +208,20 @@ def test_a_record_without_its_number_is_linked_not_merged_and_counted_apart() ->
     assert (view.coverage[0].record_count, view.coverage[0].possible_duplicate_count) == (2, 1)
 
 
+def test_of_very_many_records_that_one_may_repeat_the_first_few_are_named_and_all_weak_ones_counted() -> None:
+    strong = [penalty(f"合环罚〔2026〕{number}号") for number in range(40)]
+    weak = [penalty("", fine={"minor_units": number + 1, "currency": "CNY"}) for number in range(40)]
+
+    answers = (said("anhui", CATEGORY_PENALTY, *strong), said("zhejiang", CATEGORY_PENALTY, *weak))
+    view = merged(CATEGORY_PENALTY, *answers).view
+
+    keys = sorted(p.envelope.record_key for p in view.records.penalties if p.document_number)
+    linked = [list(p.envelope.possible_duplicate_of) for p in view.records.penalties if not p.document_number]
+    assert linked == [keys[:16]] * 40
+    assert (view.coverage[0].record_count, view.coverage[0].possible_duplicate_count) == (80, 40)
+    assert merged(CATEGORY_PENALTY, *reversed(answers)).view == view
+
+
 def tax(region: str, fen: int | None, period: str = "2026-Q2") -> fiscal_pb2.TaxPayment:
     record = fiscal_pb2.TaxPayment(period=period, period_type=fiscal_pb2.PERIOD_TYPE_QUARTER, region=region)
     if fen is not None:
