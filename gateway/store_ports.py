@@ -101,8 +101,11 @@ class ViewArchive(Protocol):
         """
         ...
 
-    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
-        """Gives the copies whose root has a greater number in that trail; those that do not open are left out."""
+    async def since(self, trail: str, sequence: int, *, limit: int) -> Sequence[ArchivedView]:
+        """Gives the copies whose root has a greater number in that trail, so many, the least numbers first, views left out.
+
+        Those that do not open are left out.
+        """
         ...
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:

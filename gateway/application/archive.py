@@ -10,19 +10,29 @@ A copy is given as it was sent or not at all, since its digest proves its very b
 it answered is refused it whole. That holds for whoever decides, not for whoever audits: what was known then is the evidence.
 
 A copy whose root does not stand in its trail is an orphan: its commit failed, or the process was killed in it, and nobody was
-answered. It is not given, and `settle` takes those that a crash left back at the next start.
+answered. It is not given, and `settle` takes those that a crash left back at the next start. A crash leaves those of the
+commit that was under way; where the archive has more than that after a trail's last entry, the trail was cut or put back to
+an older state, the copies are what is left of answers that were given, and nothing is taken back.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
 from gateway.application.rights import require_readable
 from gateway.domain.audit_entries import archive_entry
 from gateway.domain.caller import Caller
-from gateway.domain.errors import AnswerNotFoundError, CorruptRecordError, GatewayError, PolicyDeniedError, Reason
+from gateway.domain.errors import (
+    AnswerNotFoundError,
+    CorruptRecordError,
+    GatewayError,
+    PolicyDeniedError,
+    Reason,
+    StoreError,
+)
 from gateway.domain.evidence import ArchivedView, RootStanding, SignedRoot
 from gateway.domain.rights import METHOD
 from gateway.ports import Clock, Rights
@@ -33,6 +43,8 @@ SEALED: Final = "ArchiveService/GetSealedView"
 TAIL: Final = 64
 """How far back from a trail's end `settle` looks for orphans: a failed commit's numbers are given to the next entries, and a
 few more may come before its copies are withdrawn. Whatever is older is found by `xinyidai archive check`."""
+_MOST_LEFT: Final = 10_000
+"""How many copies `settle` looks at: more than one commit has."""
 SMALL: Final = 200
 """Copies deleted at once: few enough for a transaction that no answer waits for."""
 
@@ -75,12 +87,18 @@ class Archive:
     async def settle(self, trail: str, head: int) -> int:
         """Takes back what a crash left at a trail's end, before it is written to; gives how many copies that were.
 
-        Raises StoreError. `head` is the number of its last entry.
+        Raises StoreError, also for a trail that was cut. `head` is the number of its last entry.
         """
         if self._views is None:
             return 0
-        copies = await self._views.since(trail, max(0, head - TAIL))
+        copies = await self._views.since(trail, max(0, head - TAIL), limit=_MOST_LEFT)
         missing = {root for root in {copy.receipt.root for copy in copies} if await self._is_missing(trail, root)}
+        if _follow_each_other([root for root in missing if root.sequence > head]):
+            raise StoreError(
+                f"the archive holds answers of this trail from after its last entry, {head}: it was cut, or an older one was "
+                "put back. They were not deleted. Keep it with its .lock as evidence, see `xinyidai audit verify`, and move "
+                "both away to begin a new trail"
+            )
         orphans = [copy for copy in copies if copy.receipt.root in missing]
         if not orphans:
             return 0
@@ -122,3 +140,9 @@ class Archive:
         await self._audit.append(
             archive_entry("archive_read", now, caller, answer_id=answer_id, reason=reason, policy=policy)
         )
+
+
+def _follow_each_other(roots: Sequence[SignedRoot]) -> bool:
+    """Whether one may have been written after another: those of failed commits have each the numbers after one last entry."""
+    earliest = min((root.sequence for root in roots), default=0)
+    return any(root.sequence - root.leaf_count > earliest for root in roots)

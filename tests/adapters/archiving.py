@@ -43,7 +43,7 @@ class Archive:
         gone = {(copy.answer_id, copy.receipt.root.sequence) for copy in copies}
         self.copies = [copy for copy in self.copies if (copy.answer_id, copy.receipt.root.sequence) not in gone]
 
-    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
+    async def since(self, trail: str, sequence: int, *, limit: int) -> Sequence[ArchivedView]:
         raise NotImplementedError
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:

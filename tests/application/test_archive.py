@@ -26,7 +26,7 @@ from gateway.domain.evidence import (
     retention_class,
 )
 from gateway.ports import Rights
-from tests.adapters.evidence import DEMO, NOON, archived, view_of
+from tests.adapters.evidence import DEMO, NOON, archived, leaf_of, receipts, view_of
 from tests.adapters.policies import caller, rights
 
 
@@ -43,8 +43,9 @@ class MemoryViews:
         for copy in copies:
             del self.copies[copy.bank, copy.answer_id]
 
-    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
-        return [copy for copy in self.copies.values() if copy.trail == trail and copy.receipt.root.sequence > sequence]
+    async def since(self, trail: str, sequence: int, *, limit: int) -> Sequence[ArchivedView]:
+        found = [copy for copy in self.copies.values() if copy.trail == trail and copy.receipt.root.sequence > sequence]
+        return sorted(found, key=lambda copy: copy.receipt.root.sequence)[:limit]
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         return self.copies.get((bank, answer_id))
@@ -187,6 +188,25 @@ async def test_D2_what_a_crash_left_is_withdrawn_at_the_next_start_and_told() ->
         ("archive_withdrawn", 1),
     ]
     assert list(views.copies.values()) == [answered, theirs]
+
+
+@pytest.mark.parametrize(("roots", "is_cut"), [((7, 7), False), ((7, 8), False), ((7, 9), True), ((7, 9, 11), True)])
+async def test_A13_copies_that_a_trail_which_was_cut_knows_no_more_are_not_taken_back(
+    roots: Sequence[int], is_cut: bool
+) -> None:
+    orphans = [
+        archived(answer_id=name, trail="t-1", receipt=receipts(leaf_of(b"the view", answer_id=name), sequence=root)[0])
+        for name, root in zip("abc", roots, strict=False)
+    ]
+    asked, trail, views = archive(orphans=orphans)
+
+    if is_cut:
+        with pytest.raises(StoreError, match="after its last entry, 5: it was cut, or an older one was put back"):
+            await asked.settle("t-1", 5)
+    else:
+        assert await asked.settle("t-1", 5) == len(orphans)
+
+    assert (list(views.copies.values()), bool(trail.entries)) == ((orphans, False) if is_cut else ([], True))
 
 
 async def test_nothing_is_given_when_the_reading_cannot_be_written_down() -> None:

@@ -33,8 +33,11 @@ _WITHDRAW: Final = delete(_VIEWS).where(
     _VIEWS.c.trail == bindparam("of_trail"),
     _VIEWS.c.root_sequence == bindparam("of_root"),
 )
-_SINCE: Final = select(_VIEWS.c.bank, _VIEWS.c.answer_id).where(
-    _VIEWS.c.trail == bindparam("of_trail"), _VIEWS.c.root_sequence > bindparam("after")
+_SINCE: Final = (
+    select(_VIEWS.c.bank, _VIEWS.c.answer_id)
+    .where(_VIEWS.c.trail == bindparam("of_trail"), _VIEWS.c.root_sequence > bindparam("after"))
+    .order_by(_VIEWS.c.root_sequence)
+    .limit(bindparam("most"))
 )
 _ROW: Final = select(
     *(column for column in _VIEWS.c if column.name != "content"),
@@ -101,11 +104,12 @@ class SqlViewArchive:
         ]
         self._writer.write(_WITHDRAW, rows)
 
-    async def since(self, trail: str, sequence: int) -> Sequence[ArchivedView]:
-        """Gives the copies of the end of a trail, after an entry."""
+    async def since(self, trail: str, sequence: int, *, limit: int) -> Sequence[ArchivedView]:
+        """Gives the copies of the end of a trail, after an entry, without their views."""
         async with self._database.reading() as connection:
-            keys = (await connection.execute(_SINCE, {"of_trail": trail, "after": sequence})).all()
-        return [copy async for _, copy in self._each(keys) if copy is not None]
+            asked = {"of_trail": trail, "after": sequence, "most": limit}
+            keys = (await connection.execute(_SINCE, asked)).all()
+        return [copy._replace(view=b"") async for _, copy in self._each(keys) if copy is not None]
 
     async def find(self, bank: str, answer_id: str) -> ArchivedView | None:
         """Gives the bank's copy; one that is not what was kept is told in the log and not given."""
