@@ -84,14 +84,17 @@ def seal(
 
 
 @archive.command(
-    help=say("Look at every copy: does it open, and was it answered.", "核对全部归档：能否打开，是否确已应答。")
+    help=say(
+        "Hold archive and trail against each other: every copy, every answer.",
+        "归档与留痕互相核对：每份副本，每份应答。",
+    )
 )
 def check(config: Config = None, as_json: AsJson = False) -> None:
-    """Prints how many there are and names those that are not sound; exits 1 when one is not, 2 when it cannot be told.
+    """Prints how many copies there are and what is not sound; exits 1 when something is not, 2 when it cannot be told.
 
     On the gateway's machine, with its keys and trails; the gateway may run meanwhile.
     """
-    from gateway.cli.archive_check import checked
+    from gateway.cli.archive_check import as_table, checked, counts, faults
     from gateway.settings import load_settings
 
     try:
@@ -100,37 +103,9 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
         raise fail(list(error.faults), 2) from error
     except StoreError as error:
         raise fail([str(error)], 2) from error
-    if as_json:
-        names = {
-            kind: [{"bank": bank, "answer_id": answer_id} for bank, answer_id in each]
-            for kind, each in (("corrupt", found.corrupt), ("orphans", found.orphans))
-        }
-        typer.echo(_json({"copies": found.copies, **names, "elsewhere": found.elsewhere}))
-    else:
-        typer.echo(say(f"{found.copies} copies", f"归档应答 {found.copies} 份"))
-        if found.elsewhere:
-            typer.echo(
-                say(
-                    f"of {found.elsewhere} the trail is not here: look on the machine that wrote it",
-                    f"其中 {found.elsewhere} 份的留痕不在本机，请在写入该留痕的机器上核对",
-                )
-            )
-    lines = [
-        say(
-            f"bank {bank}: {answer_id} is not what was kept; restore it from a backup",
-            f"银行 {bank}：{answer_id} 与归档时不符，请从备份恢复",
-        )
-        for bank, answer_id in found.corrupt
-    ]
-    lines += [
-        say(
-            f"bank {bank}: {answer_id} was never answered (a crash or failed write); it is not given to anybody",
-            f"银行 {bank}：{answer_id} 从未作答（写入中断所遗），不对外提供",
-        )
-        for bank, answer_id in found.orphans
-    ]
-    if lines:
-        raise fail(lines, 1)
+    typer.echo(_json(as_table(found)) if as_json else "\n".join(counts(found)))
+    if not found.is_sound:
+        raise fail(faults(found), 1)
 
 
 def _json(table: Any) -> str:

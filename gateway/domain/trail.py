@@ -9,7 +9,8 @@ The **canonical form** of an entry is that very line without its hash member: `{
 were written, so that nothing has to be serialised again to check them. The hash is the SM3 of the canonical form in
 lower-case hexadecimal, `previous` the hash of the entry before; sequence numbers begin with 1 and have no gaps, and the
 first entry's `previous` is `GENESIS`. The entry itself is JSON as msgspec writes it: members in the order of the struct, no
-spaces, UTF-8. Of an answer that is under a signed root, `leaf` is its node in the Merkle tree (see `merkle`).
+spaces, UTF-8. Of an answer that is under a signed root, `leaf` is its node in the Merkle tree (see `merkle`); where its copy
+is archived, `kept_until` right before it is the last day (UTC) of that.
 
 The root's own entry has the event "root" and covers the `leaf_count` leaves before it. Leaves without a root are those of a
 batch that a crash cut off: nobody was answered with them.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -134,6 +136,11 @@ def line_of(link: Link, entry: bytes, leaf: bytes | None = None) -> tuple[bytes,
         canonical = b'%b,"leaf":"%b"}' % (canonical[:-1], leaf.hex().encode())
     digest = sm3(canonical).hex()
     return b'%b,"hash":"%b"}\n' % (canonical[:-1], digest.encode()), Link(sequence, digest)
+
+
+def with_copy(entry: bytes, until: datetime) -> bytes:
+    """Gives an entry (a JSON object) that also says until when a copy of its answer is kept."""
+    return b'%b,"kept_until":"%b"}' % (entry[:-1], until.astimezone(UTC).date().isoformat().encode())
 
 
 def canonical_form(line: bytes) -> bytes:

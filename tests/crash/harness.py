@@ -23,6 +23,8 @@ from gateway.adapters.state.clock import SystemClock
 from gateway.adapters.stores.archive_check import check_archive
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor
+from gateway.adapters.stores.kept_answers import KeptAnswers
+from gateway.adapters.stores.trail_files import trails_of
 from gateway.adapters.stores.trail_roots import FileTrailRoots
 from gateway.adapters.stores.view_archive import SqlViewArchive
 from gateway.application.archive import Archive
@@ -221,10 +223,12 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
         await trail.aclose()
         assert f'"answer_id":"next-{writer}"' in path.read_text()
         assert_chain_holds(path)
-    checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), pause_s=0)
+    trails = [KeptAnswers(each) for each in trails_of(folder / "audit.jsonl")]
+    checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), trails, pause_s=0)
     await assert_consents_are_kept(left, door)
 
-    assert (checked.corrupt, checked.orphans, checked.elsewhere) == ((), (), 0), "a copy nobody was answered with"
+    assert checked.is_sound, "a copy nobody was answered with, or an answer without its copy"
+    assert not checked.elsewhere
     assert checked.copies >= len(left.receipts)
 
     assert not (left.entries - entries), "an acknowledged entry is missing"
@@ -248,7 +252,7 @@ async def assert_answers_are_kept(left: Left, url: str) -> None:
         await trail.aclose()
         assert_chain_holds(trail_in(folder, 0))
         checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), pause_s=0)
-        assert (checked.corrupt, checked.orphans) == ((), ())
+        assert checked.is_sound
         await asyncio.to_thread(views.withdraw, [copy async for _, copy in views.every() if copy is not None])
     finally:
         await door.aclose()

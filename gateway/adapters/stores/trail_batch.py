@@ -18,7 +18,7 @@ import msgspec
 from gateway.domain.audit import AuditEntry
 from gateway.domain.evidence import ArchivedView, Leaf, Receipt, SignedRoot, ViewCopy
 from gateway.domain.merkle import Digest, leaf_digest, root_message, tree_of
-from gateway.domain.trail import Link, RootEntry, line_of
+from gateway.domain.trail import Link, RootEntry, line_of, with_copy
 from gateway.store_ports import Signer, ViewArchive
 
 _KEPT: Final = timedelta(days=5 * 366)
@@ -75,6 +75,7 @@ def batch_of(
         return Batch(b"".join(lines), link, (None,) * len(entries), ())
     leaves: list[Leaf] = []
     nodes: list[bytes] = []
+    kept: list[datetime] = []
     for entry, proved in entries:
         node = None
         if proved is not None:
@@ -82,6 +83,10 @@ def batch_of(
             node = leaf_digest(leaf, evidence.digest)
             leaves.append(leaf)
             nodes.append(node)
+            if evidence.archive is not None:
+                until = evidence.kept_until(proved.copy.retention_class, datetime.fromisoformat(proved.entry.time))
+                kept.append(until)
+                entry = with_copy(entry, until)
         line, link = line_of(link, entry, node)
         lines.append(line)
     root, paths = tree_of(nodes, evidence.digest)
@@ -90,7 +95,7 @@ def batch_of(
     lines.append(line)
     proofs = iter([Receipt(leaf, at, path, signed) for at, (leaf, path) in enumerate(zip(leaves, paths, strict=True))])
     receipts = [next(proofs) if proved is not None else None for _, proved in entries]
-    return Batch(b"".join(lines), link, receipts, _copies(entries, receipts, evidence, trail))
+    return Batch(b"".join(lines), link, receipts, _copies(entries, receipts, kept, trail))
 
 
 def _leaf(proved: Proved, digest: Digest) -> Leaf:
@@ -131,11 +136,15 @@ def _root_entry(root: SignedRoot) -> bytes:
 def _copies(
     entries: Sequence[tuple[bytes, Proved | None]],
     receipts: Sequence[Receipt | None],
-    evidence: Evidence,
+    kept: Sequence[datetime],
     trail: str,
 ) -> Sequence[ArchivedView]:
-    if evidence.archive is None:
-        return ()
+    """Gives the copies of the answers, each kept until then; none where there is no archive."""
+    answers = [
+        (proved, receipt)
+        for (_, proved), receipt in zip(entries, receipts, strict=True)
+        if proved is not None and receipt is not None
+    ]
     return [
         ArchivedView(
             proved.entry.bank,
@@ -144,9 +153,8 @@ def _copies(
             proved.copy.view,
             receipt,
             proved.copy.retention_class,
-            evidence.kept_until(proved.copy.retention_class, datetime.fromisoformat(proved.entry.time)),
+            until,
             trail=trail,
         )
-        for (_, proved), receipt in zip(entries, receipts, strict=True)
-        if proved is not None and receipt is not None
+        for (proved, receipt), until in zip(answers, kept, strict=False)
     ]

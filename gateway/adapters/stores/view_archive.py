@@ -8,7 +8,7 @@ kept and whether it is sealed: the trail says as much.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -55,6 +55,11 @@ _KEYS: Final = (
     .where(tuple_(_VIEWS.c.bank, _VIEWS.c.answer_id) > tuple_(bindparam("of_bank"), bindparam("of_id")))
     .order_by(_VIEWS.c.bank, _VIEWS.c.answer_id)
     .limit(_PAGE)
+)
+_AMONG: Final = select(
+    _VIEWS.c.answer_id, _VIEWS.c.uscc
+).where(  # of one bank: for pairs in a list SQLite reads every row
+    _VIEWS.c.bank == bindparam("of_bank"), _VIEWS.c.answer_id.in_(bindparam("ids", expanding=True))
 )
 _EXPIRED: Final = (
     select(_VIEWS.c.bank, _VIEWS.c.answer_id)
@@ -134,6 +139,12 @@ class SqlViewArchive:
             if len(keys) < _PAGE:
                 return
             last = {"of_bank": keys[-1].bank, "of_id": keys[-1].answer_id}
+
+    async def among(self, bank: str, answer_ids: Sequence[str]) -> Mapping[str, str]:
+        """Gives which of some copies of a bank there are: by answer id, each with the enterprise its row names."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_AMONG, {"of_bank": bank, "ids": list(answer_ids)})
+            return {row.answer_id: row.uscc for row in rows}
 
     async def seal(self, uscc: str, because: str, at: datetime) -> int:
         """Seals every copy about an enterprise that is not sealed yet; gives how many that were."""

@@ -87,6 +87,15 @@ async def test_D2_the_copies_at_a_trails_end_are_found_though_one_was_altered(
     assert await archive.since("t-1", 7, limit=9) == []
 
 
+async def test_which_of_a_banks_copies_there_are_is_told_with_their_enterprise(archive: SqlViewArchive) -> None:
+    await kept(
+        archive, [archived(), archived(answer_id="a-2", uscc="another"), archived(answer_id="a-3", bank="bank-b")]
+    )
+
+    assert await archive.among("bank-a", ["a-1", "a-2", "a-3", "a-4"]) == {"a-1": DEMO, "a-2": "another"}
+    assert await archive.among("bank-b", []) == {}
+
+
 async def test_writers_on_the_loop_and_of_the_trail_take_turns(archive: SqlViewArchive, database: Database) -> None:
     store = SqlConsentStore(database)
 
