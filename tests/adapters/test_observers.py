@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
@@ -156,6 +157,10 @@ def test_D1_a_trail_that_fails_is_logged_once_and_its_return_once(lines: io.Stri
 
     for _ in range(3):
         log.trail_failed()
+    log.query_ended(
+        msgspec.structs.replace(ENTRY, event="unanswered"), 0.1
+    )  # the trail took it, yet nothing is answered
+    log.trail_failed()
     for _ in range(3):
         log.query_ended(ENTRY, 0.1)
 

@@ -101,6 +101,33 @@ async def test_an_answer_that_cannot_be_archived_fails_with_its_whole_commit(tmp
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["answered", "root"]
 
 
+async def test_D4_a_trail_whose_archive_is_away_stays_red_though_refusals_are_written_and_is_well_again_by_itself(
+    tmp_path: Path,
+) -> None:
+    turned = asyncio.Event()
+    archive = Archive()
+    archive.is_down = True
+    policy = TrailPolicy(least_free_bytes=0, least_free_percent=0.0, look_s=0.01)
+    evidence = Evidence(KeySigner(), "SM3", sm3, archive)
+    trail = FileAuditLog(tmp_path / "audit.jsonl", evidence=evidence, policy=policy, changed=turned.set)
+    with pytest.raises(StoreUnavailableError):
+        await trail.append(entry("a-1"), COPY)
+    await until(turned)
+
+    reds = []
+    for number in range(20):
+        await trail.append(entry(f"refused-{number}"))
+        reds.append(bool(trail.ails))
+        await asyncio.sleep(0)
+    is_told_otherwise = turned.is_set()
+    archive.is_down = False
+    await until(turned)
+
+    await trail.aclose()
+    assert (reds, is_told_otherwise) == ([True] * 20, False)
+    assert (trail.ails, archive.copies) == ("", [])
+
+
 async def test_D3_copies_of_a_commit_that_failed_are_withdrawn_as_soon_as_the_archive_can(tmp_path: Path) -> None:
     archive, disk = Archive(), Disk()
     trail = FileAuditLog(tmp_path / "audit.jsonl", evidence=Evidence(KeySigner(), "SM3", sm3, archive), sync=disk)

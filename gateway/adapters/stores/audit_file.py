@@ -92,6 +92,7 @@ class FileAuditLog:
         self._stopped_because = ""
         self._orphans: deque[ArchivedView] = deque(maxlen=_MOST_ORPHANS)
         self._failure = ""
+        self._is_archive_away = False
         self._shortage = ""
         self._look_at = 0.0
         self._closing = threading.Event()
@@ -177,7 +178,9 @@ class FileAuditLog:
             entries = [(entry, proved) for entry, proved, *_ in batch]
             made = batch_of(self._disk.link, entries, self._evidence, self._disk.id)
             if archive is not None and made.copies:
+                self._is_archive_away = True
                 archive.keep(made.copies)
+                self._is_archive_away = False
                 is_kept = True
             self._disk.write(made.content, made.link)
             receipts = made.receipts
@@ -186,7 +189,7 @@ class FileAuditLog:
         except Exception as error:  # the thread lives on: without it every query would wait for ever
             _log.exception("trail.fault", entries=len(batch))
             failure = StoreError(f"the trail cannot be written: {type(error).__name__}")
-        if failure is not None or self._failure:
+        if failure is not None or (self._failure and not self._is_archive_away):  # else it has nothing to be archived
             self._tell(str(failure) if failure is not None else "", self._shortage)
         self._loop.call_soon_threadsafe(_settle, [future for _, _, future, _ in batch], receipts, failure)
         if failure is not None and made is not None:
@@ -219,6 +222,20 @@ class FileAuditLog:
             return
         self._orphans.clear()
 
+    def _try_archive(self) -> None:
+        """Sees whether an archive that failed can be written, by withdrawing what it may have kept; raises StoreError."""
+        archive = self._evidence.archive if self._evidence is not None else None
+        if archive is None or not self._is_archive_away:
+            return
+        try:
+            archive.withdraw(tuple(self._orphans))
+        except StoreError:
+            raise
+        except Exception as error:  # the thread lives on, as in a commit
+            raise StoreError(f"answers cannot be archived: {type(error).__name__}") from error
+        self._orphans.clear()
+        self._is_archive_away = False
+
     def _look_if_due(self, *, is_idle: bool) -> None:
         now = time.monotonic()
         if now < self._look_at:
@@ -229,9 +246,10 @@ class FileAuditLog:
             free_bytes, free_percent = self._disk.free()
             is_short = free_bytes < self._policy.least_free_bytes or free_percent < self._policy.least_free_percent
             shortage = f"{free_bytes // 1024**2} MiB ({free_percent:.1f} %) are left on its disk" if is_short else ""
-            if failure and is_idle and not is_short:
+            if failure and not is_short and (is_idle or self._is_archive_away):
                 self._disk.make_sure()
                 self._try_signer()
+                self._try_archive()
                 failure = ""  # as far as can be told without an entry; the next one will show
         except OSError as error:
             shortage = f"its disk cannot be asked: {error.strerror}"

@@ -4,6 +4,11 @@ SQLite is one file with a write-ahead log, synced at every commit. A writer take
 IMMEDIATE): a transaction that reads first and wants to write later would be refused without waiting. Writers of one process
 queue in the process, since SQLite's own waiting is by sleeping longer and longer; between processes its busy timeout holds.
 
+A server may fall silent, paused or behind a broken network: nothing refuses, and whoever asks waits. So each wait for it ends
+well before a query's usual deadline, and once a look at it has found it silent, nobody else waits until a look is answered.
+What looks, and what writes for the trail, has connections of its own: a table that somebody locks lets those of the queries
+run out, and would else keep from being answered what needs no such table.
+
 A sync that fails is treated as a crash: the kernel may have dropped what it could not write and tell so once only, so a later
 sync that succeeds would prove nothing. The database takes no more changes then until the gateway is started again.
 """
@@ -15,7 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,30 +36,46 @@ from gateway.domain.errors import ConfigError, StoreUnavailableError
 SQLITE: Final = "sqlite"
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
-COMMAND_S: Final = 10.0
+COMMAND_S: Final = 5.0
+_LOOK_S: Final = 3.0
+_POOL: Final = 10
+_POOL_ASIDE: Final = 2
 _TURN_S: Final = 0.001
 _DAMAGE_TOLD_EVERY_S: Final = 60.0
 _WAL_S: Final = 0.01
 _PRIMARY: Final = 0xFF  # what is above it only says more about the same failure
 _RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 _WRITES: Final = "xinyidai_writes"
+# What is asked is kept in the database: a constant, SQLite would give without its file.
+_ASK: Final = text("SELECT version_num FROM alembic_version")
+_TOUCH: Final = text("UPDATE alembic_version SET version_num = version_num")
 
 
 class Database:
     """Connections to one database; closed by who made it. Nothing is opened before it is needed."""
 
-    def __init__(self, url: URL, *, busy_s: float = _BUSY_S, command_s: float | None = COMMAND_S) -> None:
-        """Takes how long to wait for other writers and for a connection, and how long a server's command may take."""
+    def __init__(
+        self, url: URL, *, busy_s: float = _BUSY_S, command_s: float | None = COMMAND_S, look_s: float = _LOOK_S
+    ) -> None:
+        """Takes how long to wait for other writers and a connection, and how long a server's command or a look may take."""
         self.url = url
         self.is_sqlite = url.get_backend_name() == SQLITE
-        self._engine = _sqlite(url, busy_s) if self.is_sqlite else _server(url, busy_s, command_s)
+        self._engine = _sqlite(url, busy_s) if self.is_sqlite else _server(url, busy_s, command_s, _POOL)
+        self._aside = self._engine if self.is_sqlite else _server(url, busy_s, command_s, _POOL_ASIDE)
         self.busy_s = busy_s
+        self._longest_look_s = None if self.is_sqlite else look_s
         self._closes_too: list[Callable[[], None]] = []
         self._writing = asyncio.Lock() if self.is_sqlite else None
         self.turn = threading.Lock()
         """Held by whoever writes an SQLite file in this process, on the loop or in the trail's thread."""
         self.is_reachable = True
-        """Whether the last attempt reached it; true before the first."""
+        """Whether the last attempt reached it; true before the first. What failed to write is back when it is written to."""
+        self.refuses_writes = False
+        """Whether it is out of reach for a change that failed: that it can be read says nothing then."""
+        self.trouble: Trouble | None = None
+        """What the last failure meant."""
+        self.is_silent = False
+        """Whether the last look at a server was not answered in time."""
         self.damage_told_at = float("-inf")
         """When it was last told to be damaged: some pages can be read then and some not, so that it comes and goes."""
         self.is_read_only = False
@@ -68,38 +89,71 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Gives a connection in a transaction that only reads; raises StoreUnavailableError for whatever goes wrong."""
+        self._require_heard()
         with Told(self):
-            async with self._engine.connect() as connection:
+            async with self._connected(self._engine) as connection:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, aside: bool = False) -> AsyncIterator[AsyncConnection]:
         """Gives a connection in a transaction that is durable when the block ends, and undone when it raises.
 
-        Raises StoreUnavailableError for whatever goes wrong, a wait for other writers beyond the busy timeout included.
+        One that is set aside is not of those that queries wait for. Raises StoreUnavailableError for whatever goes wrong, a
+        wait for other writers or for a connection beyond the busy timeout included.
         """
+        self._require_heard()
         if self.is_read_only:
             raise StoreUnavailableError(f"the store {Trouble.NOT_SYNCED}")
-        with Told(self):
-            async with _turn(self._writing, self.turn, self.busy_s), self._engine.connect() as plain:
-                connection = await plain.execution_options(**{_WRITES: True})
-                async with connection.begin():
-                    yield connection
+        with Told(self, writes=True):
+            async with self._changing(self._aside if aside else self._engine) as connection:
+                yield connection
 
     async def ping(self) -> bool:
-        """Whether the database answers now, from what it keeps: a constant, SQLite would give without its file."""
-        try:
-            async with self.reading() as connection:
-                await connection.execute(text("SELECT version_num FROM alembic_version"))
-        except StoreUnavailableError:
-            return False
-        return True
+        """Whether the database answers in time, and takes a change where the last one failed."""
+        writes = self.refuses_writes and not self.is_read_only
+        with suppress(StoreUnavailableError), Told(self, writes=writes):
+            try:
+                async with asyncio.timeout(self._longest_look_s):
+                    if self.trouble is Trouble.READ_ONLY and not self.is_sqlite:
+                        await self._dispose()  # a session stays what the server was when it began
+                    async with (self._changing if writes else self._connected)(self._aside) as connection:
+                        await connection.execute(_TOUCH if writes else _ASK)
+            except FAILURES as error:
+                self.is_silent = isinstance(error, TimeoutError) and not self.is_sqlite
+                raise
+            self.is_silent = False
+            return True
+        return False
+
+    def _require_heard(self) -> None:
+        if self.is_silent:
+            raise StoreUnavailableError(f"the store {Trouble.UNREACHABLE} (it does not answer)")
+
+    @asynccontextmanager
+    async def _changing(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with _turn(self._writing, self.turn, self.busy_s), self._connected(engine) as plain:
+            connection = await plain.execution_options(**{_WRITES: True})
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection, within the busy timeout where it is to a server, one that must be made anew included."""
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(None if self.is_sqlite else self.busy_s):
+                connection = await stack.enter_async_context(engine.connect())
+            yield connection
 
     async def aclose(self) -> None:
         """Closes every connection."""
         for close in self._closes_too:
             close()
+        await self._dispose()
+
+    async def _dispose(self) -> None:
         await self._engine.dispose()
+        if self._aside is not self._engine:
+            await self._aside.dispose()
 
     def closes_too(self, close: Callable[[], None]) -> None:
         """Takes what closes a connection that was opened beside these."""
@@ -112,34 +166,42 @@ class Told:
     Of a damaged one it tells once a minute, and nothing of what can be read between.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, writes: bool = False) -> None:
         self._database = database
+        self._writes = writes
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        database = self._database
         if isinstance(error, FAILURES):
             trouble, cause = trouble_of(error), cause_of(error)
-            self._database.is_read_only |= trouble is Trouble.NOT_SYNCED
+            database.is_read_only |= trouble is Trouble.NOT_SYNCED
             # A row that breaks a rule says nothing of the database.
-            if self._database.is_reachable and not isinstance(error, _RULES):
-                self._database.is_reachable = False
-                if trouble is not Trouble.DAMAGED or not self._was_damage_told():
-                    _logger().error(
-                        "store.unreachable",
-                        cause=cause,
-                        trouble=trouble.name,
-                        database=self._database.url.get_backend_name(),
-                    )
-                    if trouble is Trouble.DAMAGED:
-                        self._database.damage_told_at = time.monotonic()
+            if not isinstance(error, _RULES):
+                self._is_gone(trouble, cause)
             # What the database says may hold values of the row, so the cause is named by its class and code only.
             raise StoreUnavailableError(f"the store {trouble} ({cause})") from None
-        if error is None and not self._database.is_reachable:
-            self._database.is_reachable = True
+        if error is None and not database.is_reachable and (self._writes or not database.refuses_writes):
+            database.is_reachable, database.refuses_writes, database.trouble = True, False, None
             if not self._was_damage_told():
-                _logger().warning("store.back", database=self._database.url.get_backend_name())
+                _logger().warning("store.back", database=database.url.get_backend_name())
+
+    def _is_gone(self, trouble: Trouble, cause: str) -> None:
+        database = self._database
+        database.refuses_writes |= self._writes
+        database.trouble = trouble
+        if not database.is_reachable:
+            return
+        database.is_reachable = False
+        if trouble is Trouble.DAMAGED:
+            if self._was_damage_told():
+                return
+            database.damage_told_at = time.monotonic()
+        _logger().error(
+            "store.unreachable", cause=cause, trouble=trouble.name, database=database.url.get_backend_name()
+        )
 
     def _was_damage_told(self) -> bool:
         return time.monotonic() - self._database.damage_told_at < _DAMAGE_TOLD_EVERY_S
@@ -239,10 +301,11 @@ def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
     return engine
 
 
-def _server(url: URL, busy_s: float, command_s: float | None) -> AsyncEngine:
+def _server(url: URL, busy_s: float, command_s: float | None, pool_size: int) -> AsyncEngine:
     return create_async_engine(
         url,
-        pool_size=10,
+        isolation_level="READ COMMITTED",  # whatever the database's own: statements here decide by what is committed
+        pool_size=pool_size,
         max_overflow=0,
         pool_timeout=busy_s,
         pool_pre_ping=True,

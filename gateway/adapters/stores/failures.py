@@ -28,13 +28,17 @@ class Trouble(StrEnum):
     """What is the matter with a database, in words for its operator."""
 
     DISK_FULL = "has no room left on its disk; make room, and it goes on by itself 磁盘已满，腾出空间后自动恢复"
-    READ_ONLY = "cannot be written: its file or disk is read-only 文件或磁盘只读"
+    READ_ONLY = "cannot be written: its file, disk or server is read-only 文件、磁盘或数据库服务器只读"
     NOT_SYNCED = (
         "could not be synced to its disk, so it takes no more changes; see to the disk, then restart the gateway "
         "无法落盘，已停止写入；请检查磁盘后重启网关"
     )
     DAMAGED = "is damaged; restore the last backup 数据库已损坏，请恢复备份"
     DISK_ERROR = "cannot be written or read: its disk fails, or allows no more 磁盘读写失败或超出限额"
+    REFUSED = (
+        "turns the gateway away: see user, password, name and rights of the database "
+        "拒绝访问，请检查数据库的用户、口令、库名与权限"
+    )
     UNREACHABLE = "cannot be reached or is busy 无法访问或繁忙"
 
 
@@ -48,6 +52,9 @@ _BY_CODE: Final = (
     ("SQLITE_IOERR", Trouble.DISK_ERROR),
     ("53100", Trouble.DISK_FULL),  # disk_full
     ("25006", Trouble.READ_ONLY),  # read_only_sql_transaction
+    ("28", Trouble.REFUSED),  # invalid_authorization_specification, invalid_password
+    ("3D000", Trouble.REFUSED),  # invalid_catalog_name
+    ("42501", Trouble.REFUSED),  # insufficient_privilege
     ("XX001", Trouble.DAMAGED),  # data_corrupted
     ("XX002", Trouble.DAMAGED),  # index_corrupted
     ("58030", Trouble.DISK_ERROR),  # io_error

@@ -60,7 +60,7 @@ class _FileWriter:
         values = [
             {key: processors[key](value) if key in processors else value for key, value in row.items()} for row in rows
         ]
-        with Told(database):
+        with Told(database, writes=True):
             if not database.turn.acquire(timeout=database.busy_s):
                 raise TimeoutError
             try:
@@ -114,7 +114,7 @@ class _LoopWriter:
             raise StoreUnavailableError(f"the store was not written to within {_LONGEST_S:g} s") from None
 
     async def _write(self, statement: Insert | Delete, rows: Rows) -> None:
-        async with self._database.writing() as connection:
+        async with self._database.writing(aside=True) as connection:
             await connection.execute(statement, list(rows))
 
 

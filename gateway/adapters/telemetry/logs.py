@@ -186,8 +186,11 @@ class LogObserver(Unmoved):
             self._log.error("trail.unavailable", note="nothing is answered until entries can be written")
 
     def query_ended(self, entry: AuditEntry, latency_s: float) -> None:
-        """Logs the query's one line, and the first entry that could be written again."""
-        if self._is_trail_down:
+        """Logs the query's one line, and the first answer that could be given again.
+
+        A refusal says nothing: it has no copy to be archived, and leaves where answers do not.
+        """
+        if self._is_trail_down and entry.event == "answered":
             self._is_trail_down = False
             self._log.warning("trail.back")
         if entry.stale_copies:
