@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,6 +14,7 @@ from gateway.domain.evidence import RETENTION_CLASSES, USUAL_MONTHS
 from gateway.evidence_settings import EvidenceSettings
 from gateway.identity_settings import IdentitySettings, TlsSettings
 from gateway.secret_references import resolve_secret
+from gateway.store_address import checked_address, password_of
 from gateway.table import Table
 from gateway.trail_settings import AuditSettings
 
@@ -149,9 +149,6 @@ class TracingSettings(Table):
         return value
 
 
-_STORE_URL: Final = re.compile(r"(?P<driver>[\w+]+)://(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?")
-
-
 class StoreSettings(Table):
     """Where consents are kept; an empty `url` is an SQLite file beside the trail. `seal_key` is a reference."""
 
@@ -168,24 +165,14 @@ class StoreSettings(Table):
     @field_validator("url")
     @classmethod
     def _is_served(cls, value: str) -> str:
-        found = _STORE_URL.match(value)
-        if value and (found is None or found["driver"] not in ("sqlite+aiosqlite", "postgresql+asyncpg")):
-            raise ValueError(
-                "must be empty, or begin with sqlite+aiosqlite:/// or postgresql+asyncpg://user:env:NAME@host/database"
-            )
-        if found is not None and found["password"] and not found["password"].startswith(("env:", "file:")):
-            raise ValueError("write a reference (user:env:NAME@, user:file:/path@), never the password")
-        return value
+        return checked_address(value) if value else value
 
     def resolved(self, beside: Path) -> tuple[str, str | None]:
         """Gives the address, beside the trail where none is stated, and the password; raises ConfigError."""
-        found = _STORE_URL.match(self.url)
-        if found is None:
+        if not self.url:
             return f"sqlite+aiosqlite:///{beside.parent / 'store.db'}", None
-        if not found["password"]:
-            return self.url, None
         try:
-            return self.url, resolve_secret(found["password"], {})
+            return self.url, password_of(self.url)
         except ValueError as error:
             raise ConfigError([f"gateway.toml: store.url: {error}"]) from error
 

@@ -46,7 +46,7 @@ async def known_callers(
 
     `declare` is told the addresses that the session must reach.
     """
-    issuers = BankIssuers(settings.gateway.identity.seen_tokens, session, declare, clock)
+    issuers = BankIssuers(settings.gateway.identity, session, declare, clock)
     stack.push_async_callback(issuers.aclose)
     known = KnownCallers(settings.banks.register, await issuers.verifiers(settings.banks.banks), clock)
     watch = BankWatch(known, issuers, settings.bank_files)

@@ -21,7 +21,7 @@ from gateway.adapters.identity.jwks import IssuerKeys
 from gateway.adapters.identity.tokens import BankTokens
 from gateway.adapters.looking import Looking
 from gateway.domain.errors import ConfigError, StoreError
-from gateway.identity_settings import FILE, BankFiles, Banks, BankTable, Stamp, TokenTable
+from gateway.identity_settings import FILE, BankFiles, Banks, BankTable, IdentitySettings, Stamp, TokenTable
 from gateway.ports import Clock
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class BankIssuers:
     """Who verifies the tokens of banks' users, made as banks.toml names issuers."""
 
     def __init__(
-        self, seen_tokens: str, session: aiohttp.ClientSession, declare: Callable[[str], None], clock: Clock
+        self, stated: IdentitySettings, session: aiohttp.ClientSession, declare: Callable[[str], None], clock: Clock
     ) -> None:
-        """Takes the address of the store of seen tokens, which is opened only once a bank has tokens."""
-        self._seen_tokens = seen_tokens
+        """Takes where the store of seen tokens is, which is opened only once a bank has tokens."""
+        self._stated = stated
         self._session = session
         self._declare = declare
         self._clock = clock
@@ -58,7 +58,9 @@ class BankIssuers:
             # Here: the import of SQLAlchemy costs every other command a part of a second.
             from gateway.adapters.identity.seen_tokens import SqlSeenTokens
 
-            self._seen = await SqlSeenTokens.open(self._seen_tokens, self._clock)
+            self._seen = await SqlSeenTokens.open(
+                self._stated.seen_tokens, self._clock, password=self._stated.seen_tokens_password()
+            )
         made: dict[str, _Made] = {}
         for bank, table in stated.items():
             before = self._made.get(bank)

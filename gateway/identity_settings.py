@@ -22,6 +22,7 @@ from gateway.domain.caller import BANK_ROLES, OPERATOR_ROLES, CertificateHolder,
 from gateway.domain.errors import ConfigError
 from gateway.domain.rights import broken_separations
 from gateway.domain.token import TokenPolicy
+from gateway.store_address import checked_address, password_of
 from gateway.table import Table, table_faults
 
 FILE: Final = "banks.toml"
@@ -67,6 +68,18 @@ class IdentitySettings(Table):
     """Where it is remembered which tokens were used."""
 
     seen_tokens: str = "sqlite+aiosqlite:///var/seen_tokens.db"
+
+    @field_validator("seen_tokens")
+    @classmethod
+    def _is_served(cls, value: str) -> str:
+        return checked_address(value)
+
+    def seen_tokens_password(self) -> str | None:
+        """Gives the password to that database; raises ConfigError."""
+        try:
+            return password_of(self.seen_tokens)
+        except ValueError as error:
+            raise ConfigError([f"gateway.toml: identity.seen_tokens: {error}"]) from error
 
 
 class CertificateTable(Table):

@@ -80,6 +80,8 @@ def _key_faults(settings: Settings) -> list[str]:
         stated.store.resolved_seal_key,
         lambda: token_key(stated.lists.token_key),
     ]
+    if any(bank.tokens is not None for bank in settings.banks.banks.values()):
+        resolving.append(stated.identity.seen_tokens_password)
     if stated.consent.enforced:
         resolving.append(lambda: masker_of(settings))
     if stated.audit.digest_key or not stated.consent.enforced:  # else it is the masking key, told of already

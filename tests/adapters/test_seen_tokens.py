@@ -10,6 +10,8 @@ import pytest
 
 from gateway.adapters.identity.seen_tokens import SqlSeenTokens
 from gateway.domain.errors import ConfigError, IdentityUnavailableError
+from gateway.identity_settings import IdentitySettings
+from tests.adapters.roads import road_to
 from tests.adapters.simulated import MovedClock
 from tests.databases import KINDS, empty
 
@@ -101,6 +103,36 @@ async def test_a_store_that_is_gone_lets_no_token_in(tmp_path: Path) -> None:
     with pytest.raises(IdentityUnavailableError):
         await seen.note(ISSUER, "t-1", MINE, 2e9)
     await seen.aclose()
+
+
+async def test_a_server_that_does_not_answer_is_waited_for_so_long_and_lets_no_token_in(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    socket = request.getfixturevalue("postgres_socket")
+    async with empty("postgresql", request, tmp_path / "seen") as there, road_to(socket, tmp_path) as road:
+        url = there.set(query={"host": str(tmp_path)}).render_as_string(hide_password=False)
+        seen = await SqlSeenTokens.open(url, MovedClock(), longest_s=0.2)
+
+        road.is_free.clear()
+        async with asyncio.timeout(30):
+            with pytest.raises(IdentityUnavailableError):
+                await seen.note(ISSUER, "t-1", MINE, 2e9)
+        road.is_free.set()
+        after = await seen.note(ISSUER, "t-2", MINE, 2e9)
+        await seen.aclose()
+
+    assert after is None
+
+
+async def test_the_password_to_the_store_is_given_beside_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TEST_SECRET", "p@ss:/word")
+    stated = IdentitySettings(seen_tokens="postgresql+asyncpg://gw:env:A_TEST_SECRET@/x?host=/nowhere")
+
+    with pytest.raises(ConfigError, match="cannot be had") as caught:
+        await SqlSeenTokens.open(stated.seen_tokens, MovedClock(), password=stated.seen_tokens_password())
+
+    assert stated.seen_tokens_password() == "p@ss:/word"
+    assert "p@ss" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite+aiosqlite:////proc/no/such.db", "nonsense", "mysql+nothing://u:geheim@h/d"])

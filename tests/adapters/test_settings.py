@@ -234,16 +234,38 @@ def test_a_secret_that_a_connector_names_in_its_complaint_is_not_told() -> None:
         ("postgresql://gw@db/x", "postgresql+asyncpg"),
         ("mysql+aiomysql://db/x", "postgresql+asyncpg"),
         ("store.db", "postgresql+asyncpg"),
+        ("postgresql+asyncpg://gw:env:PW@db:port/x", "port must be a number"),
+        ("postgresql+asyncpg://gw:env:PW@db/x?sslmode=require", "sslmode is no option"),
     ],
 )
-def test_a_store_is_of_a_served_kind_and_its_password_a_reference(tmp_path: Path, url: str, word: str) -> None:
-    (tmp_path / "gateway.toml").write_text(f'[store]\nurl = "{url}"\n')
+@pytest.mark.parametrize("key", ["store.url", "identity.seen_tokens"])
+def test_a_store_is_of_a_served_kind_and_its_password_a_reference(
+    tmp_path: Path, key: str, url: str, word: str
+) -> None:
+    table, _, name = key.partition(".")
+    (tmp_path / "gateway.toml").write_text(f'[{table}]\n{name} = "{url}"\n')
 
     found = faults_of(tmp_path)
 
-    assert found[0].startswith("gateway.toml: store.url")
+    assert found[0].startswith(f"gateway.toml: {key}")
     assert word in found[0]
     assert "plain" not in found[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg://gw@[::1]:5432/x",
+        "postgresql+asyncpg://gw:file:/run/secrets/pw@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
+        "postgresql+asyncpg://gw:env:PW@db/x?ssl=verify-full",
+        "postgresql+asyncpg://postgres@/postgres?host=/run/postgresql",
+        "sqlite+aiosqlite:////var/lib/xinyidai/store.db",
+    ],
+)
+def test_addresses_of_databases_that_are_served_are_taken(tmp_path: Path, url: str) -> None:
+    stated = StoreSettings(url=url)
+
+    assert stated.url == url
 
 
 def test_the_store_is_beside_the_trail_or_where_one_line_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

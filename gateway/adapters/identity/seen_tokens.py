@@ -10,11 +10,12 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, delete, event, insert, select
+from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, delete, event, insert, make_url, select
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from gateway.adapters.stores.engine import BUSY_S, SQLITE, server_engine
 from gateway.domain.errors import ConfigError, IdentityUnavailableError
 from gateway.ports import Clock
 
@@ -35,34 +36,43 @@ _SEEN: Final = Table(
 class SqlSeenTokens:
     """Fulfils `SeenTokens` on SQLite or PostgreSQL; opened by `open`, closed by who opened it."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, longest_s: float = BUSY_S) -> None:
+        """Takes how long a call may wait for a server that does not answer."""
         self._engine = engine
+        self._longest_s = None if engine.dialect.name == "sqlite" else longest_s
         self._clock = clock
         self._swept_at = clock.monotonic()
 
     @classmethod
-    async def open(cls, url: str, clock: Clock) -> SqlSeenTokens:
-        """Opens the database and makes its table; raises ConfigError where it cannot be had."""
+    async def open(
+        cls, url: str, clock: Clock, *, password: str | None = None, longest_s: float = BUSY_S
+    ) -> SqlSeenTokens:
+        """Opens the database and makes its table; raises ConfigError where it cannot be had.
+
+        `password` takes the place of the one in the address, if any is given.
+        """
         engine: AsyncEngine | None = None
         try:
-            # A connection over a network may have died unseen; a file's does not.
-            engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+            parsed = make_url(url)
+            parsed = parsed if password is None else parsed.set(password=password)
+            is_file = parsed.get_backend_name() == SQLITE
+            engine = create_async_engine(parsed) if is_file else server_engine(parsed)
             if engine.dialect.name == "sqlite":
                 if engine.url.database and engine.url.database != ":memory:":
                     Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
                 event.listen(engine.sync_engine, "connect", _durable)
             await _make_table(engine)
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
             if engine is not None:
                 await engine.dispose()
             why = type(error).__name__  # not its text, which may show the address with its password
             raise ConfigError([f"gateway.toml: identity.seen_tokens: the database cannot be had ({why})"]) from error
-        return cls(engine, clock)
+        return cls(engine, clock, longest_s)
 
     async def note(self, issuer: str, jti: str, digest: bytes, until: float) -> bool | None:
         """Remembers the use; None where the jti was not seen, else whether it was this very token."""
         try:
-            async with self._engine.begin() as connection:
+            async with asyncio.timeout(self._longest_s), self._engine.begin() as connection:
                 now = self._clock.monotonic()
                 if now - self._swept_at >= _SWEEP_S:
                     self._swept_at = now
@@ -76,7 +86,7 @@ class SqlSeenTokens:
 
     async def _is_same(self, issuer: str, jti: str, digest: bytes) -> bool:
         try:
-            async with self._engine.connect() as connection:
+            async with asyncio.timeout(self._longest_s), self._engine.connect() as connection:
                 wanted = select(_SEEN.c.digest).where(_SEEN.c.issuer == issuer, _SEEN.c.jti == jti)
                 held: bytes | None = (await connection.execute(wanted)).scalar_one_or_none()
         except (SQLAlchemyError, OSError) as error:

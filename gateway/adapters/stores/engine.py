@@ -34,7 +34,7 @@ from gateway.adapters.stores.sqlite_connection import sqlite_connection
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 
 SQLITE: Final = "sqlite"
-_BUSY_S: Final = 5.0
+BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5.0
 COMMAND_S: Final = 5.0
 _LOOK_S: Final = 3.0
@@ -55,13 +55,13 @@ class Database:
     """Connections to one database; closed by who made it. Nothing is opened before it is needed."""
 
     def __init__(
-        self, url: URL, *, busy_s: float = _BUSY_S, command_s: float | None = COMMAND_S, look_s: float = _LOOK_S
+        self, url: URL, *, busy_s: float = BUSY_S, command_s: float | None = COMMAND_S, look_s: float = _LOOK_S
     ) -> None:
         """Takes how long to wait for other writers and a connection, and how long a server's command or a look may take."""
         self.url = url
         self.is_sqlite = url.get_backend_name() == SQLITE
-        self._engine = _sqlite(url, busy_s) if self.is_sqlite else _server(url, busy_s, command_s, _POOL)
-        self._aside = self._engine if self.is_sqlite else _server(url, busy_s, command_s, _POOL_ASIDE)
+        self._engine = _sqlite(url, busy_s) if self.is_sqlite else server_engine(url, busy_s, command_s)
+        self._aside = self._engine if self.is_sqlite else server_engine(url, busy_s, command_s, _POOL_ASIDE)
         self.busy_s = busy_s
         self._longest_look_s = None if self.is_sqlite else look_s
         self._closes_too: list[Callable[[], None]] = []
@@ -238,7 +238,7 @@ def parse_url(url: str) -> URL:
     """Reads an address; raises ConfigError when it is none, or of a database that is not served."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ConfigError(["gateway.toml: store.url: is no address of a database"]) from error
     if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
         raise ConfigError(
@@ -301,7 +301,10 @@ def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
     return engine
 
 
-def _server(url: URL, busy_s: float, command_s: float | None, pool_size: int) -> AsyncEngine:
+def server_engine(
+    url: URL, busy_s: float = BUSY_S, command_s: float | None = COMMAND_S, pool_size: int = _POOL
+) -> AsyncEngine:
+    """Gives connections to a server that are waited for, and wait for it, so long and no longer."""
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED",  # whatever the database's own: statements here decide by what is committed
