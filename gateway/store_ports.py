@@ -181,7 +181,10 @@ class ConsentStore(Protocol):
         ...
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
-        """Gives the changes of all banks after a mark, in order: what a process that keeps consents must forget."""
+        """Gives the changes of all banks after a mark, in order: what a process that keeps consents must forget.
+
+        Raises StoreRewoundError where what it gave at that mark before is not there any more, as the other followed logs do.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from gateway.domain.dates import china_date
-from gateway.domain.errors import AdmissionError
+from gateway.domain.errors import AdmissionError, StoreRewoundError
 from gateway.domain.joint_lists import JointEntry, Provision
 from gateway.domain.list_index import ListIndex
 from gateway.domain.resume_token import ResumeTokens
@@ -75,17 +75,24 @@ class ListWatch:
         async with self._indexing:
             began = self._clock.monotonic()
             if began - self._indexed_at >= self._poll_s:
-                store = await self._store()
-                index = self._index
-                if index.mark == 0:  # nothing is known yet: what stands is less than all that ever changed
-                    while part := await store.search(
-                        list_codes=(), province="", list_year=None, after=index.mark, limit=_AT_ONCE
-                    ):
-                        index.take(part)
-                while part := await store.changes_since(index.mark, limit=_AT_ONCE):
-                    index.take(part)
+                try:
+                    await self._read_on()
+                except StoreRewoundError:
+                    self._index = ListIndex()
+                    await self._read_on()
                 self._indexed_at = began
         return self._index
+
+    async def _read_on(self) -> None:
+        store = await self._store()
+        index = self._index
+        if index.mark == 0:  # nothing is known yet: what stands is less than all that ever changed
+            while part := await store.search(
+                list_codes=(), province="", list_year=None, after=index.mark, limit=_AT_ONCE
+            ):
+                index.take(part)
+        while part := await store.changes_since(index.mark, limit=_AT_ONCE):
+            index.take(part)
 
     async def provisions(self) -> Sequence[Provision]:
         """Gives which province provided which list's year."""

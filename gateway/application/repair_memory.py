@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
-from gateway.domain.errors import StoreError
+from gateway.domain.errors import StoreError, StoreRewoundError
 from gateway.domain.joint_lists import SHOWN, VISIBLE
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import NONE_REPAIRED, Merged
@@ -176,6 +176,13 @@ class RepairMemory:
         """Takes what changed since the last look, of repairs and of joint lists; raises StoreError."""
         if not self._stores.is_there():
             return
+        try:
+            await self._look()
+        except StoreRewoundError:
+            self._mark, self._list_mark = -1, 0
+            await self._look()
+
+    async def _look(self) -> None:
         store, lists = await self._stores.repairs(), await self._stores.lists()
         while part := await store.search("", after=self._mark, limit=_PAGE):
             await self.take(part)

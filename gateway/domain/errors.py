@@ -371,6 +371,10 @@ class StoreUnavailableError(StoreError):
     reason = Reason.STORE_UNAVAILABLE
 
 
+class StoreRewoundError(StoreUnavailableError):
+    """The store lacks a change that it told of before: an older state is in its place. Whoever follows it begins anew."""
+
+
 class IdentityUnavailableError(StoreError):
     """What proves a token, an issuer's keys or the store of seen tokens, cannot be had now."""
 

@@ -3,6 +3,7 @@
     own change         what was kept is forgotten before the change is given back
     another process's  the store's log of changes is read every `poll_s`: each change forgets what was kept of it
     busy process       whoever finds that the last look was too long ago looks, once for all who wait: not each for its own
+    store rewound      everything kept is forgotten: which changes are missing, or came in their place, is not known
     store unreachable  nothing kept is trusted for longer than `trusted_s` after the last look at the log
 
 So a revocation is effective in every process within `trusted_s` at the latest, well under a second. A consent with a limit
@@ -20,7 +21,7 @@ import structlog
 
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange
-from gateway.domain.errors import StoreError
+from gateway.domain.errors import StoreError, StoreRewoundError
 from gateway.ports import Clock
 from gateway.store_ports import ConsentStore
 
@@ -80,6 +81,15 @@ class CachedConsents:
 
     async def catch_up(self) -> None:
         """Forgets what has changed since the last look; raises StoreError when the store cannot be reached."""
+        try:
+            await self._catch_up()
+        except StoreRewoundError:
+            self._kept.clear()
+            self._forgettings += 1
+            self._mark = None
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
         looked_at = self._clock.monotonic()
         if self._mark is None:
             self._mark = await self._store.newest_mark()

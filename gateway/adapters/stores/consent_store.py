@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.glance import Glance
+from gateway.adapters.stores.last_seen import LastSeen
 from gateway.adapters.stores.models import ConsentChangeRow, ConsentRow
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange, ConsentEvent, event_of
@@ -109,6 +110,7 @@ class SqlConsentStore:
         self._seal = seal or Seal()
         self._told: set[tuple[str, str]] = set()
         self._glance = Glance(database, _CHANGES)
+        self._seen = LastSeen[ConsentChange](_CHANGES.name)
         # Both databases have ON CONFLICT, and standard SQL has not.
         insert_into = sqlite.insert if database.is_sqlite else postgresql.insert
         self._register: Executable = (
@@ -189,11 +191,12 @@ class SqlConsentStore:
             return int((await connection.execute(_NEWEST)).scalar_one())
 
     async def versions_since(self, mark: int, *, limit: int = 1_000) -> Sequence[ConsentChange]:
-        """Gives the changes of all banks after a mark, in order."""
+        """Gives the changes of all banks after a mark, in order; raises StoreRewoundError where that was another's."""
         if not await self._glance.has_newer(mark):
             return []
         async with self._database.reading() as connection:
-            return [_change(row) for row in await connection.execute(_SINCE, {"after": mark, "most": limit})]
+            rows = await connection.execute(_SINCE, {"after": mark - 1, "most": limit + 1})
+            return self._seen.after(mark, [_change(row) for row in rows], limit)
 
     async def _get(self, connection: AsyncConnection, bank: str, consent_id: str) -> Mapping[str, Any] | None:
         try:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.glance import Glance
+from gateway.adapters.stores.last_seen import LastSeen
 from gateway.adapters.stores.models import JointEntryRow, JointProvisionRow
 from gateway.domain.errors import EntryChangedError
 from gateway.domain.joint_lists import VISIBLE, JointEntry, Provision
@@ -53,6 +54,7 @@ class SqlJointListStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._glance = Glance(database, _ENTRIES)
+        self._seen = LastSeen[JointEntry](_ENTRIES.name)
 
     async def put(self, entries: Sequence[JointEntry], *, provisions: Sequence[Provision] = ()) -> int:
         """Keeps all of them or none, each with the next mark."""
@@ -99,11 +101,12 @@ class SqlJointListStore:
             return [_entry(row) for row in await connection.execute(statement)]
 
     async def changes_since(self, mark: int, *, limit: int) -> Sequence[JointEntry]:
-        """Gives entries as each change after a mark left them, by mark."""
+        """Gives entries as each change after a mark left them, by mark; raises StoreRewoundError where that was another's."""
         if not await self._glance.has_newer(mark):
             return []
         async with self._database.reading() as connection:
-            return [_entry(row) for row in await connection.execute(_SINCE, {"after": mark, "most": limit})]
+            rows = await connection.execute(_SINCE, {"after": mark - 1, "most": limit + 1})
+            return self._seen.after(mark, [_entry(row) for row in rows], limit)
 
     async def seen_since(self, mark: int, *, list_codes: Collection[str], limit: int) -> Sequence[JointEntry]:
         """Gives entries as they stand whose last change that banks can see is after a mark, by that change."""

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters.stores.engine import Database
 from gateway.adapters.stores.glance import Glance
+from gateway.adapters.stores.last_seen import LastSeen
 from gateway.adapters.stores.models import RecordRepairRow, StaleCopyRow
 from gateway.domain.errors import RepairChangedError
 from gateway.domain.record_repair import RecordRepair, SeenStale
@@ -64,6 +65,7 @@ class SqlRepairStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._glance = Glance(database, _REPAIRS)
+        self._seen = LastSeen[RecordRepair](_REPAIRS.name)
 
     async def put(self, repair: RecordRepair) -> RecordRepair:
         """Keeps a new repair or the next version of an old one."""
@@ -102,12 +104,23 @@ class SqlRepairStore:
             return None if row is None else _repair(row)
 
     async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
-        """Gives repairs after a mark, by mark."""
+        """Gives repairs after a mark, by mark; raises StoreRewoundError where what was last seen of anybody's is no more."""
         if not uscc and not await self._glance.has_newer(after):
             return []
         statement = _SINCE.where(_REPAIRS.c.uscc == uscc) if uscc else _SINCE
         async with self._database.reading() as connection:
-            return [_repair(row) for row in await connection.execute(statement, {"after": after, "most": limit})]
+            known = self._seen.of(after) if not uscc else None
+            if known is not None:
+                row = (await connection.execute(_GET, {"of_id": known.repair_id})).one_or_none()
+                now = _repair(row) if row is not None else None
+                if now is None or (
+                    now != known and now.version <= known.version
+                ):  # else it moved on, to a greater mark
+                    self._seen.rewound()
+            found = [_repair(row) for row in await connection.execute(statement, {"after": after, "most": limit})]
+        if found and not uscc:
+            self._seen.note(found[-1])
+        return found
 
     async def newest_mark(self) -> int:
         """Gives the mark of the newest change."""
