@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -59,6 +59,27 @@ class Missing:
     count: int
     first: Answered
     days: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Gone:
+    """Answers without their copies: the last are suspects, since an entry that one was withheld follows its own."""
+
+    suspects: dict[Name, Answered] = field(default_factory=dict)
+    first: Answered | None = None
+    days: Counter[str] = field(default_factory=Counter)
+
+    def spare(self, withheld: Collection[Name]) -> None:
+        """Takes those out that were withheld: their copies were taken back."""
+        for name in [name for name in self.suspects if name in withheld]:
+            del self.suspects[name]
+
+    def settle(self, *, leave: int) -> None:
+        """Counts the oldest suspects but for so many of the last."""
+        for name in list(self.suspects)[: max(0, len(self.suspects) - leave)]:
+            answer = self.suspects.pop(name)
+            self.first = self.first or answer
+            self.days[china_date(answer.at).isoformat()] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +140,7 @@ async def _look_for_copies(
     views: SqlViewArchive, trail: KeptAnswers, found: CheckedArchive, now: Callable[[], datetime]
 ) -> None:
     """Looks for the copy of every answer of a trail that is to have one still: up to the day before it may be deleted."""
-    first: Answered | None = None
-    days: Counter[str] = Counter()
+    gone = _Gone()
     for page in trail.pages():
         today = now().astimezone(UTC).date()
         due = [each for each in page if each.kept_until > today]
@@ -131,12 +151,14 @@ async def _look_for_copies(
         for each in due:
             uscc = kept[each.bank].get(each.answer_id)
             if uscc is None:
-                first = first or each
-                days[china_date(each.at).isoformat()] += 1
+                gone.suspects[each.bank, each.answer_id] = each
             elif uscc != each.uscc:
                 found.corrupt.add((each.bank, each.answer_id))
-    if first is not None:
-        found.missing.append(Missing(trail.name, days.total(), first, dict(sorted(days.items()))))
+        gone.spare(trail.withheld)
+        gone.settle(leave=_MOST_SUSPECTS)
+    gone.settle(leave=0)
+    if gone.first is not None:
+        found.missing.append(Missing(trail.name, gone.days.total(), gone.first, dict(sorted(gone.days.items()))))
     if trail.finding is not None:
         found.changed.append((trail.name, trail.finding))
     found.without_copy += trail.without_copy

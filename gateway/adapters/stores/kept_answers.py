@@ -21,7 +21,9 @@ from gateway.domain.trail import Finding, Link, break_between, root_in, taken_ap
 _PAGE: Final = 200
 _STEP: Final = 50_000
 _MOST_UNCOVERED: Final = 100_000
+_MOST_WITHHELD: Final = 10_000
 _SEALING: Final = b'"event":"archive_sealing"'
+_WITHHELD: Final = b'"event":"withheld"'
 
 
 class Answered(NamedTuple):
@@ -58,14 +60,16 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 class KeptAnswers:
     """One walk over a trail; what stands beside the answers is whole when `pages` is through.
 
-    `sealings` are by enterprise, the last of each; `without_copy` are the answers under a root that no copy was kept of;
-    `finding` is the first entry that is not as it was written.
+    `sealings` are by enterprise, the last of each; `withheld` the last answers, by bank and answer id, that did not leave
+    though an entry before may say so, and whose copies were taken back then; `without_copy` are the answers under a root that
+    no copy was kept of; `finding` is the first entry that is not as it was written.
     """
 
     def __init__(self, trail: Path, progress: Callable[[int], None] = lambda count: None) -> None:
         """Takes the path of a trail, and what is told how many entries were read, now and then."""
         self.name = trail.name
         self.sealings: dict[str, Sealing] = {}
+        self.withheld: dict[tuple[str, str], None] = {}
         self.without_copy = 0
         self.finding: Finding | None = None
         self._trail = trail
@@ -106,6 +110,8 @@ class KeptAnswers:
             self._note_answer(line)
         elif _SEALING in line:
             self._note_sealing(line)
+        elif _WITHHELD in line:
+            self._note_withheld(line)
         root = root_in(line, entry.sequence)
         if root is None or root.leaf_count < 1:
             return ()
@@ -129,6 +135,13 @@ class KeptAnswers:
         entry = _decoded(line)
         if entry is not None and entry.uscc:
             self.sealings[entry.uscc] = Sealing(entry.time, entry.reason)
+
+    def _note_withheld(self, line: bytes) -> None:
+        entry = _decoded(line)
+        if entry is not None:
+            if len(self.withheld) >= _MOST_WITHHELD:
+                del self.withheld[next(iter(self.withheld))]
+            self.withheld[entry.bank, entry.answer_id] = None
 
 
 def _decoded(line: bytes) -> _Entry | None:

@@ -93,6 +93,26 @@ def test_D2_copies_nobody_was_answered_with_are_named() -> None:
     }
 
 
+def test_A7_a_copy_that_was_taken_back_since_its_answer_was_withheld_is_not_missed() -> None:
+    async def story() -> None:
+        async with house() as (trail, _):
+            receipts = [await trail.append(entry(answer_id), COPY) for answer_id in ("given", "withheld")]
+            await trail.append(entry("withheld", event="withheld"), taken_back=receipts[1])
+
+    asyncio.run(story())
+
+    sound = run("--json")
+    with closing(sqlite3.connect("var/store.db")) as store, store:
+        store.execute("DELETE FROM archived_views")
+    lost = run("--json")
+
+    assert (sound.exit_code, lost.exit_code) == (0, 1)
+    assert json.loads(sound.stdout)["copies"] == 1
+    assert [(each["count"], each["first"]["answer_id"]) for each in json.loads(lost.stdout)["missing"]] == [
+        (1, "given")
+    ]
+
+
 def test_D5_altered_copies_are_named_and_sound_ones_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(kept())
 
