@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -42,6 +43,7 @@ from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.adapters.telemetry.loop_lag import LoopLag
 from gateway.adapters.telemetry.metrics import Metrics
 from gateway.adapters.telemetry.observers import Observers
+from gateway.adapters.telemetry.open_files import share_open
 from gateway.adapters.telemetry.trace_steps import TracedAudit, TracedMerger
 from gateway.adapters.telemetry.tracing import Tracing, TracingPolicy
 from gateway.application.authorise import Authoriser, ConsentAuthoriser, DevelopmentAuthoriser
@@ -89,8 +91,6 @@ async def build_gateway(
     stack = AsyncExitStack()
     try:
         rights = CedarRights(compile_policies(settings.policies.read()))
-        policies_watch = PolicyWatch(rights, settings.policies)
-        stack.push_async_callback(policies_watch.aclose)
         tracing = _tracing(settings)
         stack.push_async_callback(tracing.aclose)
         loop = asyncio.get_running_loop()
@@ -163,12 +163,15 @@ async def build_gateway(
         metrics = Metrics(
             plugins.platforms,
             in_flight=lambda: queries.under_way,
+            open_files=share_open,
             calls_per_day={
                 name: policy.quota.calls_per_day
                 for name, policy in policies.items()
                 if policy.quota.calls_per_day is not None
             },
         )
+        policies_watch = PolicyWatch(rights, settings.policies, partial(metrics.reload_refused, "policies"))
+        stack.push_async_callback(policies_watch.aclose)
         loop_lag = LoopLag(metrics.loop_lagged)
         stack.push_async_callback(loop_lag.aclose)
         observers = Observers(
@@ -178,8 +181,9 @@ async def build_gateway(
         credentials = banks_watch = None
         known: Callers = DevelopmentCallers()
         if tls is not None:
-            credentials = server_credentials(settings, tls, clock, metrics.certificate_has, stack)
-            known, banks_watch = await known_callers(settings, session, egress.declare, clock, stack)
+            refused = metrics.reload_refused
+            credentials = server_credentials(settings, tls, clock, metrics.certificate_has, refused, stack)
+            known, banks_watch = await known_callers(settings, session, egress.declare, refused, clock, stack)
         callers = RpcCallers(known, clock)
         chains = chains_of(settings, inner, policies, clock, observers)
         stack.push_async_callback(chains.aclose)

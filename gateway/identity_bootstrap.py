@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import aiohttp
 import grpc
@@ -22,14 +23,17 @@ def server_credentials(
     files: TlsFiles,
     clock: Clock,
     told: Callable[[str, float], None],
+    refused: Callable[[str, bool], None],
     stack: AsyncExitStack,
 ) -> grpc.ServerCredentials:
     """Gives what the server listens with, its files watched until the stack closes; raises ConfigError.
 
-    `told` is told how many seconds each certificate has left.
+    `told` is told how many seconds each certificate has left, `refused` whether a reload of what was refused.
     """
     stated = settings.gateway.server.tls
-    tls = ServerTls(files, clock, told, reload_s=stated.reload_s, warn_days=stated.warn_days)
+    tls = ServerTls(
+        files, clock, told, partial(refused, "certificates"), reload_s=stated.reload_s, warn_days=stated.warn_days
+    )
     tls.watch()
     stack.push_async_callback(tls.aclose)
     return tls.credentials()
@@ -39,17 +43,18 @@ async def known_callers(
     settings: Settings,
     session: aiohttp.ClientSession,
     declare: Callable[[str], None],
+    refused: Callable[[str, bool], None],
     clock: Clock,
     stack: AsyncExitStack,
 ) -> tuple[KnownCallers, BankWatch]:
     """Gives who is known by banks.toml, and what watches the file until the stack closes.
 
-    `declare` is told the addresses that the session must reach.
+    `declare` is told the addresses that the session must reach, `refused` whether a reload of what was refused.
     """
     issuers = BankIssuers(settings.gateway.identity, session, declare, clock)
     stack.push_async_callback(issuers.aclose)
     known = KnownCallers(settings.banks.register, await issuers.verifiers(settings.banks.banks), clock)
-    watch = BankWatch(known, issuers, settings.bank_files)
+    watch = BankWatch(known, issuers, settings.bank_files, partial(refused, "banks"))
     stack.push_async_callback(watch.aclose)
     return known, watch
 

@@ -84,17 +84,22 @@ class BankIssuers:
 
 
 class BankWatch:
-    """Watches banks.toml of a running gateway; made on its loop, closed by who made it."""
+    """Watches banks.toml of a running gateway; made on its loop, closed by who made it.
+
+    `told` is told at each reload whether it was refused.
+    """
 
     def __init__(
         self,
         callers: KnownCallers,
         issuers: BankIssuers,
         files: BankFiles,
+        told: Callable[[bool], None] = lambda is_refused: None,
         *,
         every_s: float = _LOOK_EVERY_S,
     ) -> None:
         """Takes the files whose content is in force."""
+        self._told = told
         self._callers = callers
         self._issuers = issuers
         self._files = files
@@ -119,8 +124,10 @@ class BankWatch:
             tokens = await self._issuers.verifiers(banks.banks)
         except ConfigError as error:
             self._seen = stamp
+            self._told(True)
             self._log.error("banks.refused", faults=error.faults)
             return
+        self._told(False)
         self._seen, self._path, self._has_told = stamp, self._files.path(), False
         ended = self._callers.use(banks.register, tokens)
         self._log.warning(

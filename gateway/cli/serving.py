@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from gateway.adapters.telemetry.metrics import MERGED_BY
+from gateway.adapters.telemetry.open_files import ENOUGH, allow_most
 from gateway.cli.running import gateway, hangups, require_reach, stop_signals
 from gateway.cli.supervisor import HeldPort, Supervisor, worker_command
 from gateway.cli.trust import trust
@@ -25,6 +26,7 @@ async def serve_alone(
     if worker is not None:
         structlog.contextvars.bind_contextvars(worker=worker.number)
     log = structlog.get_logger("gateway")
+    files = allow_most()
     trusted = trust(settings, is_development=is_development)
     async with AsyncExitStack() as stack:
         stopped = await stack.enter_async_context(stop_signals())
@@ -38,6 +40,7 @@ async def serve_alone(
         if worker is None:
             trusted.warn()
             _warn_of_permits(settings)
+            _warn_of_files(files)
         else:
             await stack.enter_async_context(tied_to_supervisor(stopped, built.unready))
         await stopped.wait()
@@ -54,12 +57,14 @@ async def serve_by_workers(
     is_development: bool = False,
 ) -> int:
     """Serves in so many worker processes until a signal; gives the exit code."""
+    files = allow_most()
     trusted = trust(settings, is_development=is_development)
     require_reach(settings, listen, trusted.tls)
     held = HeldPort(listen)
     with closing(held), tempfile.TemporaryDirectory(prefix="xinyidai-metrics-") as folder:
         trusted.warn()
         _warn_of_permits(settings)
+        _warn_of_files(files)
         arguments = ["--listen", held.address, *(["--config", str(config)] if config is not None else [])]
         arguments += ["--development"] if is_development else []
         supervisor = Supervisor(
@@ -79,3 +84,9 @@ def _warn_of_permits(settings: Settings) -> None:
     if not settings.gateway.consent.enforced:
         note = "consents are not enforced: what policies permit is permitted; loopback only"
         structlog.get_logger("gateway").warning("gateway.development_permits", note=note)
+
+
+def _warn_of_files(allowed: int) -> None:
+    if allowed < ENOUGH:
+        note = "each connection is a file; allow 65,536 (ulimit -Hn, LimitNOFILE)"
+        structlog.get_logger("gateway").warning("gateway.few_open_files", allowed=allowed, note=note)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from gateway.adapters.anchors.file import FileAnchor
@@ -211,3 +214,30 @@ async def test_A12_within_grace_it_goes_on_and_after_it_an_anchor_is_late_and_st
     assert (seen.failures, seen.late) == (5, [1, 0])
     assert [each.sequence for each in other.heads] == [1, 2, 3, 4, 5]
     assert [each.sequence for each in kept.heads] == [5]
+
+
+async def test_a_head_is_not_taken_where_the_anchors_disk_is_another_than_before(tmp_path: Path) -> None:
+    if Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        pytest.fail("needs two disks, of which one is /dev/shm")
+    mounted = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        there, below = tmp_path / "mount", tmp_path / "below"
+        below.mkdir()
+        there.symlink_to(mounted)
+        anchor = FileAnchor(there / "anchors.jsonl")
+        with structlog.testing.capture_logs() as logs:
+            await anchor.publish(head(1))
+            there.unlink()
+            there.symlink_to(below)
+            with pytest.raises(StoreError, match="another disk"):
+                await anchor.publish(head(2))
+            there.unlink()
+            there.symlink_to(mounted)
+            await anchor.publish(head(3))
+
+        kept = (mounted / "anchors.jsonl").read_bytes().splitlines(keepends=True)
+        assert kept == [head_line(head(1)), head_line(head(3))]
+        assert list(below.iterdir()) == []
+        assert [entry["event"] for entry in logs] == ["anchor.made"]
+    finally:
+        shutil.rmtree(mounted)

@@ -55,7 +55,9 @@ class House:
         self.files = BankFiles([folder, shipped], wanted=wanted)
         self.callers = KnownCallers(self.files.read().register, {}, MovedClock(NOON))
         self.issuers = NoIssuers()
-        self.watch = BankWatch(self.callers, self.issuers, self.files, every_s=every_s)  # type: ignore[arg-type]
+        self.refused: list[bool] = []
+        told = self.refused.append
+        self.watch = BankWatch(self.callers, self.issuers, self.files, told, every_s=every_s)  # type: ignore[arg-type]
 
     async def is_known(self) -> bool:
         try:
@@ -99,6 +101,7 @@ async def test_D9_a_broken_file_leaves_all_as_it_is_and_is_told_once(house: Hous
 
     assert [log["event"] for log in told] == ["banks.refused"]
     assert why in told[0]["faults"][0]
+    assert house.refused == [True, False]
     assert known
     assert [(log["event"], log["revoked"], log["certificates_ended"]) for log in mended] == [("banks.reloaded", 1, 1)]
     assert caller.is_withdrawn

@@ -60,6 +60,8 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_anchors_late": (),
     "xinyidai_loop_lag_seconds": (),
     "xinyidai_certificate_left_seconds": ("certificate",),
+    "xinyidai_open_files_ratio": (),
+    "xinyidai_reload_refused": ("what",),
 }
 
 

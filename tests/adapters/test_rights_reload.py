@@ -34,7 +34,8 @@ def is_open(rights: CedarRights) -> bool:
 
 async def test_D9_broken_policies_on_reload_leave_the_old_ones_in_force_and_are_told_once(tmp_path: Path) -> None:
     rights, folders = watched(tmp_path)
-    watch = PolicyWatch(rights, folders, every_s=_FOR_EVER)
+    refused: list[bool] = []
+    watch = PolicyWatch(rights, folders, refused.append, every_s=_FOR_EVER)
     version = rights.policies.version
 
     with structlog.testing.capture_logs() as logs:
@@ -49,6 +50,7 @@ async def test_D9_broken_policies_on_reload_leave_the_old_ones_in_force_and_are_
     assert kept
     assert not is_open(rights)
     assert [entry["event"] for entry in logs] == ["policies.refused", "policies.reloaded"]
+    assert refused == [True, False]
     assert logs[0]["in_force"] == version
     assert "policies/own.cedar" in logs[0]["faults"][0]
 

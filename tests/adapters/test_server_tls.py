@@ -139,7 +139,8 @@ async def test_A1_without_a_certificate_or_in_plain_text_there_is_no_handshake(t
 
 async def test_broken_new_files_leave_the_old_in_force_and_warn_once_at_the_second_look(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    tls = tls_of(files)
+    refused: list[bool] = []
+    tls = tls_of(files, refused=refused.append)
     async with served(files, tls):
         with capture_logs() as logs:
             files.put(files.at.certificate, b"-----BEGIN nonsense")
@@ -153,6 +154,7 @@ async def test_broken_new_files_leave_the_old_in_force_and_warn_once_at_the_seco
             tls.look()
 
     assert first == []
+    assert refused == [True, False]
     assert [log["event"] for log in logs] == ["certificate.not_reloaded", "certificate.reloaded"]
     assert f"certificate: {files.at.certificate}: holds no certificate in PEM form" in logs[0]["faults"]
 

@@ -24,7 +24,7 @@ EXPECTED_WARNINGS: Final = frozenset(
     {
         "gateway.development_authority", "gateway.development_permits", "gateway.plaintext", "platform.unavailable",
         "platform.back", "breaker.opened", "breaker.closed", "quota.refused", "merge.stale_copies", "platform.drift",
-        "policies.reloaded", "banks.reloaded", "security.denied", "store.made",
+        "policies.reloaded", "banks.reloaded", "security.denied", "store.made", "anchor.made", "gateway.few_open_files",
     }
 )  # fmt: skip
 _ALL_QUIET: Final = ("xinyidai_queries_in_flight", "xinyidai_platform_breaker_open", "xinyidai_trail_ailing")

@@ -1,7 +1,8 @@
 """Anchors heads in an append-only file on another path: another disk, a mount that only takes appends, a WORM volume.
 
 Each head is one line, appended by one write and synced. Several processes may append to the same file: every head names its
-trail.
+trail. A disk that is not mounted any more leaves its folder behind, and what is written there is nobody's anchor: so no head
+is taken where the folder is on another disk than before. At the start that cannot be told; a file that is made anew is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+
+import structlog
 
 from gateway.domain.anchor import TrailHead, head_line
 from gateway.domain.errors import StoreError
@@ -19,6 +22,7 @@ class FileAnchor:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._disk: int | None = None
 
     async def publish(self, head: TrailHead) -> None:
         """Appends the head durably; raises StoreError."""
@@ -32,6 +36,10 @@ class FileAnchor:
 
     def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        disk = self._path.parent.stat().st_dev
+        if self._disk not in (None, disk):
+            raise OSError(0, "they are on another disk than before; mount it, or restart the gateway if that is meant")
+        is_new = not self._path.exists()
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             if os.write(file, line) != len(line):
@@ -40,3 +48,6 @@ class FileAnchor:
             os.fsync(file)
         finally:
             os.close(file)
+        self._disk = disk
+        if is_new:
+            structlog.get_logger("gateway.trail").warning("anchor.made", file=str(self._path))

@@ -33,11 +33,13 @@ class ServerTls:
         files: TlsFiles,
         clock: Clock,
         told: Callable[[str, float], None],
+        refused: Callable[[bool], None] = lambda is_refused: None,
         *,
         reload_s: float = 5.0,
         warn_days: int = 30,
     ) -> None:
-        """Takes what is told the seconds left of each certificate by its name."""
+        """Takes what is told the seconds left of each certificate by its name, and whether new files were refused."""
+        self._refused = refused
         self._files = files
         self._clock = clock
         self._told = told
@@ -86,7 +88,9 @@ class ServerTls:
         """Reads the files again if they changed; broken ones leave all as it is."""
         stamp = _stamp(self._files)
         if stamp == self._stamp:
-            self._broken = None  # put back as they were
+            if self._broken is not None:  # put back as they were
+                self._broken = None
+                self._refused(False)
             return
         try:
             material = read_tls(self._files, self._clock.now())
@@ -95,11 +99,13 @@ class ServerTls:
                 self._broken, self._has_warned = stamp, False
             elif not self._has_warned:
                 self._has_warned = True
+                self._refused(True)
                 self._log.warning("certificate.not_reloaded", faults=[f"{key}: {text}" for key, text in error.faults])
             return
         if _stamp(self._files) != stamp:
             return  # changed while it was read: at the next look
         self._stamp, self._broken = stamp, None
+        self._refused(False)
         self._gone = {e.name for e in self._material.expiries} - {e.name for e in material.expiries}
         self._material = material
         self._offered = _configuration(material)

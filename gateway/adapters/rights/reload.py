@@ -7,6 +7,7 @@ faults are logged once, not at every look.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -18,9 +19,20 @@ from gateway.domain.errors import ConfigError
 
 
 class PolicyWatch:
-    """Watches the policy files of a running gateway; made on its loop, closed by who made it."""
+    """Watches the policy files of a running gateway; made on its loop, closed by who made it.
 
-    def __init__(self, rights: CedarRights, folders: PolicyFolders, *, every_s: float = LOOK_EVERY_S) -> None:
+    `told` is told at each reload whether it was refused.
+    """
+
+    def __init__(
+        self,
+        rights: CedarRights,
+        folders: PolicyFolders,
+        told: Callable[[bool], None] = lambda is_refused: None,
+        *,
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._told = told
         self._rights = rights
         self._folders = folders
         self._log = structlog.get_logger("gateway.rights")
@@ -41,8 +53,10 @@ class PolicyWatch:
         try:
             policies = await asyncio.to_thread(self._compiled)
         except ConfigError as error:
+            self._told(True)
             self._log.error("policies.refused", faults=error.faults, in_force=self._rights.policies.version)
             return
+        self._told(False)
         if policies.version != self._rights.policies.version:
             self._rights.use(policies)
         self._log.warning("policies.reloaded", in_force=policies.version, policies=len(policies.by_id))

@@ -36,9 +36,13 @@ MERGED_BY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder of multiprocess mode."""
 
 _DAY_S: Final = 86_400
+_FILES_EVERY: Final = 20
+"""Flushes, ten seconds."""
 _OUTCOMES: Final[Mapping[int, str]] = {number: name.removeprefix("OUTCOME_") for name, number in Outcome.items()}
 _CACHE_RESULTS: Final = ("hit", "miss", "shared", "stale")
 CORRUPTIBLE: Final = ("archive", "consents", "trail")
+RELOADED: Final = ("banks", "certificates", "policies")
+"""What is read anew while the gateway runs."""
 _TIMED: Final = ("answered", "unanswered")
 """Events of queries whose latency means something: a refusal is over at once, a cancelled query when its caller likes."""
 
@@ -74,14 +78,20 @@ class Metrics:
         registry: CollectorRegistry | None = None,
         *,
         in_flight: Callable[[], int] | None = None,
+        open_files: Callable[[], float] | None = None,
         calls_per_day: Mapping[str, int] | None = None,
     ) -> None:
-        """Takes what tells how many queries are under way, asked at each flush, and this process's part of daily quotas."""
+        """Takes what tells how many queries are under way, asked at each flush, and this process's part of daily quotas.
+
+        `open_files` tells the share of the open files it may have, asked now and then: it takes as long as there are many.
+        """
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
         self.registry = registry or CollectorRegistry()
         families = _Families(self.registry)
         self._platforms = {platform: _PlatformNumbers(platform, families) for platform in platforms}
         self._in_flight = in_flight
+        self._open_files = open_files
+        self._flushes = 0
         self._under_way = Level(families.in_flight)
         self._under_way.value = 0
         self._queries = Tallies[tuple[str, str]](
@@ -106,6 +116,9 @@ class Metrics:
         self._anchor_failures = Tally(families.anchor_failures)
         self._anchors_late = Level(families.anchors_late)
         self._anchors_late.value = 0
+        self._refused = {what: Level(families.reload_refused, what) for what in RELOADED}
+        for level in self._refused.values():
+            level.value = 0
         self._lag = Spread(families.loop_lag, _LAG_S)
         self._parts: tuple[Part, ...] = (
             self._under_way,
@@ -120,10 +133,12 @@ class Metrics:
             self._trail_ailing,
             self._anchor_failures,
             self._anchors_late,
+            *self._refused.values(),
             self._lag,
             *(part for numbers in self._platforms.values() for part in numbers.parts),
         )
         self._certificate_left = families.certificate_left
+        self._files_open = families.files_open
         for platform, calls in (calls_per_day or {}).items():
             families.quota_calls.labels(platform).set(calls)
 
@@ -205,6 +220,10 @@ class Metrics:
         """Notes how many anchors have taken no head for longer than the grace period."""
         self._anchors_late.value = count
 
+    def reload_refused(self, what: str, is_refused: bool) -> None:
+        """Notes whether the files of that kind, as they are now, were refused: what was in force stays, until a restart."""
+        self._refused[what].value = int(is_refused)
+
     def certificate_has(self, name: str, left_s: float) -> None:
         """Notes how long a certificate of the server is still valid; not a number for one that is no longer used."""
         self._certificate_left.labels(name).set(left_s)
@@ -248,6 +267,9 @@ class Metrics:
         """Hands the numbers on to prometheus_client; the last time when the process ends."""
         if self._in_flight is not None:
             self._under_way.value = self._in_flight()
+        if self._open_files is not None and self._flushes % _FILES_EVERY == 0:
+            self._files_open.set(self._open_files())
+        self._flushes += 1
         for part in self._parts:
             part.flush()
 
@@ -292,6 +314,9 @@ class _Families:
         self.trail_ailing = gauge("trail_ailing", "Trails that cannot be written, or whose disk is nearly full")
         self.anchor_failures = counter("anchor_failures", "Heads of the trail that an anchor did not take")
         self.anchors_late = gauge("anchors_late", "Anchors that took no head for longer than the grace period")
+        self.reload_refused = gauge(
+            "reload_refused", "Processes that go on with what was in force, since its files have faults now", "what"
+        )
         self.loop_lag = spread("loop_lag_seconds", "How late the event loop was", _LAG_S)
         self.certificate_left = Gauge(
             "xinyidai_certificate_left_seconds",
@@ -299,6 +324,12 @@ class _Families:
             ("certificate",),
             registry=registry,
             multiprocess_mode="livemin",  # each process reads the files for itself: the worst is told
+        )
+        self.files_open = Gauge(
+            "xinyidai_open_files_ratio",
+            "Open files over how many a process may have, of the process that is nearest to it",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.answers = counter(
             "platform_answers", "Answers by outcome, and where they came from", of, "outcome", "source"
