@@ -21,6 +21,7 @@ from gateway.adapters.rules.book import RuleBook
 from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
+from gateway.domain.green import VETO
 from gateway.domain.green_policy import GreenPolicies, strange_waivers
 from gateway.domain.joint_list_tables import joint_lists_of, stay_rules
 from gateway.domain.joint_lists import JointList
@@ -149,7 +150,8 @@ def load_settings(folder: Path | None = None) -> Settings:
     rules = green = None
     try:
         rules = RuleBook.read(read.table("rules/facts.toml"), read.texts("rules", "*.json"))
-        green = GreenPolicies.from_tables(read.folder("green"), {row.group for t in rules.tables for row in t.rows})
+        proposing = {row.group for table in rules.tables if table.table_id == VETO for row in table.rows}
+        green = GreenPolicies.from_tables(read.folder("green"), proposing)
     except ConfigError as error:
         faults += error.faults
     if rules is not None:

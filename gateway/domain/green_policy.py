@@ -73,7 +73,10 @@ class GreenPolicies:
 
     @classmethod
     def from_tables(cls, files: Mapping[str, Mapping[str, Any]], rules: Collection[str]) -> GreenPolicies:
-        """Reads the files by name; raises ConfigError with every fault as "green/file: key: what is wrong"."""
+        """Reads the files by name; raises ConfigError with every fault as "green/file: key: what is wrong".
+
+        `rules` are those whose measure or admission a bank may state otherwise: what else it names would change nothing.
+        """
         faults: list[str] = []
         shipped = files.get(DEFAULT, {})
         if not shipped:
@@ -204,9 +207,13 @@ class _Reader:
     def _by_rule(self, key: str, kind: Any, forbidden: Collection[Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         stated = self._table.get(key, {})
-        for rule, value in stated.items() if isinstance(stated, Mapping) else ():
-            if rule not in self._rules or rule == "":
-                self._fault(f"{key}.{rule}", "is no rule of the tables")
+        if not isinstance(stated, Mapping):
+            self._fault(key, f"must be a table of rules, under [{key}]")
+            return found
+        for rule, value in stated.items():
+            if rule not in self._rules:
+                known = ", ".join(sorted({*self._rules} - {_FIXED}))
+                self._fault(f"{key}.{rule}", f"is no rule that proposes a measure or an admission; use one of {known}")
             elif rule == _FIXED:
                 self._fault(f"{key}.{rule}", "incomplete data never pass by themselves: this rule cannot be changed")
             elif value not in tuple(kind) or value in forbidden:

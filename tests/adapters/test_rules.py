@@ -109,6 +109,26 @@ def test_a_waiver_that_would_waive_nothing_is_a_fault(stated: str, complaint: st
     assert [fault.startswith(f"green/demo-bank.toml: {complaint}") for fault in refused.value.faults] == [True]
 
 
+@pytest.mark.parametrize(
+    ("stated", "key"),
+    [
+        ('[measures]\nP1 = "EXIT"', "measures.P1: is no rule that proposes"),  # it only opens the green channel
+        ('[admissions]\nP1 = "CLOSED"', "admissions.P1: is no rule that proposes"),
+        ('[measures]\n"" = "EXIT"', "measures.: is no rule that proposes"),  # the rule of all criteria of recognition
+        ('measures = "EXIT"', "measures: must be a table of rules"),
+        ('admissions = ["V2"]', "admissions: must be a table of rules"),
+    ],
+)
+def test_a_measure_or_admission_that_would_change_nothing_is_a_fault(stated: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "green").mkdir()
+    (tmp_path / "green" / "demo-bank.toml").write_text(stated, encoding="utf-8")
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(tmp_path)
+
+    assert [fault.startswith(f"green/demo-bank.toml: {key}") for fault in refused.value.faults] == [True]
+
+
 def test_a_banks_own_file_states_only_what_it_does_otherwise(tmp_path: Path) -> None:
     (tmp_path / "green").mkdir()
     own = '[measures]\nV2 = "EXIT"\n[[waived_years]]\nplatform = "jiangsu"\nyears = [2017]\nbecause = "江苏未建名单"\n'
