@@ -96,7 +96,8 @@ def show_assessment(console: Console, found: pb.GreenAssessment) -> None:
 def show_recognition(console: Console, found: pb.RecogniseEnterpriseResponse) -> None:
     """Prints what each province's criterion says."""
     said = "各地标准结论不一 criteria differ" if found.differs else "各地标准无分歧 no difference"
-    title = f"{found.name or '—'}  {found.uscc}\n{found.list_code} {found.list_title_zh}: {said}"
+    of_list = f"{found.list_title_zh} {found.list_title_en}".strip()
+    title = f"{found.name or '—'}  {found.uscc}\n{found.list_code} {of_list}: {said}"
     table = Table(title=title, title_justify="left", expand=True)
     for column in ("省市 province", "结论 result", "标准 criterion", "依据事实 facts", "确定性 certainty"):
         table.add_column(column, overflow="fold")

@@ -39,7 +39,7 @@ def list_table(lists: Iterable[pb.JointList]) -> Table:
         months = str(one.stay_months) if one.HasField("stay_months") else "–"
         table.add_row(
             one.list_code,
-            one.title_zh,
+            f"{one.title_zh}\n{one.title_en}".strip(),
             one.lister,
             ListBasis.Name(one.basis).removeprefix("LIST_BASIS_"),
             JointField.Name(one.joint_field).removeprefix("JOINT_FIELD_") if one.joint_field else "–",

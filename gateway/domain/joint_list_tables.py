@@ -21,7 +21,7 @@ FIELD_NAMES: Final[Mapping[int, str]] = {number: name for name, number in _FIELD
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{1,31}")
 _PLACE: Final = re.compile(r"[0-9]{2}|[0-9]{6}")
 _CERTAINTIES: Final = ("sure", "likely", "unsure")
-_TEXTS: Final = ("title_zh", "lister", "basis", "joint_field", "version", "source", "certainty")
+_TEXTS: Final = ("title_zh", "title_en", "lister", "basis", "joint_field", "version", "source", "certainty")
 _CLAIMS: Final = ("is_reward", "is_mutually_recognised")
 _MONTHS: Final = ("stay_months", "early_exit_months")
 _DATES: Final = ("valid_from", "valid_to")
@@ -85,6 +85,7 @@ def _list(code: str, table: Mapping[str, Any]) -> JointList:
         valid_to=table.get("valid_to"),
         source=table.get("source", ""),
         certainty=table.get("certainty", ""),
+        title_en=table.get("title_en", ""),
     )
 
 

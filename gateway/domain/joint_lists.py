@@ -89,6 +89,7 @@ class JointList:
     valid_to: date | None = None
     source: str = ""
     certainty: str = ""
+    title_en: str = ""
 
 
 class EntryContent(NamedTuple):

@@ -28,7 +28,7 @@ def test_the_shipped_lists_cover_the_four_joint_fields_and_the_lists_by_law() ->
     severe = {one.field for one in lists.values() if one.field and not one.is_reward}
     assert severe == set(JointField.values()) - {0, 5}
     assert {"SDL_COURT", "SDL_SAMR", "ABN_SAMR", "SDL_TAX", "SDL_WAGE", "SDL_CUSTOMS", "HON_AEO"} <= lists.keys()
-    assert all(one.source and one.certainty for one in lists.values())
+    assert all(one.source and one.certainty and one.title_en for one in lists.values())
 
 
 def test_a_joint_list_says_on_what_it_rests_and_by_whose_criteria() -> None:
@@ -54,6 +54,7 @@ def test_the_merge_knows_each_lists_stay_and_field() -> None:
     [
         ({"basis": "HABIT"}, "one.toml: list.X_1.basis: 'HABIT' is none of LAW, STATE_POLICY, REGIONAL_MEMO"),
         ({"title_zh": ""}, "one.toml: list.X_1.title_zh: is needed"),
+        ({"title_en": 3}, "one.toml: list.X_1.title_en: must be a text"),
         ({"stay": 3}, "one.toml: list.X_1.stay: is not known here"),
         ({"stay_months": 0}, "one.toml: list.X_1.stay_months: must be a whole number of months, 1 to 600"),
         ({"joint_field": "AIR"}, "one.toml: list.X_1.joint_field: 'AIR' is none of"),

@@ -73,7 +73,7 @@ async def test_the_card_says_measure_reasons_evidence_and_gaps(rig: Rig) -> None
     )
 
     for word in ("次年退出不再续贷 leave next year", "不予新增授信 no new credit", "列入生态环境领域严重失信名单",
-                 "YRD_ENV 2018 REGIONAL_MEMO", "jiangsu 名单 list entry", "2017, 2018, 2019", "未列入", "R34.none", "unsure"):  # fmt: skip
+                 "YRD_ENV 长三角区域生态环境领域严重失信名单 Severe dishonesty in the ecological environment", "YRD_ENV 2018 REGIONAL_MEMO", "jiangsu 名单 list entry", "2017, 2018, 2019", "未列入", "R34.none", "unsure"):  # fmt: skip
         assert word in said.getvalue()
 
 

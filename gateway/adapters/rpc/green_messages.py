@@ -83,6 +83,7 @@ def recognition_message(
         name=recognised.name,
         list_code=recognised.of.code,
         list_title_zh=recognised.of.title_zh,
+        list_title_en=recognised.of.title_en,
         provinces=[
             pb.ProvinceRecognition(
                 province=each.province,

@@ -26,6 +26,7 @@ def list_message(one: JointList) -> pb.JointList:
     message = pb.JointList(
         list_code=one.code,
         title_zh=one.title_zh,
+        title_en=one.title_en,
         lister=one.lister,
         basis=ListBasis.Value(f"LIST_BASIS_{one.basis}"),
         joint_field=one.field,  # type: ignore[arg-type]  # a number of the enum
