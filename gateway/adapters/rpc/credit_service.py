@@ -16,6 +16,7 @@ from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import HealthOf, credit_view_bytes, credit_view_response, fill_delivery
+from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.rpc.item_ids import ItemIds
 from gateway.adapters.rpc.questions import Questions
 from gateway.adapters.rpc.requests import deadline_s
@@ -164,6 +165,7 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
                 task.cancel()
             await asyncio.gather(reader, *running, return_exceptions=True)
         if refusals:
+            await hear_out(request_iterator, in_talk=True)
             await abort(context, refusals[0])
 
     async def _item(

@@ -14,6 +14,7 @@ from gateway.adapters.rpc.abort import abort, status_for
 from gateway.adapters.rpc.admission import Admissions
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.green_messages import assessment_message, recognition_message
+from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.rpc.item_ids import ItemIds
 from gateway.adapters.rpc.requests import check_annotations, deadline_s, proven
 from gateway.adapters.rules.book import RuleBook
@@ -111,6 +112,7 @@ class GreenCreditService(green_credit_service_pb2_grpc.GreenCreditServiceService
         try:
             while (response := await ready.get()) is not None:
                 if isinstance(response, Exception):
+                    await hear_out(request_iterator, in_talk=True)
                     await self._abort(context, response)
                 yield response
         finally:

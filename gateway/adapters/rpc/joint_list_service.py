@@ -141,6 +141,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
                 )
                 yield response
         except Exception as error:
+            await hear_out(requests, in_talk=True)
             await abort(context, error)
 
     async def GetListStatistics(  # noqa: N802
