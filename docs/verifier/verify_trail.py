@@ -144,12 +144,22 @@ def is_ed25519_signed(key, message, signature):
     return True
 
 
+def parsed(content):
+    """What JSON in UTF-8 says; ValueError for whatever else, such as NaN, half a surrogate pair, or a nest too deep."""
+    try:
+        told = json.loads(content.decode(), parse_constant=bytes.fromhex)  # which refuses those names
+        json.dumps(told, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    return told
+
+
 def read_keys(path):
     """The keys of a file: 32 bytes each of Ed25519, 64 of SM2 (x and y)."""
     text = Path(path).read_text(encoding="ascii").strip()
     pem = re.search("-----BEGIN PUBLIC KEY-----(.+)-----END PUBLIC KEY-----", text, re.DOTALL)
     if text.startswith("{"):
-        keys = [bytes.fromhex(each["public_key"]) for each in json.loads(text)["keys"]]
+        keys = [bytes.fromhex(each["public_key"]) for each in parsed(text.encode())["keys"]]
     elif pem:
         key = base64.b64decode(pem[1])
         keys = [key[-32:] if key[:12].hex() == "302a300506032b6570032100" else key[-64:]]
@@ -179,42 +189,57 @@ def root_of(nodes, digest):
     return nodes[0]
 
 
+def heads_in(path):
+    """The heads that a file of anchors holds, one after the other; whatever else stands there says nothing."""
+    for line, _ in lines_in(path):
+        try:
+            head = parsed(line)
+            names = ("trail", "hash", "time", "algorithm", "key_id", "signature")
+            head = {"sequence": head["sequence"], **{name: head.get(name, "") for name in names}}
+            is_head = type(head["sequence"]) is int and head["sequence"] >= 1 and head["time"] and head["trail"]
+            if (
+                is_head
+                and all(type(head[name]) is str for name in names)
+                and re.fullmatch("[0-9a-f]{64}", head["hash"])
+            ):
+                yield head
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+
+
 def heads_of(path, trail, keys):
     """The anchored hash of each anchored entry: "" where no key signed it, "?" where two heads differ."""
     heads = {}
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                head = json.loads(line)
-                sequence, said = head["sequence"], head["hash"]
-                values = ("xinyidai-head-1", head["trail"], str(sequence), said, head["time"])
-                names = (head.get("algorithm", ""), head.get("key_id", ""))
-                message = "\n".join((*values, *names)).encode()
-                if head["trail"] != trail or type(sequence) is not int or not re.fullmatch("[0-9a-f]{64}", said):
-                    continue
-            except (ValueError, TypeError, KeyError):
-                continue
-            if sequence < 1:
-                continue
-            if keys and not is_signed(keys, names[0], message, head.get("signature", "")):
-                said = ""
-            if not heads.get(sequence):
-                heads[sequence] = said
-            elif said and said != heads[sequence]:
-                heads[sequence] = "?"
+    for head in heads_in(path):
+        sequence, said = head["sequence"], head["hash"]
+        if head["trail"] != trail:
+            continue
+        values = (trail, str(sequence), said, head["time"], head["algorithm"], head["key_id"])
+        message = "\n".join(("xinyidai-head-1", *values)).encode()
+        if keys and not is_signed(keys, head["algorithm"], message, head["signature"]):
+            said = ""
+        if not heads.get(sequence):
+            heads[sequence] = said
+        elif said and said != heads[sequence]:
+            heads[sequence] = "?"
     return heads
+
+
+def lines_in(path):
+    """The lines of a file without their ends, and whether each has one; a longer line than any entry is cut to nothing."""
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST):
+            whole = line
+            while not whole.endswith(b"\n") and (more := file.readline(LONGEST)):
+                line, whole = b"", more
+            is_ended = whole.endswith(b"\n")
+            yield line[:-1] if is_ended else line, is_ended
 
 
 def lines_of(path):
     """The whole lines of a trail's files in order, without their ends; a longer line than any entry is cut."""
     for segment in sorted(path.parent.glob(path.name + "." + "[0-9]" * 15)) + ([path] if path.exists() else []):
-        with segment.open("rb") as file:
-            while line := file.readline(LONGEST):
-                whole = line
-                while not whole.endswith(b"\n") and (whole := file.readline(LONGEST)):
-                    line = b""
-                if whole.endswith(b"\n"):
-                    yield line[:-1]
+        yield from (line for line, is_ended in lines_in(segment) if is_ended)
 
 
 def verified(path, heads, keys):
@@ -237,10 +262,13 @@ def verified(path, heads, keys):
         is_root = b'"event":"root"' in line
         if is_root:
             try:
-                root = json.loads(line)
-                covered = nodes[-root["leaf_count"] :] if root["leaf_count"] > 0 else []
+                root = parsed(line)
+                texts = [root[name] for name in ("root", "time", "digest", "algorithm", "key_id", "signature")]
+                size = root["leaf_count"]
+                covered = nodes[-size:] if type(size) is int and size > 0 else []
                 found = root_of(covered, DIGESTS[root["digest"]]).hex()
-                if len(covered) != root["leaf_count"] or found != root["root"]:
+                bytes.fromhex(root["signature"])
+                if len(covered) != size or found != root["root"] or not all(type(text) is str for text in texts):
                     return count, sequence, "root"
             except (ValueError, TypeError, KeyError, IndexError):
                 return count, sequence, "root"
@@ -269,14 +297,17 @@ def main(arguments=None):
     parser.add_argument("--public-key", action="append", default=[])
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
-    stem = re.compile(re.escape(asked.trail.stem) + r"\.\d+" + re.escape(asked.trail.suffix) + r"(\.\d{15})?")
-    names = {each.name[: -16 if re.search(r"\.\d{15}\Z", each.name) else None] for each in asked.trail.parent.glob("*")}
-    trails = [asked.trail] if asked.trail.name in names else []
-    trails += [asked.trail.with_name(name) for name in sorted(names) if stem.fullmatch(name)]
+    worker = re.escape(asked.trail.stem) + r"\.[1-9][0-9]{0,8}" + re.escape(asked.trail.suffix)
+    names = {re.sub(r"\.[0-9]{15}\Z", "", each.name) for each in asked.trail.parent.glob("*") if each.exists()}
+    names = {name for name in names if name == asked.trail.name or re.fullmatch(worker, name)}
     verdicts, unanchored = [], []
     try:
         keys = [key for path in asked.public_key for key in read_keys(path)]
-        for trail in trails:
+        if asked.anchors and names:  # those that are gone, too
+            told = {head["trail"] for head in heads_in(asked.anchors)}
+            names |= {name for name in told if name == asked.trail.name or re.fullmatch(worker, name)}
+        for name in sorted(names, key=lambda name: (name != asked.trail.name, len(name), name)):
+            trail = asked.trail.with_name(name)
             heads = heads_of(asked.anchors, trail.name, keys) if asked.anchors else {}
             count, first_bad, fault = verified(trail, heads, keys)
             verdicts.append({"trail": trail.name, "entries": count, "first_bad": first_bad, "fault": fault})

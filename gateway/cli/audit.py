@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2_grpc
 from gateway.adapters.identity.kinds import BANK_KEY, Kind
 from gateway.adapters.stores.trail_check import Checkpoint, Verdict, verify_trail
-from gateway.adapters.stores.trail_files import lines_of, trails_of
+from gateway.adapters.stores.trail_files import anchored_in, is_of_workers, trails_of
 from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA
 from gateway.cli.loop import run
@@ -26,7 +26,7 @@ from gateway.cli.options import AsJson, Config, fail
 from gateway.cli.public_keys import read_keys, verifier
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
-from gateway.domain.anchor import Verify, heads_by_sequence
+from gateway.domain.anchor import Verify, anchored_trails, heads_by_sequence
 from gateway.domain.errors import ConfigError, StoreError
 from gateway.domain.trail import Fault
 from gateway.settings import load_settings
@@ -91,6 +91,7 @@ def verify(
         trails = trails_of(path)
         if not trails:
             raise StoreError(say(f"there is no trail at {path}", f"{path} 处没有留痕"))
+        trails = [*trails, *_gone(path, trails, anchors)]
         heads = {each.name: _heads(each, anchors, check) for each in trails}
         verdicts = [_verified(each, heads[each.name], check, known.get(each.name)) for each in trails]
         if resume is not None:
@@ -216,8 +217,14 @@ def _inert(text: str) -> str:
 
 
 def _heads(path: Path, anchors: Path | None, check: Verify | None) -> Mapping[int, str]:
-    lines = (line.content for line in lines_of(anchors)) if anchors is not None else ()
-    return heads_by_sequence(lines, path.name, check)
+    return heads_by_sequence(anchored_in(anchors) if anchors is not None else (), path.name, check)
+
+
+def _gone(path: Path, trails: Sequence[Path], anchors: Path | None) -> Sequence[Path]:
+    """Gives the trails that should be here, by the heads of them that were anchored, and are not."""
+    named = anchored_trails(anchored_in(anchors)) if anchors is not None else set()
+    here = {each.name for each in trails}
+    return [path.with_name(name) for name in sorted(named - here) if name == path.name or is_of_workers(path, name)]
 
 
 def _verified(path: Path, heads: Mapping[int, str], check: Verify | None, since: Checkpoint | None) -> Verdict:
@@ -234,7 +241,7 @@ def _read_checkpoints(path: Path | None) -> dict[str, Checkpoint]:
         return {}
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Checkpoint])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -51,11 +51,8 @@ def heads_by_sequence(lines: Iterable[bytes], trail: str, verify: Verify | None)
     """
     heads: dict[int, str] = {}
     for line in lines:
-        try:
-            head = msgspec.json.decode(line, type=TrailHead)
-        except msgspec.DecodeError:
-            continue
-        if head.trail != trail or head.sequence < 1 or not _HASH.fullmatch(head.hash):
+        head = _head(line)
+        if head is None or head.trail != trail:
             continue
         said = head.hash
         if verify is not None and not _is_signed(head, verify):
@@ -66,6 +63,25 @@ def heads_by_sequence(lines: Iterable[bytes], trail: str, verify: Verify | None)
         elif said not in (known, UNPROVEN):
             heads[head.sequence] = CONFLICTING
     return heads
+
+
+def anchored_trails(lines: Iterable[bytes]) -> set[str]:
+    """Gives the names of the trails that heads speak of, signed or not."""
+    names = set()
+    for line in lines:
+        head = _head(line)
+        if head is not None:
+            names.add(head.trail)
+    return names
+
+
+def _head(line: bytes) -> TrailHead | None:
+    try:
+        line.decode()  # what is not asked for is not looked at by the decoder
+        head = msgspec.json.decode(line, type=TrailHead)
+    except (ValueError, RecursionError):  # no UTF-8, or nested too deep
+        return None
+    return head if head.sequence >= 1 and _HASH.fullmatch(head.hash) else None
 
 
 def _is_signed(head: TrailHead, verify: Verify) -> bool:

@@ -197,7 +197,10 @@ def root_in(line: bytes, sequence: int) -> SignedRoot | None:
     if _ROOT not in line:
         return None
     try:
+        line.decode()  # what is not asked for is not looked at by the decoder
         stated = msgspec.json.decode(line, type=RootEntry)
+        if not _HEX.fullmatch(stated.root.encode()):
+            return None
         return SignedRoot(
             sequence,
             bytes.fromhex(stated.root),
@@ -208,7 +211,7 @@ def root_in(line: bytes, sequence: int) -> SignedRoot | None:
             stated.key_id,
             bytes.fromhex(stated.signature),
         )
-    except (msgspec.DecodeError, ValueError):
+    except (ValueError, RecursionError):  # nested too deep
         return None
 
 

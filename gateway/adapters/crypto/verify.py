@@ -138,7 +138,7 @@ def read_public_keys(path: Path) -> dict[str, PublicKey]:
         found = [PublicKey(k["key_id"], k["algorithm"], bytes.fromhex(k["public_key"])) for k in table["keys"]]
     except FileNotFoundError:
         return {}
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise ValueError(f"{path} is not a file of public keys; keep it aside and let a new one be written") from error
     for key in found:
         if key.algorithm not in _LENGTHS or not _is_key(key.algorithm, key.public_key):

@@ -147,5 +147,5 @@ class KeptAnswers:
 def _decoded(line: bytes) -> _Entry | None:
     try:
         return _decode(line)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no UTF-8, or nested too deep
         return None

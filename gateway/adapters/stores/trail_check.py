@@ -61,11 +61,11 @@ def verify_trail(
 ) -> Verdict:
     """Gives the verdict on the trail at a path; `progress` is told how many entries were checked, now and then.
 
-    `heads` are its anchored hashes; without `verify` the roots' signatures are not looked at. Raises StoreError where a file
-    cannot be read, or where the checkpoint is of another trail.
+    `heads` are its anchored hashes: of a trail that is gone the first entry was cut. Without `verify` the roots' signatures
+    are not looked at. Raises StoreError where a file cannot be read, or where the checkpoint is of another trail.
     """
     segments = segments_of(path)
-    if not segments:
+    if not segments and not heads:
         raise StoreError(f"there is no trail at {path}")
     try:
         return _Reading(path, segments, heads, verify, since).run(progress)

@@ -23,7 +23,7 @@ from gateway.domain.trail import BEGINNING, LONGEST_LINE, Link, sequence_in, tak
 
 CHUNK: Final = 1024 * 1024
 _TAIL: Final = 64 * 1024
-_SEGMENT: Final = re.compile(r"\.(\d{15})")
+_SEGMENT: Final = re.compile(r"\.([0-9]{15})")
 UNCHAINED: Final = ".unchained"
 _ID: Final = re.compile(rb"[0-9a-f]{32}")
 
@@ -62,7 +62,7 @@ def segments_of(path: Path) -> Sequence[Path]:
 
 def trails_of(path: Path) -> Sequence[Path]:
     """Gives the trails at a path: that one, and those of the workers of one port (audit.1.jsonl, …), in order."""
-    pattern = re.compile(re.escape(path.stem) + r"\.(\d+)" + re.escape(path.suffix) + r"(\.\d{15})?")
+    pattern = re.compile(_workers(path) + r"(\.[0-9]{15})?")
     numbers = {
         int(found[1])
         for each in path.parent.glob(f"{_escaped(path.stem)}.*")
@@ -70,6 +70,15 @@ def trails_of(path: Path) -> Sequence[Path]:
     }
     own = [path] if segments_of(path) else []
     return own + [path.with_name(f"{path.stem}.{number}{path.suffix}") for number in sorted(numbers)]
+
+
+def is_of_workers(path: Path, name: str) -> bool:
+    """Whether a name is that of a worker's trail beside the one at a path."""
+    return re.fullmatch(_workers(path), name) is not None
+
+
+def _workers(path: Path) -> str:
+    return re.escape(path.stem) + r"\.([1-9][0-9]{0,8})" + re.escape(path.suffix)
 
 
 def lock_of(path: Path) -> Path:
@@ -155,6 +164,18 @@ def lines_of(file: Path, begin: int = 0, end: int | None = None) -> Iterator[Lin
                 kept = kept[:64]
     finally:
         os.close(descriptor)
+
+
+def anchored_in(file: Path) -> Iterator[bytes]:
+    """Yields the lines of a file of anchors; the last one also where a copy left its line end out. Raises OSError."""
+    end = 0
+    for line in lines_of(file):
+        end = line.end
+        yield line.content
+    with file.open("rb") as rest:
+        rest.seek(end)
+        if last := rest.read(LONGEST_LINE):
+            yield last
 
 
 def cut_torn_line(file: int) -> None:
