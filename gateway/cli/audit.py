@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -44,6 +45,9 @@ _FAULTS: Final[Mapping[Fault, tuple[str, str]]] = {
     Fault.CUT: ("was cut off with all after it", "及其后记录被截断"),
     Fault.REWRITTEN: ("is not the one that was anchored: the log was rewritten", "与锚定不符：日志被重写"),
 }
+_UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_FORMULA: Final = re.compile(r"\s*['=+\-@＝＋－＠]")  # full-width ones count in Chinese editions
+_NUMBER: Final = re.compile(r"0[0-9]+|[0-9]{16,}|[0-9]+\.[0-9]*|[0-9]+(\.[0-9]*)?[Ee][+-]?[0-9]+")
 _COLUMNS: Final = (
     "position",
     "time",
@@ -122,8 +126,18 @@ def verify(
 @connecting(Kind.AUDITOR)
 def export(
     format: Annotated[str, typer.Option(help=say("jsonl or csv.", "jsonl 或 csv。"))] = "jsonl",
-    since: Annotated[datetime | None, typer.Option("--from", help=say("Since, China time.", "起始时间。"))] = None,
-    until: Annotated[datetime | None, typer.Option("--to", help=say("Until, China time.", "截止时间。"))] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--from", help=say("Since, China time.", "起始时间（北京时间，含）。"))
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to",
+            help=say(
+                "Before it, China time; a day is its midnight.", "截止时间（北京时间，不含；仅写日期即当日零时）。"
+            ),
+        ),
+    ] = None,
     uscc: Annotated[str, typer.Option(help=say("Only about this enterprise.", "仅限该企业。"))] = "",
     operator: Annotated[str, typer.Option(help=say("Only of this employee.", "仅限该经办人。"))] = "",
     after: Annotated[str, typer.Option(help=say("Go on after this position.", "从该位置之后继续。"))] = "",
@@ -160,6 +174,8 @@ def export(
             if output is not None and not after:
                 target.truncate(0)
             is_going_on = output is not None and target.tell() > 0
+            if output is not None and format == "csv" and not is_going_on:
+                target.write("\ufeff")  # else a spreadsheet reads it in the machine's own charset
             return _table(target, has_header=not is_going_on) if format == "csv" else _lines(target)
 
         async def main() -> None:
@@ -206,14 +222,18 @@ def _table(target: IO[str], *, has_header: bool = True) -> Callable[[pb.AuditRec
     def write(record: pb.AuditRecord) -> None:
         at = record.entry_time.ToDatetime(UTC).isoformat(timespec="milliseconds")
         named = {"time": at, "record": record.record.decode()}
-        rows.writerow([_inert(named.get(name) or getattr(record, name)) for name in _COLUMNS])
+        rows.writerow([_inert(named[name] if name in named else getattr(record, name)) for name in _COLUMNS])
 
     return write
 
 
 def _inert(text: str) -> str:
-    """Keeps a spreadsheet from taking what a caller stated for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """Keeps a spreadsheet from taking what a caller stated for a formula, or for a number without its zeros and last digits.
+
+    What is no character to be seen is marked: a line end would begin a row to whoever reads the table line by line.
+    """
+    text = _UNSEEN.sub("\ufffd", text)
+    return f"'{text}" if _FORMULA.match(text) or _NUMBER.fullmatch(text) else text
 
 
 def _heads(path: Path, anchors: Path | None, check: Verify | None) -> Mapping[int, str]:

@@ -230,7 +230,7 @@ async def test_an_export_that_is_refused_leaves_the_file_and_one_that_goes_on_ad
 
 
 def rows_of(table: Path) -> list[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -263,11 +263,43 @@ async def _all(stream: Any) -> list[Any]:
     return [response async for response in stream]
 
 
-@pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@x", "\tx"])
-def test_what_a_spreadsheet_would_calculate_is_text_in_the_table(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["=cmd()", "+1", "-1", "@x", " =1", "＝HYPERLINK(1)", "'=1", "913302033168690875", "0012", "1E5", "7.10"],
+)
+def test_what_a_spreadsheet_would_calculate_or_round_is_text_in_the_table(text: str) -> None:
     target = io.StringIO()
 
     _table(target)(pb.AuditRecord(operator=text, event="answered"))
 
     row = next(csv.DictReader(io.StringIO(target.getvalue())))
     assert (row["operator"], row["event"]) == (f"'{text}", "answered")
+
+
+def test_each_entry_is_one_line_of_the_table_whatever_its_caller_stated() -> None:
+    target = io.StringIO()
+
+    _table(target, has_header=False)(pb.AuditRecord(operator="\n=1", branch="a\x00b\x1b[31m\r\nc", reason="12"))
+
+    (line,) = target.getvalue().splitlines()
+    assert ",\ufffd=1,a\ufffdb\ufffd[31m\ufffd\ufffdc,12," in line
+
+
+async def test_a_table_in_a_file_says_that_it_is_utf_8(tmp_path: Path) -> None:
+    await written(tmp_path)
+    table = tmp_path / "table.csv"
+    async with house(tmp_path) as (port, _):
+        at = (
+            "--plaintext",
+            "--address",
+            f"127.0.0.1:{port}",
+            "--bank",
+            "bank-a",
+            "--format",
+            "csv",
+            "--output",
+            str(table),
+        )
+        await asyncio.to_thread(CliRunner().invoke, app, ["export", *at])
+
+    assert table.read_bytes().startswith(b"\xef\xbb\xbfposition,")
