@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from gateway.adapters.stores.consent_seal import Seal
 from gateway.adapters.stores.models import Base
+from gateway.domain.errors import ConfigError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 UPGRADE: Final = "run `xinyidai store upgrade` 请运行 xinyidai store upgrade"
@@ -74,7 +75,8 @@ def complaint_of(state: SchemaState) -> str:
 
 
 def state_of(connection: Connection) -> SchemaState:
-    """Gives how the schema of a connection's database stands."""
+    """Gives how the schema of a connection's database stands; raises ConfigError for one that cannot hold Chinese texts."""
+    _require_unicode(connection)
     newest = scripts().get_current_head() or ""
     stated = MigrationContext.configure(connection).get_current_heads()
     found = inspect(connection)
@@ -102,6 +104,23 @@ def state_of(connection: Connection) -> SchemaState:
         if missing:
             return SchemaState(Standing.BROKEN, revision, newest, f"{name}.{missing[0]} is missing")
     return SchemaState(Standing.RIGHT, revision, newest)
+
+
+def _require_unicode(connection: Connection) -> None:
+    """Raises ConfigError for a server's database whose encoding has no Chinese, or counts bytes for characters.
+
+    There a consent could be registered, and not be revoked for a reason in Chinese.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise ConfigError(
+            [
+                f"the store: the database's encoding is {encoding}; give the gateway one in UTF8 "
+                "(CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0) 数据库编码须为 UTF8"
+            ]
+        )
 
 
 def config_for(connection: Connection | None = None, seal: Seal | None = None) -> Config:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import URL, MetaData, Table, text
 from structlog.testing import capture_logs
@@ -255,6 +256,29 @@ async def test_D6_a_server_whose_schema_is_behind_keeps_the_gateway_from_startin
             await door.check()
     finally:
         await door.aclose()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_server_that_cannot_hold_chinese_texts_keeps_the_gateway_from_starting_and_is_not_upgraded(
+    request: pytest.FixtureRequest, encoding: str
+) -> None:
+    socket = request.getfixturevalue("postgres_socket")
+    server = await asyncpg.connect(host=socket, user="postgres", database="postgres")
+    name = f"in_{encoding.lower()}"
+    await server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")
+    url = f"postgresql+asyncpg://postgres@/{name}?host={socket}"
+    door, database = StoreDoor(url), Database(parse_url(url))
+
+    try:
+        with pytest.raises(ConfigError, match=f"encoding is {encoding}.*UTF8"):
+            await door.check()
+        with pytest.raises(ConfigError, match=f"encoding is {encoding}.*UTF8"):
+            await upgrade(database)
+    finally:
+        await door.aclose()
+        await database.aclose()
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
 
 
 @pytest.mark.parametrize("url", ["mysql+aiomysql://h/d", "postgresql+psycopg://h/d", "nonsense"])
