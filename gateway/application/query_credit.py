@@ -286,6 +286,9 @@ class CreditQueries:
         except StoreError as error:
             await self._write(story, "unanswered", reason=error.reason)
             raise
+        except asyncio.CancelledError:  # while the store was waited for; a use may have been taken
+            await self._note_cancelled(story)
+            raise
         return story
 
     async def _recheck(self, story: Story, answers: Sequence[Answer], receipt: Receipt | None = None) -> None:
@@ -305,6 +308,9 @@ class CreditQueries:
             raise
         except StoreError as error:
             await self._write(story, "unanswered", answers, reason=error.reason, taken_back=receipt)
+            raise
+        except asyncio.CancelledError:
+            await self._note_cancelled(story)
             raise
 
     def _mask(self, view: view_pb2.CreditView, permit: Permit) -> None:
@@ -353,6 +359,9 @@ class CreditQueries:
         return CreditAnswer(story.answer_id, merged, figures, answers, encoded, permit, receipt, told)
 
     async def _note_cancelled(self, story: Story) -> None:
+        if story.is_cancelled:  # told where it was cut off
+            return
+        story.is_cancelled = True
         answers = story.answers()
         # Shielded: the entry is written though the caller is gone.
         await asyncio.shield(self._write(story, "cancelled", answers, reason=Reason.CANCELLED))

@@ -60,6 +60,7 @@ class Story:
         self.answer_id = answer_id
         self.permit = _NO_PERMIT
         self.denied_by = ""
+        self.is_cancelled = False
         self.distrusted: list[str] = []
         self._reader = reader
         self._digest_of = digest_of

@@ -26,6 +26,7 @@ class MemoryConsents:
         self._requests: dict[tuple[str, str], tuple[bytes, str]] = {}
         self._log: list[ConsentChange] = []
         self.is_down = False
+        self.is_silent = False
         self.reads = 0
         self.looks = 0
 
@@ -107,6 +108,8 @@ class MemoryConsents:
         return consent
 
     async def _turn(self) -> None:
+        while self.is_silent:
+            await asyncio.sleep(1)
         await asyncio.sleep(0)
         if self.is_down:
             raise StoreUnavailableError("the store of consents cannot be reached")

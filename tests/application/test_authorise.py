@@ -271,6 +271,36 @@ async def test_without_the_store_nothing_that_needs_a_consent_is_answered() -> N
         assert built.trail.told == [("unanswered", "STORE_UNAVAILABLE")]
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("when", ["before platforms are asked", "before the answer leaves"])
+@in_simulated_time
+async def test_a_caller_that_hangs_up_while_the_store_does_not_answer_is_in_the_trail_once(
+    when: str, is_stream: bool
+) -> None:
+    async with house(consent(max_uses=9)) as built:
+
+        async def silent() -> None:
+            built.store.is_silent = True
+
+        async def read_on() -> None:
+            async for _ in built.queries.stream(asking(TAX), built.admit()):
+                pass
+
+        if when == "before platforms are asked":
+            await silent()
+        else:
+            built.platforms["anhui"].meanwhile = silent
+        asked = asyncio.create_task(read_on() if is_stream else built.ask(TAX))
+        await asyncio.sleep(3)
+        assert not asked.done()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+        assert built.trail.told == [("cancelled", "CANCELLED")]
+        assert built.queries.under_way == 0
+
+
 @in_simulated_time
 async def test_a_permit_on_consents_at_hand_waits_for_nothing_and_on_limited_ones_for_the_store() -> None:
     async with house(consent("c-1"), consent("c-2", max_uses=2)) as built:
