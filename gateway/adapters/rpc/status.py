@@ -23,6 +23,7 @@ from gateway.domain.errors import (
     ListFileError,
     Reason,
     StoreError,
+    StoreUnavailableError,
     UnansweredError,
 )
 
@@ -84,6 +85,9 @@ _STORE_RETRY_S: Final = 5.0
 _MOST_VIOLATIONS: Final = 50
 """Details travel in a trailer, which gRPC bounds by 8 KB or so."""
 
+_STORE_AWAY: Final = "the gateway's store cannot be used now; ask again"
+"""What is the matter with it is the operator's to know, and stands in the log: user and password, disk, file."""
+
 
 def error_reason(reason: Reason) -> error_reason_pb2.ErrorReason.ValueType:
     """Gives the proto's value for a reason."""
@@ -116,7 +120,8 @@ def status_of(error: GatewayError, trace_id: str = "") -> status_pb2.Status:
         details.append(_retry_info(error.retry_after_s))
     elif isinstance(error, StoreError) and not isinstance(error, CorruptRecordError):  # asking again mends nothing
         details.append(_retry_info(_STORE_RETRY_S))
-    status = status_pb2.Status(code=code, message=str(error))
+    said = _STORE_AWAY if isinstance(error, StoreUnavailableError) else str(error)
+    status = status_pb2.Status(code=code, message=said)
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)  # type: ignore[arg-type]  # each is a message
