@@ -27,6 +27,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, trouble_of
@@ -41,9 +42,10 @@ _LOOK_S: Final = 3.0
 _POOL: Final = 10
 _POOL_ASIDE: Final = 2
 _TURN_S: Final = 0.001
-_DAMAGE_TOLD_EVERY_S: Final = 60.0
+_TOLD_EVERY_S: Final = 60.0
 _WAL_S: Final = 0.01
 _PRIMARY: Final = 0xFF  # what is above it only says more about the same failure
+_LATE: Final = (TimeoutError, NoneFreeError)
 _RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 _WRITES: Final = "xinyidai_writes"
 # What is asked is kept in the database: a constant, SQLite would give without its file.
@@ -70,6 +72,8 @@ class Database:
         """Held by whoever writes an SQLite file in this process, on the loop or in the trail's thread."""
         self.is_reachable = True
         """Whether the last attempt reached it; true before the first. What failed to write is back when it is written to."""
+        self.slowness_told_at = float("-inf")
+        """When a server that answers looks was last told to be slow."""
         self.refuses_writes = False
         """Whether it is out of reach for a change that failed: that it can be read says nothing then."""
         self.trouble: Trouble | None = None
@@ -111,7 +115,7 @@ class Database:
     async def ping(self) -> bool:
         """Whether the database answers in time, and takes a change where the last one failed."""
         writes = self.refuses_writes and not self.is_read_only
-        with suppress(StoreUnavailableError), Told(self, writes=writes):
+        with suppress(StoreUnavailableError), Told(self, writes=writes, looks=True):
             try:
                 async with asyncio.timeout(self._longest_look_s):
                     if self.trouble is Trouble.READ_ONLY and not self.is_sqlite:
@@ -166,9 +170,11 @@ class Told:
     Of a damaged one it tells once a minute, and nothing of what can be read between.
     """
 
-    def __init__(self, database: Database, *, writes: bool = False) -> None:
+    def __init__(self, database: Database, *, writes: bool = False, looks: bool = False) -> None:
+        """Takes whether that is a change, and whether it is a look: of a server, what else is late says nothing."""
         self._database = database
         self._writes = writes
+        self._looks = looks
 
     def __enter__(self) -> None:
         return None
@@ -179,7 +185,9 @@ class Told:
             trouble, cause = trouble_of(error), cause_of(error)
             database.is_read_only |= trouble is Trouble.NOT_SYNCED
             # A row that breaks a rule says nothing of the database.
-            if not isinstance(error, _RULES):
+            if isinstance(error, _LATE) and not (database.is_sqlite or self._looks):
+                self._is_slow(cause)
+            elif not isinstance(error, _RULES):
                 self._is_gone(trouble, cause)
             # What the database says may hold values of the row, so the cause is named by its class and code only.
             raise StoreUnavailableError(f"the store {trouble} ({cause})") from None
@@ -187,6 +195,13 @@ class Told:
             database.is_reachable, database.refuses_writes, database.trouble = True, False, None
             if not self._was_damage_told():
                 _logger().warning("store.back", database=database.url.get_backend_name())
+
+    def _is_slow(self, cause: str) -> None:
+        database, now = self._database, time.monotonic()
+        if database.is_reachable and now - database.slowness_told_at >= _TOLD_EVERY_S:
+            database.slowness_told_at = now
+            note = "a command or a connection came too late: a table that is locked, a server that is busy?"
+            _logger().warning("store.slow", cause=cause, note=note)
 
     def _is_gone(self, trouble: Trouble, cause: str) -> None:
         database = self._database
@@ -204,7 +219,7 @@ class Told:
         )
 
     def _was_damage_told(self) -> bool:
-        return time.monotonic() - self._database.damage_told_at < _DAMAGE_TOLD_EVERY_S
+        return time.monotonic() - self._database.damage_told_at < _TOLD_EVERY_S
 
 
 def _logger() -> Any:

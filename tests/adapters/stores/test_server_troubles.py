@@ -82,11 +82,11 @@ async def test_D1_a_server_that_is_read_only_is_told_once_though_it_can_be_read_
     assert [line["event"] for line in logs] == ["store.unreachable", "store.back"]
 
 
-async def test_D4_a_table_that_is_locked_keeps_neither_the_trails_writer_nor_a_look_waiting(
+async def test_D4_a_table_that_is_locked_keeps_nobody_waiting_who_needs_it_not_and_is_no_lost_store(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     async with right("postgresql", request, tmp_path) as there:
-        database = Database(there.url, busy_s=1)
+        database = Database(there.url, busy_s=0.3)
         store = SqlConsentStore(database)
         kept = await store.register(consent())
         async with there.writing() as locking:
@@ -98,13 +98,18 @@ async def test_D4_a_table_that_is_locked_keeps_neither_the_trails_writer_nor_a_l
 
             views = ArchivedViewRow.metadata.tables["archived_views"]
             withdraw = delete(views).where(views.c.answer_id == bindparam("of_id"))
-            await asyncio.to_thread(thread_writer(database).write, withdraw, [{"of_id": "none"}])
-            is_heard = await database.ping()
+            with capture_logs() as logs:
+                await asyncio.to_thread(thread_writer(database).write, withdraw, [{"of_id": "none"}])
+                for _ in range(3):
+                    with pytest.raises(StoreUnavailableError):
+                        await store.get("bank-a", kept.consent_id)
+                    is_heard = database.is_reachable and await database.ping()
 
         found = await asyncio.gather(*asking)
         await database.aclose()
 
     assert is_heard
+    assert [line["event"] for line in logs] == ["store.slow"]
     assert found == [kept] * _POOL
 
 
