@@ -10,8 +10,7 @@ Exit code 0: whole; 1: damaged, the first bad entry is named; 2: cannot be check
 
 A line is {"sequence":N,"previous":"<hash of the entry before>",...,"hash":"<SM3>"}; the hash is the SM3 (GB/T 32905) of the
 line without its hash member: of {"sequence":N,...}. Roots and heads are signed with Ed25519 or SM2 (GB/T 32918.2, the user
-id 1234567812345678). SM3 and SM2 are here in plain Python, so that the standard library suffices; for Ed25519 install
-`cryptography`. Without SM3 in the system's OpenSSL large trails take long.
+id 1234567812345678). SM3 and SM2 are here in plain Python; for Ed25519 `pip install cryptography`.
 """
 
 import argparse
@@ -23,22 +22,20 @@ import sys
 from pathlib import Path
 
 LONGEST = 4 * 1024 * 1024
+FAULTS = (ValueError, TypeError, KeyError, IndexError, RecursionError)
 HEAD = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),"previous":"([0-9a-f]{64})",')
 TAIL = re.compile(rb'(?:,"leaf":"([0-9a-f]{64})")?,"hash":"([0-9a-f]{64})"\}\Z')
 P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 A = P - 3
 B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
 N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
-G = (
-    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
-    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
-)
+X = 0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7
+Y = 0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0
 
 
 def rotated(x, n):
     """A 32-bit word rotated to the left."""
-    n %= 32
-    return (x << n | x >> (32 - n)) & 0xFFFFFFFF
+    return (x << n % 32 | x >> 32 - n % 32) & 0xFFFFFFFF
 
 
 def plain_sm3(content):
@@ -79,13 +76,11 @@ GENESIS = sm3(b"xinyidai-trail-1").hex()
 def added(p, q):
     """Two points of the curve added; None is the point at infinity."""
     if p is None or q is None:
-        return q if p is None else p
-    if p[0] == q[0]:
-        if (p[1] + q[1]) % P == 0:
-            return None
-        slope = (3 * p[0] * p[0] + A) * pow(2 * p[1], -1, P) % P
-    else:
-        slope = (q[1] - p[1]) * pow(q[0] - p[0], -1, P) % P
+        return p or q
+    if p[0] == q[0] and (p[1] + q[1]) % P == 0:
+        return None
+    rise, run = (3 * p[0] * p[0] + A, 2 * p[1]) if p == q else (q[1] - p[1], q[0] - p[0])
+    slope = rise * pow(run, -1, P) % P
     x = (slope * slope - p[0] - q[0]) % P
     return x, (slope * (p[0] - x) - p[1]) % P
 
@@ -94,41 +89,32 @@ def times(k, p):
     """A point of the curve taken k times."""
     result = None
     for bit in bin(k)[2:]:
-        result = added(result, result)
-        if bit == "1":
-            result = added(result, p)
+        result = added(added(result, result), p if bit == "1" else None)
     return result
 
 
 def r_and_s(signature):
     """The two numbers of a signature: 32 bytes each, or ASN.1 DER."""
-    if len(signature) == 64:
-        return int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    if len(signature) < 8 or signature[0] != 0x30 or signature[1] != len(signature) - 2:
-        raise ValueError("no signature")
-    numbers, at = [], 2
-    while at < len(signature):
-        end = at + 2 + signature[at + 1]
-        if signature[at] != 2 or end > len(signature):
+    parts = (signature[:32], signature[32:])
+    if len(signature) != 64:
+        end = 4 + signature[3]
+        parts = (signature[4:end], signature[end + 2 :])
+        told = b"".join(b"\2" + bytes([len(part)]) + part for part in parts)
+        if signature != b"\x30" + bytes([len(told)]) + told:
             raise ValueError("no signature")
-        numbers.append(int.from_bytes(signature[at + 2 : end], "big"))
-        at = end
-    r, s = numbers
-    return r, s
+    return [int.from_bytes(part, "big") for part in parts]
 
 
 def is_sm2_signed(point, message, signature):
     """Verification by GB/T 32918.2, clause 7."""
     x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
-    if x >= P or y >= P or (y * y - x * x * x - A * x - B) % P:
-        return False
     r, s = r_and_s(signature)
     t = (r + s) % N
-    if not (0 < r < N and 0 < s < N and t):
+    if x >= P or y >= P or (y * y - x * x * x - A * x - B) % P or not (0 < r < N and 0 < s < N and t):
         return False
-    told = b"".join(number.to_bytes(32, "big") for number in (A, B, *G, x, y))
-    e = int.from_bytes(sm3(sm3(b"\x00\x80" + b"1234567812345678" + told) + message), "big")
-    found = added(times(s, G), times(t, (x, y)))
+    told = b"\x00\x80" + b"1234567812345678" + b"".join(number.to_bytes(32, "big") for number in (A, B, X, Y, x, y))
+    e = int.from_bytes(sm3(sm3(told) + message), "big")
+    found = added(times(s, (X, Y)), times(t, (x, y)))
     return found is not None and (e + found[0]) % N == r
 
 
@@ -138,19 +124,15 @@ def is_ed25519_signed(key, message, signature):
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+        return Ed25519PublicKey.from_public_bytes(key).verify(signature, message) is None
     except InvalidSignature:
         return False
-    return True
 
 
 def parsed(content):
-    """What JSON in UTF-8 says; ValueError for whatever else, such as NaN, half a surrogate pair, or a nest too deep."""
-    try:
-        told = json.loads(content.decode(), parse_constant=bytes.fromhex)  # which refuses those names
-        json.dumps(told, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+    """What JSON in UTF-8 says; ValueError for whatever else, NaN and half a surrogate pair too, RecursionError too deep."""
+    told = json.loads(content.decode(), parse_constant=bytes.fromhex)  # which refuses those names
+    json.dumps(told, ensure_ascii=False).encode()
     return told
 
 
@@ -175,9 +157,8 @@ def is_signed(keys, algorithm, message, signature):
     """Whether a signature, in hexadecimal, is by one of the keys."""
     check, size = {"ED25519": (is_ed25519_signed, 32), "SM2-SM3": (is_sm2_signed, 64)}.get(algorithm, (None, 0))
     try:
-        content = bytes.fromhex(signature)
-        return any(check(key, message, content) for key in keys if len(key) == size)
-    except (ValueError, TypeError):
+        return any(check(key, message, bytes.fromhex(signature)) for key in keys if len(key) == size)
+    except FAULTS:
         return False
 
 
@@ -191,37 +172,27 @@ def root_of(nodes, digest):
 
 def heads_in(path):
     """The heads that a file of anchors holds, one after the other; whatever else stands there says nothing."""
+    names = ("trail", "hash", "time", "algorithm", "key_id", "signature")
     for line, _ in lines_in(path):
         try:
-            head = parsed(line)
-            names = ("trail", "hash", "time", "algorithm", "key_id", "signature")
-            head = {"sequence": head["sequence"], **{name: head.get(name, "") for name in names}}
-            is_head = type(head["sequence"]) is int and head["sequence"] >= 1 and head["time"] and head["trail"]
-            if (
-                is_head
-                and all(type(head[name]) is str for name in names)
-                and re.fullmatch("[0-9a-f]{64}", head["hash"])
-            ):
+            head = dict.fromkeys(names, "") | parsed(line)
+            is_head = type(head["sequence"]) is int and all(type(head[name]) is str for name in names)
+            if is_head and head["sequence"] > 0 and head["time"] and re.fullmatch("[0-9a-f]{64}", head["hash"]):
                 yield head
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except FAULTS:
             continue
 
 
 def heads_of(path, trail, keys):
     """The anchored hash of each anchored entry: "" where no key signed it, "?" where two heads differ."""
     heads = {}
-    for head in heads_in(path):
-        sequence, said = head["sequence"], head["hash"]
-        if head["trail"] != trail:
-            continue
+    for head in (head for head in heads_in(path) if head["trail"] == trail):
+        sequence, said, before = head["sequence"], head["hash"], heads.get(head["sequence"])
         values = (trail, str(sequence), said, head["time"], head["algorithm"], head["key_id"])
         message = "\n".join(("xinyidai-head-1", *values)).encode()
         if keys and not is_signed(keys, head["algorithm"], message, head["signature"]):
             said = ""
-        if not heads.get(sequence):
-            heads[sequence] = said
-        elif said and said != heads[sequence]:
-            heads[sequence] = "?"
+        heads[sequence] = "?" if before and said and said != before else before or said
     return heads
 
 
@@ -232,8 +203,7 @@ def lines_in(path):
             whole = line
             while not whole.endswith(b"\n") and (more := file.readline(LONGEST)):
                 line, whole = b"", more
-            is_ended = whole.endswith(b"\n")
-            yield line[:-1] if is_ended else line, is_ended
+            yield line.removesuffix(b"\n"), whole.endswith(b"\n")
 
 
 def lines_of(path):
@@ -270,7 +240,7 @@ def verified(path, heads, keys):
                 bytes.fromhex(root["signature"])
                 if len(covered) != size or found != root["root"] or not all(type(text) is str for text in texts):
                     return count, sequence, "root"
-            except (ValueError, TypeError, KeyError, IndexError):
+            except FAULTS:
                 return count, sequence, "root"
             nodes.clear()
         if sequence in heads and heads[sequence] != hashed:
@@ -297,28 +267,27 @@ def main(arguments=None):
     parser.add_argument("--public-key", action="append", default=[])
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
-    worker = re.escape(asked.trail.stem) + r"\.[1-9][0-9]{0,8}" + re.escape(asked.trail.suffix)
-    names = {re.sub(r"\.[0-9]{15}\Z", "", each.name) for each in asked.trail.parent.glob("*") if each.exists()}
-    names = {name for name in names if name == asked.trail.name or re.fullmatch(worker, name)}
+    is_here = re.compile(
+        re.escape(asked.trail.stem) + r"(\.[1-9]\d{0,8})?" + re.escape(asked.trail.suffix), re.A
+    ).fullmatch
+    files = (re.sub(r"\.[0-9]{15}\Z", "", each.name) for each in asked.trail.parent.glob("*") if each.exists())
+    names = set(filter(is_here, files))
     verdicts, unanchored = [], []
     try:
         keys = [key for path in asked.public_key for key in read_keys(path)]
         if asked.anchors and names:  # those that are gone, too
-            told = {head["trail"] for head in heads_in(asked.anchors)}
-            names |= {name for name in told if name == asked.trail.name or re.fullmatch(worker, name)}
+            names |= set(filter(is_here, (head["trail"] for head in heads_in(asked.anchors))))
         for name in sorted(names, key=lambda name: (name != asked.trail.name, len(name), name)):
-            trail = asked.trail.with_name(name)
-            heads = heads_of(asked.anchors, trail.name, keys) if asked.anchors else {}
-            count, first_bad, fault = verified(trail, heads, keys)
-            verdicts.append({"trail": trail.name, "entries": count, "first_bad": first_bad, "fault": fault})
-            unanchored += [trail.name] if asked.anchors and count and not heads else []
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            heads = heads_of(asked.anchors, name, keys) if asked.anchors else {}
+            count, first_bad, fault = verified(asked.trail.with_name(name), heads, keys)
+            verdicts.append({"trail": name, "entries": count, "first_bad": first_bad, "fault": fault})
+            unanchored += [name] if asked.anchors and count and not heads else []
+    except (OSError, ImportError, *FAULTS) as error:
         print(error, "(Ed25519: pip install cryptography)" if isinstance(error, ImportError) else "", file=sys.stderr)
         return 2
-    unseen = "" if keys else "; signatures not checked 未验签名"
-    unseen += "" if asked.anchors else "; no anchors 未比对锚定"
+    unseen = ["; signatures not checked 未验签名"] * (not keys) + ["; no anchors 未比对锚定"] * (not asked.anchors)
     for told in verdicts:
-        bad = f"entry {told['first_bad']}: {told['fault']}" if told["fault"] else f"whole 完整{unseen}"
+        bad = f"entry {told['first_bad']}: {told['fault']}" if told["fault"] else f"whole 完整{''.join(unseen)}"
         print(json.dumps(told) if asked.json else f"{told['trail']}: {told['entries']} entries checked; {bad}")
     for name in unanchored:
         print(f"{asked.anchors} has no head of {name}: a copy must keep the trail's name", file=sys.stderr)
