@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, S
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from gateway.adapters.stores.engine import BUSY_S, SQLITE, server_engine
+from gateway.adapters.stores.engine import SQLITE
+from gateway.adapters.stores.server_connections import BUSY_S, dispose, server_engine
 from gateway.domain.errors import ConfigError, IdentityUnavailableError
 from gateway.ports import Clock
 
@@ -95,7 +96,7 @@ class SqlSeenTokens:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._engine.dispose()
+        await dispose(self._engine)
 
 
 async def _make_table(engine: AsyncEngine) -> None:

@@ -205,7 +205,8 @@ def open_database(url: str, password: str | None = None, *, is_patient: bool = F
 
     A patient one lets a command take as long as it takes: a migration of many rows does.
     """
-    from gateway.adapters.stores.engine import COMMAND_S, Database, parse_url
+    from gateway.adapters.stores.engine import Database, parse_url
+    from gateway.adapters.stores.server_connections import COMMAND_S
 
     parsed = parse_url(url)
     if password is not None:

@@ -31,15 +31,12 @@ from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, trouble_of
+from gateway.adapters.stores.server_connections import BUSY_S, COMMAND_S, dispose, server_engine
 from gateway.adapters.stores.sqlite_connection import sqlite_connection
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 
 SQLITE: Final = "sqlite"
-BUSY_S: Final = 5.0
-_CONNECT_S: Final = 5.0
-COMMAND_S: Final = 5.0
 _LOOK_S: Final = 3.0
-_POOL: Final = 10
 _POOL_ASIDE: Final = 2
 _TURN_S: Final = 0.001
 _TOLD_EVERY_S: Final = 60.0
@@ -155,9 +152,9 @@ class Database:
         await self._dispose()
 
     async def _dispose(self) -> None:
-        await self._engine.dispose()
+        await dispose(self._engine, is_heard=not self.is_silent)
         if self._aside is not self._engine:
-            await self._aside.dispose()
+            await dispose(self._aside, is_heard=not self.is_silent)
 
     def closes_too(self, close: Callable[[], None]) -> None:
         """Takes what closes a connection that was opened beside these."""
@@ -314,18 +311,3 @@ def _sqlite(url: URL, busy_s: float) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def server_engine(
-    url: URL, busy_s: float = BUSY_S, command_s: float | None = COMMAND_S, pool_size: int = _POOL
-) -> AsyncEngine:
-    """Gives connections to a server that are waited for, and wait for it, so long and no longer."""
-    return create_async_engine(
-        url,
-        isolation_level="READ COMMITTED",  # whatever the database's own: statements here decide by what is committed
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=busy_s,
-        pool_pre_ping=True,
-        connect_args={"timeout": _CONNECT_S, "command_timeout": command_s},
-    )

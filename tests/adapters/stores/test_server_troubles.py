@@ -53,6 +53,25 @@ async def test_D4_of_a_server_that_falls_silent_nobody_waits_once_it_was_noticed
     assert [line["event"] for line in logs] == ["store.unreachable", "store.back"]
 
 
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_D11_a_server_that_does_not_answer_holds_up_no_end(
+    request: pytest.FixtureRequest, tmp_path: Path, is_noticed: bool
+) -> None:
+    socket = request.getfixturevalue("postgres_socket")
+    async with right("postgresql", request, tmp_path) as there, road_to(socket, tmp_path) as road:
+        database = Database(there.url.set(query={"host": str(tmp_path)}), command_s=None, look_s=0.2)
+        store = SqlConsentStore(database)
+        await asyncio.gather(*(store.get("bank-a", "c-1") for _ in range(_POOL)))
+
+        road.is_free.clear()
+        if is_noticed:
+            await database.ping()
+        async with asyncio.timeout(30):
+            await database.aclose()
+
+        assert database.is_silent is is_noticed
+
+
 async def test_D1_a_server_that_is_read_only_is_told_once_though_it_can_be_read_and_is_back_when_it_takes_a_change(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
