@@ -268,7 +268,7 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
     is_here = re.compile(
-        re.escape(asked.trail.stem) + r"(\.[1-9]\d{0,8})?" + re.escape(asked.trail.suffix), re.A
+        re.escape(asked.trail.stem) + r"(\.(0|[1-9]\d{0,8}))?" + re.escape(asked.trail.suffix), re.A
     ).fullmatch
     files = (re.sub(r"\.[0-9]{15}\Z", "", each.name) for each in asked.trail.parent.glob("*") if each.exists())
     names = set(filter(is_here, files))

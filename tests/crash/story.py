@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_PRE_LOAN, CreditView, QueryScope
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor, open_database
 from gateway.adapters.stores.schema import downgrade, upgrade
@@ -92,7 +92,8 @@ def entry(answer_id: str) -> AuditEntry:
 
 def copy_of(answer_id: str) -> ViewCopy:
     """Gives what is archived of an answer."""
-    return ViewCopy(b"the view of " + answer_id.encode(), DEMO, sm3(answer_id.encode()), "enterprise")
+    view = CreditView(view_id=answer_id, query=QueryScope(uscc=DEMO, purpose=PURPOSE_PRE_LOAN))
+    return ViewCopy(view.SerializeToString(), DEMO, sm3(answer_id.encode()), "enterprise")
 
 
 def packed(receipt: Receipt) -> str:

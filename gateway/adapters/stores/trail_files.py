@@ -78,7 +78,7 @@ def is_of_workers(path: Path, name: str) -> bool:
 
 
 def _workers(path: Path) -> str:
-    return re.escape(path.stem) + r"\.([1-9][0-9]{0,8})" + re.escape(path.suffix)
+    return re.escape(path.stem) + r"\.(0|[1-9][0-9]{0,8})" + re.escape(path.suffix)
 
 
 def lock_of(path: Path) -> Path:
