@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
@@ -24,6 +24,7 @@ from gateway.adapters.rpc.joint_list_messages import (
     page_token,
 )
 from gateway.adapters.rpc.requests import check_annotations
+from gateway.adapters.rpc.turns import Turns, pieces
 from gateway.application.deciding import By
 from gateway.application.joint_lists import Decide, JointLists
 from gateway.application.list_watch import ListWatch
@@ -32,6 +33,7 @@ from gateway.domain.dates import china_date
 from gateway.domain.errors import GatewayError, InvalidRequestError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.joint_lists import JointEntry
+from gateway.domain.list_index import ListIndex
 from gateway.domain.list_statistics import statistics
 from gateway.domain.publication import PublicationTable
 from gateway.domain.repair import require_repairable, stay_ends
@@ -57,6 +59,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
         self._watch = watch
         self._clock = clock
         self._callers = callers
+        self._turns = Turns()
 
     def end_watches(self) -> None:
         """Ends the streams that would go on for ever."""
@@ -134,8 +137,9 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
         try:
             caller = await self._callers.of(context)
             async for request in requests:
-                check_annotations(request)
-                response = await self._screened(request)
+                async with self._turns.turn(caller.bank):
+                    check_annotations(request)
+                    response = await self._screened(request)
                 await self._lists.read(
                     caller, "JointListService/ScreenEnterprises", codes=response.code_count, entries=len(response.hits)
                 )
@@ -324,24 +328,11 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             await abort(context, error)
 
     async def _screened(self, request: pb.ScreenEnterprisesRequest) -> pb.ScreenEnterprisesResponse:
-        index = await self._watch.index()
         today = china_date(self._clock.now()).toordinal()
         response = pb.ScreenEnterprisesResponse(code_count=len(request.usccs))
-        for number, uscc in enumerate(request.usccs):
-            hits = index.of(uscc, today)
-            if not hits:
-                if not _is_code(uscc):
-                    response.invalid.append(number)
-                continue
-            for hit in hits:
-                response.hits.add(
-                    index=number,
-                    entry_id=hit.entry_id,
-                    list_code=hit.list_code,
-                    province=hit.province,
-                    list_year=hit.list_year or None,
-                    is_disputed=hit.is_disputed,
-                )
+        async with aclosing(pieces(request.usccs)) as parts:
+            async for begin, usccs in parts:
+                _screen(response, await self._watch.index(), usccs, begin, today)
         return response
 
     async def _decide(self, request: Any, by: By, decide: Decide) -> pb.JointEntry:
@@ -350,6 +341,27 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
 
     def _message(self, entry: JointEntry, bank: str = "") -> pb.JointEntry:
         return entry_message(entry, china_date(self._clock.now()), is_for_bank=bool(bank))
+
+
+def _screen(
+    response: pb.ScreenEnterprisesResponse, index: ListIndex, usccs: Sequence[str], begin: int, today: int
+) -> None:
+    """Adds what some codes of a message come to, the first of them being at that place in it."""
+    for number, uscc in enumerate(usccs, begin):
+        hits = index.of(uscc, today)
+        if not hits:
+            if not _is_code(uscc):
+                response.invalid.append(number)
+            continue
+        for hit in hits:
+            response.hits.add(
+                index=number,
+                entry_id=hit.entry_id,
+                list_code=hit.list_code,
+                province=hit.province,
+                list_year=hit.list_year or None,
+                is_disputed=hit.is_disputed,
+            )
 
 
 def _is_code(text: str) -> bool:
