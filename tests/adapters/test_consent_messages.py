@@ -101,6 +101,8 @@ def test_a_token_is_of_its_own_list_or_refused(token: str, uscc: str) -> None:
 
 def test_a_token_names_the_last_consent_of_its_page_for_that_list_only() -> None:
     token = page_token(consent().consent_id, DEMO)
+    with pytest.raises(InvalidRequestError):
+        after_of(page_token("c\0", DEMO), DEMO)  # invented: no id has that character, and not every store looks for it
 
     assert after_of(token, DEMO) == consent().consent_id
     for strange, uscc in ((token, ""), ("!", DEMO)):

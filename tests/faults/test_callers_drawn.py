@@ -23,7 +23,8 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.gateway.v1.error_reason_pb2 import ErrorReason
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.evidence_settings import EvidenceSettings
-from gateway.gateway_file import ArchiveSettings, ConsentSettings
+from gateway.gateway_file import ArchiveSettings, ConsentSettings, StoreSettings
+from tests.databases import KINDS, right
 from tests.faults.callers_fixtures import Rig, callers_rig
 from tests.faults.conftest import quiet_settings
 from tests.faults.declared import row
@@ -37,19 +38,21 @@ _WITHOUT_REASON = {
 }
 
 
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+@pytest.fixture(params=KINDS)
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     key = tmp_path / "masking.key"
     key.write_text("a key of this deployment", encoding="ascii")
     settings = quiet_settings()
-    more = {
+    more: dict[str, Any] = {
         "archive": ArchiveSettings(enabled=True),
         "evidence": EvidenceSettings(suite="mixed"),
         "consent": ConsentSettings(enforced=True, masking_key=f"file:{key}"),
     }
-    settings = replace(settings, gateway=settings.gateway.model_copy(update=more))
-    async with callers_rig(tmp_path, settings) as this:
-        yield this
+    async with right(request.param, request, tmp_path) as database:
+        more["store"] = StoreSettings(url=database.url.render_as_string(hide_password=False))
+        settings = replace(settings, gateway=settings.gateway.model_copy(update=more))
+        async with callers_rig(tmp_path, settings) as this:
+            yield this
 
 
 @row(

@@ -155,7 +155,7 @@ def after_of(token: str, uscc: str) -> str:
         after = raw[_FILTER_BYTES:].decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError("page_token", "is no token of this list; begin with an empty one") from error
-    if raw[:_FILTER_BYTES] != _filter(uscc) or not after:
+    if raw[:_FILTER_BYTES] != _filter(uscc) or not after or not after.isprintable():
         raise InvalidRequestError("page_token", "is no token of this list; begin with an empty one")
     return after
 

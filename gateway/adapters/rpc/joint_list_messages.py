@@ -19,6 +19,8 @@ from gateway.domain.identifiers import Uscc
 from gateway.domain.joint_lists import EntryContent, JointEntry, JointList
 
 _FILTER_BYTES: Final = 8
+_LAST_MARK: Final = 2**63 - 1
+"""The largest number of a store."""
 
 
 def list_message(one: JointList) -> pb.JointList:
@@ -120,13 +122,14 @@ def page_token(mark: int, asked: Sequence[object]) -> str:
 
 
 def after_of(token: str, asked: Sequence[object]) -> int:
-    """Gives the mark a page begins after; raises InvalidRequestError for a token of another question."""
+    """Gives the mark a page begins after; raises InvalidRequestError for a token of another question, or an invented one."""
     if not token:
         return 0
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
-        if raw[:_FILTER_BYTES] == _filter(asked) and raw[_FILTER_BYTES:].isdigit():
-            return int(raw[_FILTER_BYTES:])
+        stated = raw[_FILTER_BYTES:]
+        if raw[:_FILTER_BYTES] == _filter(asked) and stated.isdigit() and (mark := int(stated)) <= _LAST_MARK:
+            return mark
     except (binascii.Error, ValueError):
         pass
     raise InvalidRequestError("page_token", "is no token of this question; begin with an empty one")

@@ -17,7 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gateway._pb.buf.validate import validate_pb2
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
-from gateway.adapters.rpc.requests import check_annotations, credit_query
+from gateway.adapters.rpc.requests import NUL, check_annotations, credit_query
 from gateway.adapters.rpc.unreadable import UNREADABLE
 from gateway.domain.caller import Caller
 from gateway.domain.identifiers import Uscc
@@ -133,7 +133,7 @@ class Questions:
         least, most = _CONSENT
         if seen is None or head != bytes((_CONSENT_ID, len(consent))) or not least <= len(consent) <= most:
             return None
-        if not consent.isascii():
+        if not consent.isascii() or NUL in consent:
             return None
         return seen.again(Uscc.parse(code.decode()), "", (consent.decode(),), "", "", sent)
 
@@ -198,14 +198,14 @@ def _parted(sent: bytes) -> _Parted | None:
 def _keep_the_rules(texts: Sequence[str], consents: Sequence[str]) -> bool:
     """Whether the annotations hold for what differs; where not, the annotations themselves say what is wrong."""
     for text, (least, most) in zip(texts, _TEXT_RULES, strict=True):
-        if not least <= len(text) <= most:
+        if not least <= len(text) <= most or "\0" in text:
             return False
     if not consents:
         return True
     least, most = _CONSENT
     if len(consents) > _CONSENTS.max_items or len(set(consents)) < len(consents):
         return False
-    return all(least <= len(consent) <= most for consent in consents)
+    return all(least <= len(consent) <= most and "\0" not in consent for consent in consents)
 
 
 _IS_CODE_ENOUGH: Final = _keep_the_rules(("x" * 18, "", "", ""), ())

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import protovalidate
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import Category
@@ -19,17 +20,36 @@ from gateway.domain.identifiers import Uscc
 from gateway.domain.query import CreditQuery
 
 _CATEGORIES: Final = frozenset(CATALOGUE.by_category)
+NUL: Final = b"\0"
+_WITH_TEXT: Final = frozenset({FieldDescriptor.CPPTYPE_STRING, FieldDescriptor.CPPTYPE_MESSAGE})
 _PURPOSES: Final = frozenset(Purpose.values()) - {0}
 
 
 def check_annotations(request: Message | Unreadable) -> None:
-    """Raises InvalidRequestError for the first broken rule of the proto annotations, or for bytes that were no message."""
+    """Raises InvalidRequestError for the first broken rule of the proto annotations, or for bytes that were no message.
+
+    One rule is every text's: the character NUL is none that a database or a log of any kind takes.
+    """
     if isinstance(request, Unreadable):
         request.refuse()
     violations = protovalidate.collect_violations(request, fail_fast=True)
     if violations:
         proto = violations[0].proto
         raise InvalidRequestError(_path(proto), proto.message or "breaks its rule")
+    if NUL in request.SerializeToString():  # mostly there is none, and nothing need be looked at
+        _refuse_nul(request, "")
+
+
+def _refuse_nul(message: Message, path: str) -> None:
+    for field, value in message.ListFields():
+        if field.cpp_type not in _WITH_TEXT or field.type == FieldDescriptor.TYPE_BYTES:
+            continue
+        for number, part in enumerate(value if field.is_repeated else (value,)):
+            at = f"{path}{field.name}[{number}]" if field.is_repeated else f"{path}{field.name}"
+            if isinstance(part, Message):
+                _refuse_nul(part, "" if at == "query" else f"{at}.")
+            elif "\0" in part:
+                raise InvalidRequestError(at, "must not hold the character NUL (U+0000)")
 
 
 def _path(violation: object) -> str:

@@ -26,11 +26,11 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, trouble_of
+from gateway.adapters.stores.failures import FAILURES, Trouble, cause_of, is_of_values, trouble_of
 from gateway.adapters.stores.server_connections import BUSY_S, COMMAND_S, dispose, server_engine
 from gateway.adapters.stores.sqlite_connection import sqlite_connection
 from gateway.domain.errors import ConfigError, StoreUnavailableError
@@ -43,7 +43,6 @@ _TOLD_EVERY_S: Final = 60.0
 _WAL_S: Final = 0.01
 _PRIMARY: Final = 0xFF  # what is above it only says more about the same failure
 _LATE: Final = (TimeoutError, NoneFreeError)
-_RULES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 _WRITES: Final = "xinyidai_writes"
 # What is asked is kept in the database: a constant, SQLite would give without its file.
 _ASK: Final = text("SELECT version_num FROM alembic_version")
@@ -181,10 +180,9 @@ class Told:
         if isinstance(error, FAILURES):
             trouble, cause = trouble_of(error), cause_of(error)
             database.is_read_only |= trouble is Trouble.NOT_SYNCED
-            # A row that breaks a rule says nothing of the database.
             if isinstance(error, _LATE) and not (database.is_sqlite or self._looks):
                 self._is_slow(cause)
-            elif not isinstance(error, _RULES):
+            elif not is_of_values(error):
                 self._is_gone(trouble, cause)
             # What the database says may hold values of the row, so the cause is named by its class and code only.
             raise StoreUnavailableError(f"the store {trouble} ({cause})") from None

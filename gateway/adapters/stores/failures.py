@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 FAILURES: Final = (
     SQLAlchemyError,
@@ -22,6 +22,9 @@ FAILURES: Final = (
     sqlite3.Error,
 )
 """What a database's failure is raised as: SQLAlchemy passes on what the driver says while it connects."""
+
+
+_OF_VALUES: Final = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 
 
 class Trouble(StrEnum):
@@ -66,6 +69,14 @@ def trouble_of(error: BaseException) -> Trouble:
     """Gives what a failure means."""
     code = _code(error)
     return next((trouble for begin, trouble in _BY_CODE if code.startswith(begin)), Trouble.UNREACHABLE)
+
+
+def is_of_values(error: BaseException) -> bool:
+    """Whether a failure is of what was to be written or looked for, so that it says nothing of the database.
+
+    The dialect of asyncpg has no class of its own for what PostgreSQL calls a data exception (class 22 of its codes).
+    """
+    return isinstance(error, _OF_VALUES) or _code(error).startswith("22")
 
 
 def cause_of(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -187,6 +188,16 @@ async def test_an_error_shows_nothing_of_the_row_it_is_about(database: Database)
     assert database.is_reachable
     assert "canary" not in f"{raised.value} {raised.value.__cause__} {logs}"
     assert "IntegrityError" in str(raised.value) or "UniqueViolation" in str(raised.value)
+
+
+async def test_a_text_that_a_database_has_no_place_for_does_not_pass_for_its_failure(database: Database) -> None:
+    store = SqlConsentStore(database)
+
+    with capture_logs() as logs, suppress(StoreUnavailableError):  # SQLite looks for it and finds none
+        await store.get("bank-a", "c\0")
+
+    assert database.is_reachable
+    assert logs == []
 
 
 async def test_a_store_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
