@@ -25,16 +25,17 @@ _LARGEST_PORT = 65_535
 
 
 @asynccontextmanager
-async def stop_signals() -> AsyncIterator[asyncio.Event]:
-    """Gives an event that SIGTERM and SIGINT set."""
+async def stop_signals(*more: signal.Signals) -> AsyncIterator[asyncio.Event]:
+    """Gives an event that SIGTERM and SIGINT set, and `more`: what ends with its terminal ends by SIGHUP."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = (signal.SIGTERM, signal.SIGINT, *more)
+    for number in numbers:
         loop.add_signal_handler(number, stopped.set)
     try:
         yield stopped
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -103,7 +104,7 @@ def sandbox(
         if missing:
             raise ConfigError([f"--platform: {name}: no sandbox of that name is installed" for name in missing])
         async with (
-            stop_signals() as stopped,
+            stop_signals(signal.SIGHUP) as stopped,
             sandboxes(names, World(enterprises, seed), sandbox_ports(settings)) as running,
         ):
             for name, one in running.items():
@@ -122,7 +123,7 @@ def up(config: Config = None, enterprises: Enterprises = 1_000, seed: Seed = 20_
     async def main() -> None:
         trusted = trust_of_demonstration(settings)
         async with (
-            stop_signals() as stopped,
+            stop_signals(signal.SIGHUP) as stopped,
             sandboxes(settings.enabled_platforms, World(enterprises, seed), sandbox_ports(settings)) as running,
             gateway(
                 at_sandboxes(settings, running),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -226,3 +227,17 @@ def credentials(name: str) -> list[str]:
     from gateway.connector_bootstrap import find_sandboxes
 
     return list(find_sandboxes([name])[name].credentials())
+
+
+async def test_the_sandbox_ends_cleanly_with_its_terminal(tmp_path: Path) -> None:
+    (tmp_path / "platforms.toml").write_text('[shanghai]\nbase_url = "http://shanghai.invalid"\n')
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "sandbox", "--config", str(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    said = await asyncio.wait_for(process.stdout.readline(), 30)
+    process.send_signal(signal.SIGHUP)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+
+    assert said.startswith(b"shanghai")
+    assert (process.returncode, err) == (0, b"")
