@@ -30,7 +30,8 @@ func main() {
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(authority)
 	shown := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: trusted})
-	connection, err := grpc.NewClient("127.0.0.1:50051", grpc.WithTransportCredentials(shown))
+	most := grpc.MaxCallRecvMsgSize(16 * 1024 * 1024) // as the gateway's own limit; 4 MB by default
+	connection, err := grpc.NewClient("127.0.0.1:50051", grpc.WithTransportCredentials(shown), grpc.WithDefaultCallOptions(most))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,6 +21,8 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.catalogue.v1 import view_pb2
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2, credit_service_pb2_grpc
 
+OPTIONS = (("grpc.max_receive_message_length", 16 * 1024 * 1024),)  # as the gateway's own limit; 4 MB by default
+
 
 async def one_view(stub: credit_service_pb2_grpc.CreditServiceAsyncStub, query: credit_service_pb2.CreditQuery) -> None:
     """Asks once and prints what a loan system would look at first."""
@@ -71,9 +73,9 @@ def explain(error: grpc.aio.AioRpcError) -> None:
 def channel_to(address: str, cert: Path | None, key: Path | None, ca: Path | None) -> grpc.aio.Channel:
     """Opens a channel; the certificate says which bank asks."""
     if cert is None or key is None or ca is None:
-        return grpc.aio.insecure_channel(address)
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
     shown = grpc.ssl_channel_credentials(ca.read_bytes(), key.read_bytes(), cert.read_bytes())
-    return grpc.aio.secure_channel(address, shown)
+    return grpc.aio.secure_channel(address, shown, options=OPTIONS)
 
 
 async def main() -> None:
