@@ -98,6 +98,33 @@ async def test_who_may_not_is_written_down_before_the_call_ends() -> None:
     assert sent == [Reason.POLICY_DENIED]
 
 
+OPERATOR = caller(Role.PLATFORM_OPERATOR, bank="")
+ELSEWHERE = "ipv4:192.0.2.7:4711"
+
+
+@pytest.mark.parametrize("method", ["AdminService/PurgeAnswers", "ArchiveService/SealViews"])
+async def test_an_operator_at_another_machine_is_denied_and_written_down(method: str) -> None:
+    trail, context = Trail(), Context(ELSEWHERE)
+
+    await door(trail, OPERATOR).admit(Context(), method)  # type: ignore[arg-type]
+    with pytest.raises(EndedError):
+        await door(trail, OPERATOR).admit(context, method)  # type: ignore[arg-type]
+
+    assert [(entry.event, entry.method, entry.reason) for entry in trail.entries] == [
+        ("denied", method, "NOT_PERMITTED")
+    ]
+    assert context.ended.code is grpc.StatusCode.PERMISSION_DENIED
+    assert "own machine" in context.ended.details
+
+
+async def test_what_an_operator_may_do_from_anywhere_it_may_do_from_another_machine() -> None:
+    trail = Trail()
+
+    await door(trail, OPERATOR).admit(Context(ELSEWHERE), "RepairService/ListRepairs")  # type: ignore[arg-type]
+
+    assert trail.entries == []
+
+
 async def test_a_client_that_still_sends_is_heard_out_before_it_is_denied() -> None:
     taken: list[int] = []
 
