@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
+from gateway._pb.xinyidai.gateway.v1 import admin_service_pb2
 from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, is_loopback
 from gateway.adapters.rpc.hear_out import hear_out
@@ -30,7 +31,10 @@ from gateway.store_ports import AuditLog
 
 CallerOf = Callable[[Context], Awaitable[Caller]]
 
-_OWN_MACHINE: Final = frozenset({"AdminService/ShowPlatform", "AdminService/PurgeAnswers", "ArchiveService/SealViews"})
+_ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+_OWN_MACHINE: Final = frozenset(
+    {f"AdminService/{method.name}" for method in _ADMIN.methods} | {"ArchiveService/SealViews"}
+)
 """What is done from the gateway's own machine only, whoever may do it."""
 _QUIET_S: Final = 60.0
 _MOST_TOLD: Final = 1_000
