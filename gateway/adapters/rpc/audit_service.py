@@ -14,6 +14,7 @@ from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
 from gateway.adapters.rpc.delivery import timestamp
 from gateway.adapters.rpc.requests import check_annotations
+from gateway.adapters.rpc.turns import Turns
 from gateway.application.trail import TrailExport
 from gateway.domain.errors import InvalidRequestError
 from gateway.domain.identifiers import Uscc
@@ -26,6 +27,7 @@ class AuditService(audit_service_pb2_grpc.AuditServiceServicer):
     def __init__(self, export: TrailExport, callers: RpcCallers) -> None:
         self._export = export
         self._callers = callers
+        self._turns = Turns()
 
     async def ExportEntries(  # noqa: N802  # named by the proto
         self, request: pb.ExportEntriesRequest, context: Context
@@ -44,7 +46,12 @@ class AuditService(audit_service_pb2_grpc.AuditServiceServicer):
             if asked.since is not None and asked.until is not None and asked.since >= asked.until:
                 raise InvalidRequestError("to_time", "must be after from_time")
             async with aclosing(self._export.entries(caller, asked, _after(request.after_position))) as pages:
-                async for page in pages:
+                while True:
+                    # A page takes some milliseconds of a thread, which holds the interpreter: one of a bank at a time.
+                    async with self._turns.turn(caller.bank):
+                        page = await anext(pages, None)
+                    if page is None:
+                        return
                     if page:
                         yield pb.ExportEntriesResponse(entries=[_message(found) for found in page])
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Long work by turns: one message of a bank at a time, in pieces, and between two pieces the loop is everybody's.
+"""Long work by turns: of each bank one message, or one page, at a time, and between two pieces the loop is everybody's.
 
 A message may name thousands of things to look up, and a bank may send as many at once as it opens streams. Whoever else calls
 waits for one piece of each bank that has such work, not for all of it.
@@ -24,7 +24,7 @@ class Turns:
         self._of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, bank: str) -> asyncio.Lock:
-        """Gives what to hold during the work on one message of the bank."""
+        """Gives what to hold during the work on one message or page of the bank; its others wait in the order they came."""
         lock = self._of.get(bank)
         if lock is None:
             lock = self._of[bank] = asyncio.Lock()
