@@ -172,8 +172,6 @@ async def build_gateway(
         )
         policies_watch = PolicyWatch(rights, settings.policies, partial(metrics.reload_refused, "policies"))
         stack.push_async_callback(policies_watch.aclose)
-        loop_lag = LoopLag(metrics.loop_lagged)
-        stack.push_async_callback(loop_lag.aclose)
         observers = Observers(
             queries=(LogObserver(health, query_log, changed=health_changed), metrics),
             calls=(CallLog(clock), metrics),
@@ -236,6 +234,9 @@ async def build_gateway(
             digest_of=response_digests(settings.gateway),
             digest=evidence.digest if evidence is not None else None,
         )
+        # Not before there are queries to count: a slow start is longer than its pulse.
+        loop_lag = LoopLag(metrics.loop_lagged)
+        stack.push_async_callback(loop_lag.aclose)
         signer = evidence.signer if evidence is not None else None
         anchor(settings.gateway.audit, audit, session, signer, clock, metrics, stack)
         views_kept = evidence.archive if evidence is not None else None
