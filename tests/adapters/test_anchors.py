@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -149,6 +150,20 @@ class Kept:
         self.is_closed = True
 
 
+class Hanging(Kept):
+    """An anchor that takes no head and does not say so, until it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.goes_on = asyncio.Event()
+
+    async def publish(self, head: TrailHead) -> None:
+        self.asked += 1
+        await self.goes_on.wait()
+        await super().publish(head)
+
+
 class Seen:
     """What an observer is told."""
 
@@ -214,6 +229,60 @@ async def test_A12_within_grace_it_goes_on_and_after_it_an_anchor_is_late_and_st
     assert (seen.failures, seen.late) == (5, [1, 0])
     assert [each.sequence for each in other.heads] == [1, 2, 3, 4, 5]
     assert [each.sequence for each in kept.heads] == [5]
+
+
+async def test_an_anchor_that_hangs_becomes_late_holds_up_no_other_and_is_asked_once_until_it_is_back() -> None:
+    trail, hanging, other, seen, time = Trail(), Hanging(), Kept(), Seen(), Time()
+    policy = AnchorPolicy(grace_s=600, stops_after_grace=True, longest_s=0.01)
+    anchoring = Anchoring(trail, {"nfs": hanging, "url": other}, None, time, seen, policy)
+    told = []
+    for at in (0, 599, 600):
+        time.at = at
+        trail.grow()
+        await anchoring.round()
+        told.append((anchoring.late, bool(trail.stopped)))
+    asked = hanging.asked
+    hanging.goes_on.set()
+    await anchoring.round()
+    await anchoring.round()
+
+    assert told == [((), False), ((), False), (("nfs",), True)]
+    assert (asked, seen.failures, seen.late) == (1, 3, [1, 0])
+    assert [each.sequence for each in other.heads] == [1, 2, 3]
+    assert [each.sequence for each in hanging.heads] == [1, 3]
+    assert (anchoring.late, trail.stopped) == ((), "")
+
+
+async def test_a_schedule_ends_though_an_anchor_hangs() -> None:
+    trail, hanging = Trail(), Hanging()
+    policy = AnchorPolicy(longest_s=0.01)
+    anchoring = Anchoring(trail, {"nfs": hanging}, None, Time(), Seen(), policy)
+    trail.grow()
+    await anchoring.round()
+
+    anchoring.start()
+    await anchoring.aclose()
+
+    assert (hanging.asked, hanging.is_closed, hanging.heads) == (1, True, [])
+
+
+async def test_an_anchor_that_fails_in_a_way_of_its_own_is_told_of_and_asked_again() -> None:
+    class Odd(Kept):
+        async def publish(self, head: TrailHead) -> None:
+            if self.is_down:
+                raise RuntimeError("can't start new thread")
+            await super().publish(head)
+
+    trail, odd, seen = Trail(), Odd(), Seen()
+    anchoring = Anchoring(trail, {"file": odd}, None, Time(), seen, AnchorPolicy())
+    odd.is_down = True
+    trail.grow()
+    await anchoring.round()
+    odd.is_down = False
+    await anchoring.round()
+
+    assert seen.failures == 1
+    assert [each.sequence for each in odd.heads] == [1]
 
 
 async def test_a_head_is_not_taken_where_the_anchors_disk_is_another_than_before(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 An anchor that fails is tried again at its next time. Within the grace period the gateway goes on, and the operator is told
 once; after it the anchor is late: flagged, and, only where it is configured so, nothing is answered until it is back.
+
+An anchor may also hang, as a disk across a network does whose server is gone: nobody waits for it longer than a while, it
+fails as any other does, and it is given no further head before it has done with that one, so that no more than one thread
+hangs with it.
 """
 
 from __future__ import annotations
@@ -58,11 +62,12 @@ class AnchorObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnchorPolicy:
-    """How often, for how long it may fail, and whether nothing is answered after that."""
+    """How often, for how long it may fail, whether nothing is answered after that, and how long a head is waited for."""
 
     every_s: float = 60.0
     grace_s: float = 3_600.0
     stops_after_grace: bool = False
+    longest_s: float = 20.0
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class _Standing:
     sequence: int = 0
     failing_since: float | None = None
     is_late: bool = False
+    under_way: asyncio.Task[int] | None = None
+    """The publishing of a head that has not ended; gives which entry it is of."""
 
 
 class Anchoring:
@@ -126,6 +133,10 @@ class Anchoring:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_S):
                     await self.round()
+        hanging = [standing.under_way for standing in self._standings.values() if standing.under_way is not None]
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
         for anchor in self._anchors.values():
             await anchor.aclose()
 
@@ -135,16 +146,27 @@ class Anchoring:
             await asyncio.sleep(self._policy.every_s)
 
     async def _publish(self, name: str, head: TrailHead) -> None:
+        standing = self._standings[name]
+        task = standing.under_way
+        if task is None:
+            task = standing.under_way = asyncio.create_task(_published(self._anchors[name], head))
+        longest_s = self._policy.longest_s
+        await asyncio.wait([task], timeout=longest_s)
+        if not task.done():
+            self._failed(name, f"it hangs: a head was not taken within {longest_s:g} s")
+            return
+        standing.under_way = None
         try:
-            await self._anchors[name].publish(head)
+            standing.sequence = task.result()
         except StoreError as error:
             self._failed(name, str(error))
             return
-        standing = self._standings[name]
-        standing.sequence = head.sequence
+        except Exception as error:  # the schedule goes on: an anchor that is asked no more would fail unseen
+            self._failed(name, f"it failed in a way of its own: {type(error).__name__}")
+            return
         if standing.failing_since is not None:
             standing.failing_since = None
-            _log.info("anchor.back", anchor=name, sequence=head.sequence)
+            _log.info("anchor.back", anchor=name, sequence=standing.sequence)
 
     def _failed(self, name: str, why: str) -> None:
         self._observer.anchor_failed()
@@ -169,6 +191,12 @@ class Anchoring:
             names = ", ".join(late)
             because = f"the trail was not anchored ({names}) for {self._policy.grace_s:g} s, as this gateway must"
             self._trail.stop(because if late else "")
+
+
+async def _published(anchor: Anchor, head: TrailHead) -> int:
+    """Gives the number of the entry up to which the anchor has heads once it has this one."""
+    await anchor.publish(head)
+    return head.sequence
 
 
 def signed_head(trail: str, link: Link, at: datetime, signer: Signer | None) -> TrailHead:
