@@ -137,10 +137,10 @@ class CreditQueries:
                 await fan_out(
                     self._connectors, query, story.permit, admission.fetch_by, story.note, self._kept, withdrawn
                 )
+                return await self._finish(story)
             except asyncio.CancelledError:
                 await self._note_cancelled(story)
                 raise
-            return await self._finish(story)
         finally:
             if watch is not None:
                 watch.close()
@@ -308,9 +308,6 @@ class CreditQueries:
             raise
         except StoreError as error:
             await self._write(story, "unanswered", answers, reason=error.reason, taken_back=receipt)
-            raise
-        except asyncio.CancelledError:
-            await self._note_cancelled(story)
             raise
 
     def _mask(self, view: view_pb2.CreditView, permit: Permit) -> None:
