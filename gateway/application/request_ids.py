@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.application.query_credit import CreditAnswer
@@ -22,6 +22,8 @@ class _Held:
     answer: asyncio.Future[CreditAnswer]
     size: int = 0
     """Bytes of the answer's view, once there is one."""
+    forgotten: set[str] = field(default_factory=set)
+    """The enterprises that were to be forgotten while it was under way: its view may be of before."""
 
 
 class RequestIds:
@@ -75,6 +77,9 @@ class RequestIds:
             raise
         future.set_result(answer)
         if self._find(bank, request_id) is mine:
+            if mine.forgotten and answer.view.query.uscc in mine.forgotten:
+                self._drop(bank, request_id)
+                return answer, False
             mine.size = len(answer.encoded)
             self._bytes += mine.size
             while self._bytes > self._most_bytes:
@@ -82,12 +87,16 @@ class RequestIds:
         return answer, False
 
     def forget(self, uscc: str) -> None:
-        """Forgets the answers about an enterprise: what was repaired since must not be told again, as their bytes would."""
+        """Forgets the answers about an enterprise: what was repaired since must not be told again, as their bytes would.
+
+        Nor are those kept that are under way.
+        """
         for bank, of_bank in list(self._held.items()):
             for request_id, held in list(of_bank.items()):
                 answer = held.answer
-                is_answered = answer.done() and not answer.cancelled() and answer.exception() is None
-                if is_answered and answer.result().view.query.uscc == uscc:
+                if not answer.done():
+                    held.forgotten.add(uscc)
+                elif not answer.cancelled() and answer.exception() is None and answer.result().view.query.uscc == uscc:
                     self._drop(bank, request_id)
 
     def _find(self, bank: str, request_id: str) -> _Held | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
+from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView, QueryScope
 from gateway.application.query_credit import CreditAnswer
 from gateway.application.request_ids import RequestIds
 from gateway.domain.errors import (
@@ -21,7 +21,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
-from tests.adapters.simulated import LoopClock
+from tests.adapters.simulated import DEMO, LoopClock
 
 VIEW = CreditView(view_id="v-1")
 
@@ -162,3 +162,24 @@ async def test_answers_of_many_bytes_make_those_of_their_own_bank_be_forgotten()
         await ask("b", str(number), 400)
 
     assert [await ask("a", "1", 300), await ask("b", "2", 400), await ask("b", "0", 400)] == [True, True, False]
+
+
+async def test_an_answer_under_way_while_its_enterprise_is_forgotten_is_given_and_not_kept() -> None:
+    asked = Asked()
+    other = "91310115MAC0DEM080"
+
+    async def slow() -> CreditAnswer:
+        await asked.go_on.wait()
+        return CreditAnswer("a-slow", Merged.of(CreditView(query=QueryScope(uscc=DEMO))), figures_of(VIEW), ())
+
+    async def ask_after(*forgotten: str) -> list[tuple[str, bool]]:
+        asked.go_on.clear()
+        first = await asked.under_way(slow)
+        for uscc in forgotten:
+            asked.ids.forget(uscc)
+        asked.go_on.set()
+        return [await first, await asked.ask(asked.answered)]
+
+    assert await ask_after(DEMO, other) == [("a-slow", False), ("a-1", False)]
+    asked.ids = RequestIds(LoopClock(), capacity=10)
+    assert await ask_after(other) == [("a-slow", False), ("a-slow", True)]
