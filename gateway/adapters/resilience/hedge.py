@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -161,6 +162,7 @@ class _Race:
     __slots__ = (
         "_beside",
         "_cancels_before",
+        "_context",
         "_delay_s",
         "_fetch_by",
         "_hedging",
@@ -175,6 +177,7 @@ class _Race:
     )
 
     _cancels_before: int
+    _context: Context
     _task: asyncio.Task[Any]
 
     def __init__(
@@ -199,6 +202,8 @@ class _Race:
         assert task is not None  # a coroutine is always run by one
         self._task = task
         self._cancels_before = task.cancelling()
+        # The bell rings in the context of whoever set it, which is another query's: its trace is not this one's.
+        self._context = copy_context()
         hedging._watch(self, task.get_loop())
         first: Answer | None = None  # what the second's answer made needless
         winner: asyncio.Future[Answer] | None = None
@@ -244,11 +249,14 @@ class _Race:
             return
         if not hedging._pay(self._query):
             return
-        attempt = asyncio.ensure_future(hedging._inner.fetch(self._query, self._permit, self._fetch_by))
+        attempt = self._context.run(self._begun)
         self._beside.append(attempt)
         attempt.add_done_callback(self._ended)
         if len(self._beside) + 1 < hedging._policy.attempts:
             self._look_again(now + self._delay_s)
+
+    def _begun(self) -> asyncio.Future[Answer]:
+        return asyncio.ensure_future(self._hedging._inner.fetch(self._query, self._permit, self._fetch_by))
 
     def _look_again(self, due: float) -> None:
         """Has an attempt that is slow by then looked at once more; for what it is refused then it does not ask again."""
