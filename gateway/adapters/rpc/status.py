@@ -83,7 +83,12 @@ CODES: Final = {
 }
 _STORE_RETRY_S: Final = 5.0
 _MOST_VIOLATIONS: Final = 50
-"""Details travel in a trailer, which gRPC bounds by 8 KB or so."""
+_MOST_VIOLATIONS_BYTES: Final = 3_584
+"""Details travel in a trailer, which gRPC bounds by 8 KB or so, in base64, and with the message in them once more."""
+_MOST_BYTES: Final = 1_024
+"""Of one text in a trailer, where each byte of a character beyond ASCII takes three (percent-encoding)."""
+_ESCAPED: Final = 3
+_WIDEST: Final = 4 * _ESCAPED
 
 _STORE_AWAY: Final = "the gateway's store cannot be used now; ask again"
 """What is the matter with it is the operator's to know, and stands in the log: user and password, disk, file."""
@@ -121,7 +126,7 @@ def status_of(error: GatewayError, trace_id: str = "") -> status_pb2.Status:
     elif isinstance(error, StoreError) and not isinstance(error, CorruptRecordError):  # asking again mends nothing
         details.append(_retry_info(_STORE_RETRY_S))
     said = _STORE_AWAY if isinstance(error, StoreUnavailableError) else str(error)
-    status = status_pb2.Status(code=code, message=said)
+    status = status_pb2.Status(code=code, message=_short(said))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)  # type: ignore[arg-type]  # each is a message
@@ -145,17 +150,30 @@ def _info(reason: Reason, trace_id: str) -> error_details_pb2.ErrorInfo:
     return info
 
 
+def _short(text: str) -> str:
+    """Gives a text as a trailer has room for it: an error may quote what a caller sent, of whatever length."""
+    if len(text) * _WIDEST <= _MOST_BYTES:
+        return text
+    size = 0
+    for place, character in enumerate(text):
+        size += 1 if character.isascii() and character.isprintable() else _ESCAPED * len(character.encode())
+        if size > _MOST_BYTES:
+            return f"{text[:place]}…"
+    return text
+
+
 def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:
     return _violations([(field, description)])
 
 
 def _violations(faults: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:
-    return error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-            for field, description in faults
-        ]
-    )
+    bad = error_details_pb2.BadRequest()
+    for field, description in faults:
+        violation = bad.FieldViolation(field=field, description=_short(description))
+        if bad.ByteSize() + violation.ByteSize() > _MOST_VIOLATIONS_BYTES:
+            break
+        bad.field_violations.append(violation)
+    return bad
 
 
 def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
