@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from gateway.adapters.state.consent_cache import CachedConsents
 from gateway.domain.consent import Consent, ConsentState
-from gateway.domain.errors import ConsentChangedError, StoreUnavailableError
+from gateway.domain.consent_life import ConsentChange
+from gateway.domain.errors import ConsentChangedError, StoreRewoundError, StoreUnavailableError
 from tests.adapters.memory_consents import MemoryConsents
 from tests.adapters.simulated import NOON, LoopClock, simulated
 from tests.application.consenting import BANK, consent
@@ -225,3 +226,54 @@ def test_one_bank_is_never_given_what_was_kept_for_another() -> None:
             return await built.here.get("bank-b", "c-1")
 
     assert simulated(story()) is None
+
+
+class Rewound(MemoryConsents):
+    """A store that was rewound, and answers what it is asked then only when it is let."""
+
+    is_rewound = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read, self.is_marked = asyncio.Event(), asyncio.Event()
+
+    async def versions_since(self, mark: int, *, limit: int = 1_000) -> list[ConsentChange]:
+        if self.is_rewound:
+            self.is_rewound = False
+            raise StoreRewoundError("the store was rewound")
+        return await super().versions_since(mark, limit=limit)
+
+    async def newest_mark(self) -> int:
+        await self.is_marked.wait()
+        return await super().newest_mark()
+
+    async def get(self, bank: str, consent_id: str) -> Consent | None:
+        found = await super().get(bank, consent_id)
+        await self.is_read.wait()
+        return found
+
+
+def test_what_was_read_before_a_change_is_not_kept_when_the_change_is_before_the_mark_after_a_rewind() -> None:
+    async def story() -> ConsentState:
+        store = Rewound()
+        store.is_marked.set()
+        await store.register(consent())
+        here = CachedConsents(store, LoopClock())
+        await here.catch_up()
+        store.is_rewound = True
+        store.is_marked.clear()
+        looking = asyncio.create_task(here.catch_up())
+        await asyncio.sleep(0.01)
+        reading = asyncio.create_task(here.get(BANK, "c-1"))
+        await asyncio.sleep(0.01)
+        await store.change(BANK, "c-1", 1, ConsentState.REVOKED, NOON)
+        store.is_marked.set()
+        await looking
+        store.is_read.set()
+        await reading
+        await here.catch_up()
+        found = await here.get(BANK, "c-1")
+        assert found is not None
+        return found.state
+
+    assert simulated(story()) is ConsentState.REVOKED

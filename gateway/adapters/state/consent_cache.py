@@ -93,6 +93,7 @@ class CachedConsents:
         looked_at = self._clock.monotonic()
         if self._mark is None:
             self._mark = await self._store.newest_mark()
+            self._forgettings += 1  # a look-up that is under way may be from before a change that this mark is after
         else:
             changes = await self._store.versions_since(self._mark, limit=_PAGE)
             while changes:
