@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -243,6 +244,29 @@ async def test_expired_copies_are_deleted_in_small_parts_each_in_the_trail() -> 
         ("archive_deleted", 3),
     ]
     assert list(views.copies) == [("bank-a", "kept")]
+
+
+async def test_a_purge_ends_only_after_the_copies_it_deletes_are_told_of() -> None:
+    asked, trail, views = archive(archived(kept_until=NOON))
+    goes_on = asyncio.Event()
+
+    async def delete_slowly() -> int:
+        await goes_on.wait()
+        return await asked.delete_expired()
+
+    purge = ArchivePurge(delete_slowly, every_s=3_600)
+    purge.start()
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(purge.aclose())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    was_closed = closing.done()
+    goes_on.set()
+    await closing
+
+    assert not was_closed
+    assert [entry.event for entry in trail.entries] == ["archive_deleting", "archive_deleted"]
+    assert views.copies == {}
 
 
 async def test_no_copy_is_sealed_or_deleted_that_the_trail_does_not_know_of() -> None:

@@ -19,6 +19,7 @@ class ArchivePurge:
         self._every_s = every_s
         self._pause_s = pause_s
         self._task: asyncio.Task[None] | None = None
+        self._deleting: asyncio.Future[int] | None = None
 
     def start(self) -> None:
         """Begins, at once with what is due."""
@@ -29,6 +30,8 @@ class ArchivePurge:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._deleting is not None:
+            await asyncio.gather(self._deleting, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
@@ -40,7 +43,11 @@ class ArchivePurge:
         log = structlog.get_logger("gateway.store")
         total = 0
         try:
-            while count := await asyncio.shield(asyncio.ensure_future(self._delete_some())):
+            while True:
+                self._deleting = asyncio.ensure_future(self._delete_some())
+                count = await asyncio.shield(self._deleting)
+                if not count:
+                    break
                 total += count
                 await asyncio.sleep(self._pause_s)
         except StoreError as error:
