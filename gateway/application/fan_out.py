@@ -99,6 +99,8 @@ async def fan_out(
         await all_in
     finally:
         timer.cancel()
+        for call in [call for call in pending if call.done()]:  # in time, be it that the loop was not
+            on_done(call)
         late = dict(pending)
         pending.clear()
         if late:

@@ -16,10 +16,13 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_UNREACHABLE,
     Outcome,
 )
+from gateway.application.fan_out import fan_out
 from gateway.domain.answer import Answer
+from gateway.domain.consent import Permit
+from gateway.domain.query import CreditQuery
 from gateway.domain.verdict import DEADLINE_TOO_SHORT
 from tests.adapters.shared import HOUR, House, scripted
-from tests.adapters.simulated import DEMO, OTHER, Platforms, heard, simulated, told
+from tests.adapters.simulated import DEMO, OTHER, Platforms, SimulatedLoop, asking, heard, permit, simulated, told
 
 
 def test_what_is_kept_is_given_again_with_its_age_and_without_a_call() -> None:
@@ -103,7 +106,7 @@ def test_a_stale_answer_comes_in_time_when_the_platform_does_not() -> None:
         began = house.clock.monotonic()
         answer = await house.ask(within_s=2.0, is_stale_acceptable=True)
         took_s = house.clock.monotonic() - began
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return answer, took_s, house.inner.cancelled_at
 
@@ -112,6 +115,39 @@ def test_a_stale_answer_comes_in_time_when_the_platform_does_not() -> None:
     assert (answer.outcome, answer.stale_because) == (OUTCOME_OK, OUTCOME_TIMEOUT)
     assert 1.9 < took_s < 2.0
     assert len(cancelled_at) == 1
+
+
+class Tidying(Platforms):
+    """Takes a moment to heed that it is cancelled."""
+
+    async def fetch(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
+        try:
+            return await super().fetch(query, permit, fetch_by)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.02)
+            raise
+
+
+@pytest.mark.parametrize("why", ["the call is slow to end", "the loop is late"])
+def test_a_stale_answer_stands_in_at_the_end_of_the_time_all_the_same(why: str) -> None:
+    async def story() -> Answer:
+        house = House(Tidying(takes_s=1.0))
+        await kept_and_old(house)
+        house.inner.takes_s = 100.0
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        if why == "the loop is late":
+            loop.call_later(1.0, loop.jump, 30.0)
+        query = asking(is_stale_acceptable=True)
+        landed: list[Answer] = []
+        await fan_out({"a": house.sharing}, query, permit(query), loop.time() + 2.0, landed.append)
+        await asyncio.sleep(0.1)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return landed[0]
+
+    answer = simulated(story())
+
+    assert (answer.outcome, answer.stale_because) == (OUTCOME_OK, OUTCOME_TIMEOUT)
 
 
 def test_no_records_never_stand_in_for_a_platform_that_fails() -> None:

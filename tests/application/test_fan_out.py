@@ -23,6 +23,7 @@ from gateway.domain.consent import Permit, Withheld, development_permit
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import CategoryCoverage, Platform, Tier
 from gateway.domain.query import CreditQuery
+from tests.adapters.simulated import SimulatedLoop, simulated
 
 
 class Scripted:
@@ -149,3 +150,15 @@ async def test_cancelling_the_query_cancels_every_call() -> None:
         await task
 
     assert all(c.was_cancelled for c in slow)
+
+
+def test_an_answer_that_was_there_in_time_counts_though_the_loop_is_late() -> None:
+    async def story() -> dict[str, tuple[int, str]]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        loop.call_at(4.0, loop.jump, 30.0)
+        return await outcomes(Scripted("a", waits_s=5), Scripted("b", waits_s=60), time_s=10)
+
+    found = simulated(story())
+
+    assert found == {"a": (OUTCOME_NO_RECORDS, ""), "b": (OUTCOME_TIMEOUT, "deadline")}

@@ -60,6 +60,7 @@ class Sharing:
         self._id = inner.platform.id
         self._keeping = Keeping(inner.platform, policy)
         self._least_attempt_s = least_attempt_s
+        self._leaving: set[asyncio.Future[Answer]] = set()  # cancelled, not over yet: held, so that none is lost
 
     def at_hand(self, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer | None:
         """Gives what needs no call: a kept answer, or SKIPPED(deadline_too_short) and what may stand in for it; else None."""
@@ -90,15 +91,33 @@ class Sharing:
                 self._tell(self._id, "hit")
                 return kept.answer.again(now - kept.asked_at)
             if query.is_stale_acceptable:
-                began = now
-                try:
-                    async with asyncio.timeout_at(fetch_by - _HANDOVER_S):
-                        answer = await self._ask(key, query, permit, fetch_by)
-                except TimeoutError:
-                    timeout = failed_answer(self._id, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1)
-                    answer = timeout._replace(latency_s=self._clock.monotonic() - began)
+                answer = await self._ask_in_time(key, query, permit, fetch_by, now)
                 return self._or_stale(answer, kept, query)
         return await self._ask(key, query, permit, fetch_by)
+
+    async def _ask_in_time(
+        self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float, now: float
+    ) -> Answer:
+        """Gives TIMEOUT at the last moment, not only when the call has heeded that: what stands in would come too late."""
+        asking = asyncio.ensure_future(self._ask(key, query, permit, fetch_by))
+        try:
+            await asyncio.wait([asking], timeout=fetch_by - _HANDOVER_S - now)
+        except asyncio.CancelledError:
+            asking.cancel()
+            await asyncio.wait([asking])
+            raise
+        if asking.done():
+            return asking.result()
+        self._leaving.add(asking)
+        asking.add_done_callback(self._left)
+        asking.cancel()
+        timeout = failed_answer(self._id, OUTCOME_TIMEOUT, "deadline", permit.categories, attempts=1)
+        return timeout._replace(latency_s=self._clock.monotonic() - now)
+
+    def _left(self, asking: asyncio.Future[Answer]) -> None:
+        self._leaving.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # another answer was given in its place
 
     async def _ask(self, key: AnswerKey, query: CreditQuery, permit: Permit, fetch_by: float) -> Answer:
         began = self._clock.monotonic()
