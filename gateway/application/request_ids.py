@@ -20,6 +20,7 @@ class _Held:
     body: bytes
     until: float
     answer: asyncio.Future[CreditAnswer]
+    maker: asyncio.Task[object] | None
     size: int = 0
     """Bytes of the answer's view, once there is one."""
     forgotten: set[str] = field(default_factory=set)
@@ -63,7 +64,7 @@ class RequestIds:
         self._make_room()
         future: asyncio.Future[CreditAnswer] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_read)
-        mine = _Held(digest, self._clock.monotonic() + KEPT_S, future)
+        mine = _Held(digest, self._clock.monotonic() + KEPT_S, future, asyncio.current_task())
         self._held.setdefault(bank, OrderedDict())[request_id] = mine
         self._count += 1
         try:
@@ -89,13 +90,15 @@ class RequestIds:
     def forget(self, uscc: str) -> None:
         """Forgets the answers about an enterprise: what was repaired since must not be told again, as their bytes would.
 
-        Nor are those kept that are under way.
+        Nor are those kept that are under way, but for the one in the making of which this came to be known.
         """
+        maker = asyncio.current_task()
         for bank, of_bank in list(self._held.items()):
             for request_id, held in list(of_bank.items()):
                 answer = held.answer
                 if not answer.done():
-                    held.forgotten.add(uscc)
+                    if held.maker is not maker:
+                        held.forgotten.add(uscc)
                 elif not answer.cancelled() and answer.exception() is None and answer.result().view.query.uscc == uscc:
                     self._drop(bank, request_id)
 

@@ -183,3 +183,13 @@ async def test_an_answer_under_way_while_its_enterprise_is_forgotten_is_given_an
     assert await ask_after(DEMO, other) == [("a-slow", False), ("a-1", False)]
     asked.ids = RequestIds(LoopClock(), capacity=10)
     assert await ask_after(other) == [("a-slow", False), ("a-slow", True)]
+
+
+async def test_an_answer_that_tells_of_a_repair_itself_is_kept() -> None:
+    asked = Asked()
+
+    async def telling() -> CreditAnswer:
+        asked.ids.forget(DEMO)
+        return CreditAnswer("a-telling", Merged.of(CreditView(query=QueryScope(uscc=DEMO))), figures_of(VIEW), ())
+
+    assert [await asked.ask(telling), await asked.ask(asked.answered)] == [("a-telling", False), ("a-telling", True)]
