@@ -6,7 +6,7 @@
 
 Bodies are `{"encData": base64(iv ‖ SM4-CBC(json)), "signData": base64(SM2 DER over encData)}` both ways; an answer whose
 signature does not verify is AUTH_FAILED. A task that expired is submitted anew once. A task still running at the deadline
-is TIMEOUT(pending); its id is kept for the next query of the same question until it expires over there.
+is TIMEOUT(pending); its id is kept for the next query of the same question until it expires over there, or comes to no good.
 """
 
 from __future__ import annotations
@@ -118,7 +118,12 @@ class JiangsuConnector(HttpConnector):
                 return None, self._wait(answer)
             raise PlatformError(OUTCOME_BAD_ANSWER, "status_unknown", detail="of the task")
 
-        return await poll_until(look, first_wait_s=first_wait_s, fetch_by=fetch_by, clock=self._clock)
+        try:
+            return await poll_until(look, first_wait_s=first_wait_s, fetch_by=fetch_by, clock=self._clock)
+        except PlatformError as error:
+            if error.outcome == OUTCOME_BAD_ANSWER and self._tasks.get(key) is task:
+                del self._tasks[key]  # what it came to would be the next query's answer too
+            raise
 
     async def _submit(self, key: TaskKey, fetch_by: float) -> _Task:
         uscc, categories = key[0], key[1]

@@ -24,6 +24,7 @@ from connectors.zhejiang import plugin
 from connectors.zhejiang.sandbox import sandbox as zhejiang
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_AUTH_FAILED,
+    OUTCOME_BAD_ANSWER,
     OUTCOME_NOT_FOUND,
     OUTCOME_OK,
     OUTCOME_TIMEOUT,
@@ -194,6 +195,33 @@ async def test_a_task_still_running_at_the_deadline_is_taken_up_by_the_next_quer
     assert (first.outcome, first.said.reason) == (OUTCOME_TIMEOUT, "pending")
     assert second.outcome == OUTCOME_OK
     assert len(simulated.tasks) == 1
+
+
+async def test_a_task_that_came_to_no_good_answer_is_not_taken_up_again() -> None:
+    from connectors.jiangsu import plugin
+    from connectors.jiangsu.sandbox import sandbox
+
+    running = await sandbox.start("127.0.0.1", 0, 0, enterprises=20, seed=1)
+    simulated: Any = running.simulated
+    spoiled: list[Any] = []
+    result_of = simulated._result
+
+    def result(question: Any) -> Any:
+        if not spoiled:
+            spoiled.append(question)
+        return "no result" if question is spoiled[0] else result_of(question)
+
+    simulated._result = result
+    async with aiohttp.ClientSession() as session:
+        connector = plugin.connect(ConnectorSetup(running.url, session, SystemTime(), sandbox.credentials()))
+
+        first = await ask(connector, 10.0)
+        second = await ask(connector, 10.0)
+
+    await running.aclose()
+    assert (first.outcome, first.said.reason) == (OUTCOME_BAD_ANSWER, "shape")
+    assert second.outcome == OUTCOME_OK
+    assert len(simulated.tasks) == 2
 
 
 async def test_a_task_that_expired_over_there_is_submitted_anew_once() -> None:
