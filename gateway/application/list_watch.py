@@ -51,6 +51,7 @@ class ListWatch:
         self._index = ListIndex()
         self._indexing = asyncio.Lock()
         self._indexed_at = float("-inf")
+        self._changes = 0
         self._bank_most = bank_most
         self._waiting: set[asyncio.Event] = set()
         self._of_bank: Counter[str] = Counter()
@@ -59,6 +60,7 @@ class ListWatch:
     async def changed(self, entries: Sequence[JointEntry]) -> None:
         """Wakes whoever waits for changes, and has the index look again before it is next asked."""
         self._indexed_at = float("-inf")
+        self._changes += 1
         for event in self._waiting:
             event.set()
 
@@ -75,12 +77,14 @@ class ListWatch:
         async with self._indexing:
             began = self._clock.monotonic()
             if began - self._indexed_at >= self._poll_s:
+                changes = self._changes
                 try:
                     await self._read_on()
                 except StoreRewoundError:
                     self._index = ListIndex()
                     await self._read_on()
-                self._indexed_at = began
+                if changes == self._changes:  # else what was read may be from before the change
+                    self._indexed_at = began
         return self._index
 
     async def _read_on(self) -> None:

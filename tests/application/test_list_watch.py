@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
@@ -140,3 +141,23 @@ async def test_a_bank_has_so_many_watches_at_once_and_another_bank_its_own() -> 
     assert (await anext(again)).entry.entry_id == "entry-1"
     for watch in (*watches[1:16], again):
         await watch.aclose()
+
+
+async def test_the_index_looks_again_after_a_change_that_came_while_it_looked() -> None:
+    house = House()
+    await house.changed(joint_entry(1))
+    store, changes_since = house.store, house.store.changes_since
+
+    async def change_afterwards(mark: int, *, limit: int) -> Sequence[JointEntry]:
+        read = await changes_since(mark, limit=limit)
+        if not read:
+            vars(store).pop("changes_since")
+            await house.changed(joint_entry(2))
+            await house.one.changed([joint_entry(2)])
+        return read
+
+    vars(store)["changes_since"] = change_afterwards
+    before = (await house.one.index()).mark
+    after = (await house.one.index()).mark
+
+    assert (before, after) == (1, 2)
