@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -264,6 +267,31 @@ async def test_a_schedule_ends_though_an_anchor_hangs() -> None:
     await anchoring.aclose()
 
     assert (hanging.asked, hanging.is_closed, hanging.heads) == (1, True, [])
+
+
+_ENDS_THOUGH_IT_HANGS = """
+import asyncio, os, sys
+from pathlib import Path
+from gateway.adapters.anchors.file import FileAnchor
+from gateway.domain.anchor import TrailHead
+
+async def main():
+    publishing = asyncio.create_task(FileAnchor(Path(sys.argv[1])).publish(TrailHead("audit.jsonl", 1, "00", "")))
+    done, _ = await asyncio.wait([publishing], timeout=0.1)
+    assert not done
+    publishing.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_the_process_ends_though_a_file_of_anchors_hangs(tmp_path: Path) -> None:
+    path = tmp_path / "anchors.jsonl"
+    os.mkfifo(path)  # to open it waits for whoever reads it: for ever, as of a disk whose server is gone
+
+    ended = subprocess.run([sys.executable, "-c", _ENDS_THOUGH_IT_HANGS, str(path)], timeout=30, check=False)
+
+    assert ended.returncode == 0
 
 
 async def test_an_anchor_that_fails_in_a_way_of_its_own_is_told_of_and_asked_again() -> None:

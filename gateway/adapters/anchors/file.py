@@ -3,12 +3,19 @@
 Each head is one line, appended by one write and synced. Several processes may append to the same file: every head names its
 trail. A disk that is not mounted any more leaves its folder behind, and what is written there is nobody's anchor: so no head
 is taken where the folder is on another disk than before. At the start that cannot be told; a file that is made anew is.
+
+Each head is written in a thread of its own, which nobody waits for at the end of the process: a disk across a network whose
+server is gone lets go of no thread, and those of the loop's executor are others' too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,7 +34,7 @@ class FileAnchor:
     async def publish(self, head: TrailHead) -> None:
         """Appends the head durably; raises StoreError."""
         try:
-            await asyncio.to_thread(self._append, head_line(head))
+            await _in_a_thread(partial(self._append, head_line(head)))
         except OSError as error:
             raise StoreError(f"the anchors {self._path} cannot be written: {error.strerror}") from error
 
@@ -51,3 +58,29 @@ class FileAnchor:
         self._disk = disk
         if is_new:
             structlog.get_logger("gateway.trail").warning("anchor.made", file=str(self._path))
+
+
+async def _in_a_thread(write: Callable[[], None]) -> None:
+    """Runs it in a thread that holds up no end of the process; raises what it raises."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if done.done():  # whoever waited has gone
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        failure: Exception | None = None
+        try:
+            write()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=run, name="anchor", daemon=True).start()
+    await done
