@@ -42,13 +42,20 @@ class RequestIds:
         self._held: dict[str, OrderedDict[str, _Held]] = {}
 
     async def once(
-        self, bank: str, request_id: str, body: Callable[[], bytes], make: Callable[[], Awaitable[CreditAnswer]]
+        self,
+        bank: str,
+        request_id: str,
+        body: Callable[[], bytes],
+        make: Callable[[], Awaitable[CreditAnswer]],
+        *,
+        until: float,
     ) -> tuple[CreditAnswer, bool]:
         """Gives the answer of an id and whether it was given before; `body` gives the digest of the request.
 
         A second caller with the same id and body waits for the first, and asks anew where the first went away, had too little
         time or was proven no more: that is no matter of the second's. Other failures are both's. No failure is kept: its id
-        may be asked again. Raises RequestIdReusedError when the body differs.
+        may be asked again. Raises RequestIdReusedError when the body differs, DeadlineError for one who still waits at
+        `until`, a point of `Clock.monotonic`: the first may have longer.
         """
         digest = body()
         self._forget_old(bank)
@@ -57,7 +64,9 @@ class RequestIds:
                 raise RequestIdReusedError("this request id was used with another body; use a new one")
             if not held.answer.done():
                 # Not the answer itself: its cancellation would pass for the waiter's own.
-                await asyncio.wait([held.answer])
+                await asyncio.wait([held.answer], timeout=max(0.0, until - self._clock.monotonic()))
+                if not held.answer.done():
+                    raise DeadlineError("the deadline is past, and the same request id is still being answered")
             if not _is_first_callers_own(held.answer):
                 return held.answer.result(), True
             self._forget_attempt(bank, request_id, held)

@@ -21,13 +21,17 @@ from gateway.domain.errors import (
 )
 from gateway.domain.figures import figures_of
 from gateway.domain.merge import Merged
-from tests.adapters.simulated import DEMO, LoopClock
+from tests.adapters.simulated import DEMO, LoopClock, simulated
 
 VIEW = CreditView(view_id="v-1")
 
 
 def answer(answer_id: str) -> CreditAnswer:
     return CreditAnswer(answer_id, Merged.of(VIEW), figures_of(VIEW), ())
+
+
+def until() -> float:
+    return LoopClock().monotonic() + 10
 
 
 class Asked:
@@ -39,7 +43,7 @@ class Asked:
         self.go_on = asyncio.Event()
 
     async def ask(self, make: Callable[[], Awaitable[CreditAnswer]]) -> tuple[str, bool]:
-        answered, is_repeated = await self.ids.once("bank-a", "r-1", lambda: b"body", make)
+        answered, is_repeated = await self.ids.once("bank-a", "r-1", lambda: b"body", make, until=until())
         return answered.answer_id, is_repeated
 
     async def answered(self) -> CreditAnswer:
@@ -136,7 +140,7 @@ async def test_a_bank_with_many_ids_makes_its_own_be_forgotten_and_no_other_bank
         async def make() -> CreditAnswer:
             return answer(f"{bank} {request_id}")
 
-        return (await ids.once(bank, request_id, lambda: body, make))[1]
+        return (await ids.once(bank, request_id, lambda: body, make, until=until()))[1]
 
     await ask("a", "1")
     for number in range(9):
@@ -155,7 +159,7 @@ async def test_answers_of_many_bytes_make_those_of_their_own_bank_be_forgotten()
         async def make() -> CreditAnswer:
             return replace(answer(f"{bank} {request_id}"), encoded=bytes(size))
 
-        return (await ids.once(bank, request_id, lambda: b"body", make))[1]
+        return (await ids.once(bank, request_id, lambda: b"body", make, until=until()))[1]
 
     await ask("a", "1", 300)
     for number in range(3):
@@ -193,3 +197,16 @@ async def test_an_answer_that_tells_of_a_repair_itself_is_kept() -> None:
         return CreditAnswer("a-telling", Merged.of(CreditView(query=QueryScope(uscc=DEMO))), figures_of(VIEW), ())
 
     assert [await asked.ask(telling), await asked.ask(asked.answered)] == [("a-telling", False), ("a-telling", True)]
+
+
+def test_one_who_waits_for_a_first_with_a_longer_deadline_waits_for_no_longer_than_its_own() -> None:
+    async def story() -> tuple[float, bool]:
+        asked = Asked()
+        first = await asked.under_way(never)
+        with pytest.raises(DeadlineError):
+            await asked.ask(asked.answered)
+        is_waiting = not first.done()
+        first.cancel()
+        return LoopClock().monotonic(), is_waiting
+
+    assert simulated(story()) == (10.0, True)

@@ -207,7 +207,11 @@ class CreditService(credit_service_pb2_grpc.CreditServiceServicer):
     ) -> tuple[CreditAnswer, bool]:
         """Gives the answer to a request id, and whether it was given before."""
         answered, is_repeated = await self._request_ids.once(
-            caller.bank, query.request_id, lambda: _body(query), lambda: self._queries.answer(query, admission)
+            caller.bank,
+            query.request_id,
+            lambda: _body(query),
+            lambda: self._queries.answer(query, admission),
+            until=admission.deadline,
         )
         if is_repeated:
             await self._queries.note_repeated(query, answered, caller)
