@@ -39,6 +39,7 @@ from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.trail_reader import FileTrailReader
 from gateway.adapters.telemetry.call_log import CallLog
 from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.log_stream import STANDARD_ERROR
 from gateway.adapters.telemetry.logs import LogObserver, QueryLog
 from gateway.adapters.telemetry.loop_lag import LoopLag
 from gateway.adapters.telemetry.metrics import Metrics
@@ -164,6 +165,7 @@ async def build_gateway(
             plugins.platforms,
             in_flight=lambda: queries.under_way,
             open_files=share_open,
+            log_lines_lost=lambda: STANDARD_ERROR.lost,
             calls_per_day={
                 name: policy.quota.calls_per_day
                 for name, policy in policies.items()

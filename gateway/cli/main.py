@@ -5,6 +5,8 @@ So that `xinyidai query` need not load what serves: the server's parts take long
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -112,4 +114,16 @@ app = Commands(
 
 def main() -> None:
     """Runs the command line."""
+    _hold_standard_streams()
     app()
+
+
+def _hold_standard_streams() -> None:
+    """Opens those that were closed on the null device: the next file, such as the trail, would be taken for one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)

@@ -62,6 +62,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_certificate_left_seconds": ("certificate",),
     "xinyidai_open_files_ratio": (),
     "xinyidai_reload_refused": ("what",),
+    "xinyidai_log_lines_lost": (),
 }
 
 

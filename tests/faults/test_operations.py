@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 import socket
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+from aiohttp import ClientSession
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from grpc_status import rpc_status
@@ -281,3 +284,42 @@ async def test_D14_with_no_file_handle_left_the_old_are_served_and_the_new_wait(
     assert waits in (StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE)
     assert [one.view.completeness_bp for one in (first, kept, after)] == [10_000] * 3
     assert (code, [entry["event"] for entry in served.trail()]) == (0, ["answered"] * 3)
+
+
+@row(
+    "D1",
+    "whoever reads the log is gone, and so is its disk when it is full",
+    "日志读取方退出，如同日志盘已满",
+    "queries are answered as before, the lines lost are counted in a metric, exit 0 查询照常应答，丢失的日志行计入指标，退出（0）",
+)
+async def test_D1_a_log_that_cannot_be_written_costs_no_answer(house: House, tmp_path: Path) -> None:
+    config = configure(tmp_path / "config", house.sandboxes)
+    few = ("sh", "-c", 'mkfifo log; head -n 1 log >&2 & exec "$@" 2>log', "sh")  # the line that names the ports
+    async with serving(tmp_path, config, before=few) as served, served.client() as credit:
+        answered = [await credit.GetCreditView(request(), timeout=10) for _ in range(3)]
+        admin = served.lines[0]["admin_port"]
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{admin}/metrics") as page:
+            lost = re.search(r"^xinyidai_log_lines_lost_total (\d+)", await page.text(), re.MULTILINE)
+        served.process.terminate()
+        code = await asyncio.wait_for(served.process.wait(), 10)
+
+    assert [one.view.completeness_bp for one in answered] == [10_000] * 3
+    assert lost is not None
+    assert int(lost[1]) > 0
+    assert (code, [entry["event"] for entry in served.trail()]) == (0, ["answered"] * 3)
+
+
+@row(
+    "D11",
+    "SIGTERM to a gateway that was started with standard input and output closed",
+    "以关闭的标准输入输出启动，随后 SIGTERM",
+    "no other file takes their place; it ends with 0 其位置不被其他文件占用，正常退出（0）",
+)
+async def test_D11_closed_standard_streams_are_held_and_it_ends_well(house: House, tmp_path: Path) -> None:
+    config = configure(tmp_path / "config", house.sandboxes)
+    async with serving(tmp_path, config, before=("sh", "-c", 'exec "$@" <&- >&-', "sh")) as served:
+        standing = [Path(f"/proc/{served.process.pid}/fd/{number}").readlink() for number in (0, 1)]
+        served.process.terminate()
+        code = await asyncio.wait_for(served.process.wait(), 10)
+
+    assert (standing, code) == ([Path(os.devnull)] * 2, 0)

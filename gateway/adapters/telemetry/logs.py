@@ -7,9 +7,8 @@ named there and not printed, and of an exception stand class and place: its text
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -18,6 +17,7 @@ from structlog.typing import ExcInfo
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 from gateway.adapters.telemetry.health import PlatformHealth
+from gateway.adapters.telemetry.log_stream import STANDARD_ERROR, WHOLE_BYTES, LogStream
 from gateway.adapters.telemetry.observers import Unmoved
 from gateway.adapters.telemetry.trace_context import add_trace_id, current_trace_id
 from gateway.domain.answer import Answer
@@ -28,11 +28,9 @@ _TEXTS: Final = frozenset({"exc_value", "exc_notes", "syntax_error"})
 _SECURITY: Final = frozenset({"wrong_subject", "tls_pin", "tls_certificate"})
 """Reasons of answers that are events of security."""
 _FLUSH_S: Final = 0.25
-_WHOLE_BYTES: Final = 4_096
-"""What a pipe takes in one piece (PIPE_BUF): workers share one, and lines of two must not run into each other."""
 
 
-def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
+def configure_logs(level: str, *, stream: TextIO | LogStream | None = None) -> None:
     """Makes every log line one JSON object on standard error; `level` is a name such as "info"."""
     numbers = {"debug": 10, "info": 20, "warning": 30, "error": 40}
     structlog.configure(
@@ -45,7 +43,8 @@ def configure_logs(level: str, *, stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numbers[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        # Of a file it uses what a `LogStream` has.
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", stream or STANDARD_ERROR)),
         cache_logger_on_first_use=True,
     )
 
@@ -92,8 +91,8 @@ class QueryLog:
     structlog's own way costs several times as much a line; its line has the same keys.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, stream: TextIO | LogStream | None = None) -> None:
+        self._stream = stream or STANDARD_ERROR
         self._encode = msgspec.json.Encoder().encode
         self._lines: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -123,7 +122,7 @@ class QueryLog:
         batch: list[bytes] = []
         size = 0
         for line in lines:
-            if size + len(line) >= _WHOLE_BYTES:
+            if size + len(line) >= WHOLE_BYTES:
                 self._write(batch)
                 batch, size = [], 0
             batch.append(line)

@@ -79,9 +79,11 @@ class Metrics:
         *,
         in_flight: Callable[[], int] | None = None,
         open_files: Callable[[], float] | None = None,
+        log_lines_lost: Callable[[], int] = lambda: 0,
         calls_per_day: Mapping[str, int] | None = None,
     ) -> None:
-        """Takes what tells how many queries are under way, asked at each flush, and this process's part of daily quotas.
+        """Takes what tells how many queries are under way and log lines were lost, asked at each flush, and this process's
+        part of daily quotas.
 
         `open_files` tells the share of the open files it may have, asked now and then: it takes as long as there are many.
         """
@@ -91,6 +93,8 @@ class Metrics:
         self._platforms = {platform: _PlatformNumbers(platform, families) for platform in platforms}
         self._in_flight = in_flight
         self._open_files = open_files
+        self._log_lines_lost = log_lines_lost
+        self._known_lost = 0
         self._flushes = 0
         self._under_way = Level(families.in_flight)
         self._under_way.value = 0
@@ -119,6 +123,7 @@ class Metrics:
         self._refused = {what: Level(families.reload_refused, what) for what in RELOADED}
         for level in self._refused.values():
             level.value = 0
+        self._log_lost = Tally(families.log_lines_lost)
         self._lag = Spread(families.loop_lag, _LAG_S)
         self._parts: tuple[Part, ...] = (
             self._under_way,
@@ -134,6 +139,7 @@ class Metrics:
             self._anchor_failures,
             self._anchors_late,
             *self._refused.values(),
+            self._log_lost,
             self._lag,
             *(part for numbers in self._platforms.values() for part in numbers.parts),
         )
@@ -270,6 +276,9 @@ class Metrics:
         if self._open_files is not None and self._flushes % _FILES_EVERY == 0:
             self._files_open.set(self._open_files())
         self._flushes += 1
+        lost = self._log_lines_lost()
+        self._log_lost.pending += lost - self._known_lost
+        self._known_lost = lost
         for part in self._parts:
             part.flush()
 
@@ -317,6 +326,7 @@ class _Families:
         self.reload_refused = gauge(
             "reload_refused", "Processes that go on with what was in force, since its files have faults now", "what"
         )
+        self.log_lines_lost = counter("log_lines_lost", "Lines that could not be written to the log")
         self.loop_lag = spread("loop_lag_seconds", "How late the event loop was", _LAG_S)
         self.certificate_left = Gauge(
             "xinyidai_certificate_left_seconds",
