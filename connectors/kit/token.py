@@ -10,6 +10,8 @@ from typing import Final
 
 from gateway.ports import Clock
 
+_PATIENCE_S: Final = 3.0
+"""For how long one waits for another's fetch, which may hang for as long as that one has time."""
 _NEW_S: Final = 10.0
 """Within so long of its fetching, a token that is refused is not the one to blame."""
 
@@ -26,7 +28,7 @@ class TokenKeeper:
     """Gives a valid token; fifty callers at once cause exactly one fetch, and the others wait for it.
 
     `fetch` takes the point in time by which it must be done and the token held so far, if any. A caller that is cancelled
-    while it fetches leaves the next one to do it.
+    while it fetches leaves the next one to do it; so does, after a while, one whose fetch gets no answer.
     """
 
     def __init__(
@@ -53,13 +55,29 @@ class TokenKeeper:
         held = self._valid()
         if held is not None:
             return held.value
-        async with self._lock:
+        lock = await self._turn()
+        try:
             held = self._valid()
             if held is None:
                 held = await self._fetch(fetch_by, self._held)
                 if held is not self._held:  # else it came along meanwhile, and was kept then
                     self.keep(held)
             return held.value
+        finally:
+            lock.release()
+
+    async def _turn(self) -> asyncio.Lock:
+        """Gives what is to be released after the turn to fetch; whose turn lasts too long is left to itself."""
+        while True:
+            lock = self._lock
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await lock.acquire()
+            except TimeoutError:
+                if self._lock is lock:  # else another lost patience first, and has the new one's turn
+                    self._lock = asyncio.Lock()
+            else:
+                return lock
 
     def keep(self, token: Token) -> None:
         """Takes a token, be it that it came along with something else."""
