@@ -192,7 +192,7 @@ async def test_an_error_without_a_caller_s_trace_has_an_id_of_its_own(rig: Rig) 
 
 async def test_the_query_s_log_line_has_its_trace_id(monkeypatch: pytest.MonkeyPatch, traced: Asked) -> None:
     lines = io.StringIO()
-    monkeypatch.setattr("sys.stderr", lines)
+    monkeypatch.setattr("gateway.adapters.telemetry.logs.STANDARD_ERROR", lines)
     configure_logs("error")
 
     async with traced(share=0.0) as credit:
