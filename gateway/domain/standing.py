@@ -53,9 +53,9 @@ def stated_status(
     if status in _WITHDRAWN:
         stale = {s.platform.id for s in ranked if s.status not in HIDDEN}
         return status, tuple(sorted(stale))
-    if any(s.status == RECORD_STATUS_DISPUTED for s in ranked):
+    if status != RECORD_STATUS_EXPIRED and any(s.status == RECORD_STATUS_DISPUTED for s in ranked):
         return RECORD_STATUS_DISPUTED, ()
-    return (RECORD_STATUS_VALID if status == RECORD_STATUS_EXPIRED else status), ()
+    return status, ()
 
 
 class LastWord(NamedTuple):

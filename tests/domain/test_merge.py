@@ -157,6 +157,24 @@ def test_repaired_elsewhere_only_the_recogniser_is_believed_and_the_conflict_is_
     assert [c.field for c in view.records.penalties[0].envelope.conflicts] == ["envelope.status"]
 
 
+@pytest.mark.parametrize(
+    ("anhui", "jiangsu", "shown"), [(4, 4, 0), (4, 0, 0), (4, 3, 0), (4, 5, 0), (0, 4, 1), (1, 4, 1)]
+)
+def test_expired_at_its_recogniser_it_is_gone_whatever_copies_say(anhui: int, jiangsu: int, shown: int) -> None:
+    def copy(status: int) -> conduct_pb2.Penalty:
+        record = penalty()
+        record.envelope.status = envelope_pb2.RecordStatus.ValueType(status)
+        return record
+
+    view = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, copy(anhui)),
+        said("jiangsu", CATEGORY_PENALTY, copy(jiangsu)),
+    ).view
+
+    assert len(view.records.penalties) == shown
+
+
 def test_a_new_listing_after_a_repair_shows() -> None:
     def entry(month: int) -> conduct_pb2.ListEntry:
         return conduct_pb2.ListEntry(list_code="SDL_COURT", listed_on=day(2026, month, 1), authority=HEFEI)

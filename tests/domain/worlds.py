@@ -57,7 +57,7 @@ def _drawn(plan: RecordPlan) -> list[tuple[FieldDescriptor, bool]]:
 
 
 _FIELDS: Final = {plan.records_field: _drawn(plan) for plan in CATALOGUE.plans}
-_STATUSES: Final = (0, 0, 0, 1, 1, 2, 3, 3, 5, 6)
+_STATUSES: Final = (0, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 6)
 
 
 def query(platforms: Mapping[str, Any] = PLATFORMS) -> CreditQuery:
