@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1 import value_pb2, view_pb2
 from gateway.domain.catalogue import FieldPlan, RecordPlan
@@ -91,13 +91,26 @@ def _total(
     values = [getattr(record, field.name) for record in group]
     if not reason and field.is_message:
         currencies = {money.currency for money in values}
+        amount = sum(money.minor_units for money in values)
         if len(currencies) > 1:
             reason = "currency.mixed"
+        elif not _fits(amount):
+            reason = _TOO_LARGE
         else:
-            total.money.CopyFrom(
-                value_pb2.Money(minor_units=sum(money.minor_units for money in values), currency=currencies.pop())
-            )
+            total.money.CopyFrom(value_pb2.Money(minor_units=amount, currency=currencies.pop()))
     elif not reason:
-        total.number = sum(values)
+        number = sum(values)
+        if _fits(number):
+            total.number = number
+        else:
+            reason = _TOO_LARGE
     total.not_summed_reason = reason
     return total
+
+
+def _fits(number: int) -> bool:
+    """Whether a sum has a place in the message: each of its parts has, and a platform may send any of those."""
+    return -(2**63) <= number < 2**63
+
+
+_TOO_LARGE: Final = "value.too_large"
