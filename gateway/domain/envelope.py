@@ -77,9 +77,18 @@ def in_order(fields: Mapping[int, bytes]) -> bytes:
     return b"".join([fields[number] for number in sorted(fields)])
 
 
-def united_envelopes(ranked: Sequence[Statement]) -> bytes:
-    """Gives what statements say on their envelopes beside provenance: the first's, all drifts, and any known publication."""
+def united_envelopes(ranked: Sequence[Statement], speaker: Statement) -> bytes:
+    """Gives what statements say on their envelopes beside provenance: the first's, all drifts, and any known publication.
+
+    The status's own words and day are those of the `speaker`, whose status the record has.
+    """
     united = envelope_pb2.RecordEnvelope.FromString(ranked[0].more)
+    if speaker is not ranked[0]:
+        of_status = envelope_pb2.RecordEnvelope.FromString(speaker.more)
+        united.ClearField("status_on")
+        united.status_raw = of_status.status_raw
+        if of_status.HasField("status_on"):
+            united.status_on.CopyFrom(of_status.status_on)
     for statement in ranked[1:]:
         if not statement.more:
             continue

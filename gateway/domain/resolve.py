@@ -233,12 +233,13 @@ class Resolver:
             conflicts, conflict_count = b"", 0
         else:
             content, conflicts, conflict_count, counted = self._chooser.unite(plan, ranked, first_count)
-        status, stale = stated_status(plan, ranked, first_count)
+        status, stale, speaker = stated_status(plan, ranked, first_count)
         if status not in HIDDEN and plan.is_adverse:
             withdrawal = status_conflict(ranked)
             conflicts += withdrawal
             conflict_count += bool(withdrawal)
-        more = first.more if not any(s.more for s in ranked[1:]) else united_envelopes(ranked)
+        is_firsts = speaker is first and not any(s.more for s in ranked[1:])
+        more = first.more if is_firsts else united_envelopes(ranked, speaker)
         return _Resolved(None, provenances, more, conflicts, content, status, stale, counted, conflict_count)
 
     def _is_gone(

@@ -39,23 +39,23 @@ _REPAIR: Final = "修复"
 
 def stated_status(
     plan: RecordPlan, ranked: Sequence[Statement], first_count: int
-) -> tuple[RecordStatus.ValueType, tuple[str, ...]]:
-    """Gives the status the register holds, and the platforms whose copies are stale.
+) -> tuple[RecordStatus.ValueType, tuple[str, ...], Statement]:
+    """Gives the status the register holds, the platforms whose copies are stale, and the statement whose status it is.
 
     `ranked` are the statements of one record in the total order, at least two; the first `first_count` speak for the
     recogniser.
     """
     if not any(s.status for s in ranked):
-        return RECORD_STATUS_VALID, ()  # most records: nobody speaks of a status
+        return RECORD_STATUS_VALID, (), ranked[0]  # most records: nobody speaks of a status
     voices = _recognisers(ranked, first_count) or list(ranked)
     last = max(voices, key=lambda s: _event(plan, s))
     status = last.status or RECORD_STATUS_VALID
     if status in _WITHDRAWN:
         stale = {s.platform.id for s in ranked if s.status not in HIDDEN}
-        return status, tuple(sorted(stale))
-    if status != RECORD_STATUS_EXPIRED and any(s.status == RECORD_STATUS_DISPUTED for s in ranked):
-        return RECORD_STATUS_DISPUTED, ()
-    return status, ()
+        return status, tuple(sorted(stale)), last
+    if status not in (RECORD_STATUS_EXPIRED, RECORD_STATUS_DISPUTED):
+        last = next((s for s in ranked if s.status == RECORD_STATUS_DISPUTED), last)
+    return last.status or RECORD_STATUS_VALID, (), last
 
 
 class LastWord(NamedTuple):

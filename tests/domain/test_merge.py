@@ -175,6 +175,23 @@ def test_expired_at_its_recogniser_it_is_gone_whatever_copies_say(anhui: int, ji
     assert len(view.records.penalties) == shown
 
 
+def test_a_shown_status_has_its_own_day_and_words() -> None:
+    def copy(status: int, raw: str, year: int) -> conduct_pb2.Penalty:
+        record = repaired(penalty(), year, 9, 1)
+        record.envelope.status, record.envelope.status_raw = envelope_pb2.RecordStatus.ValueType(status), raw
+        return record
+
+    view = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, copy(envelope_pb2.RECORD_STATUS_VALID, "正常", 2026)),
+        said("jiangsu", CATEGORY_PENALTY, copy(envelope_pb2.RECORD_STATUS_DISPUTED, "异议", 2025)),
+    ).view
+
+    shown = view.records.penalties[0].envelope
+    assert (shown.status, shown.status_raw) == (envelope_pb2.RECORD_STATUS_DISPUTED, "异议")
+    assert (shown.status_on.year, shown.status_on.month, shown.status_on.day) == (2025, 9, 1)
+
+
 def test_a_new_listing_after_a_repair_shows() -> None:
     def entry(month: int) -> conduct_pb2.ListEntry:
         return conduct_pb2.ListEntry(list_code="SDL_COURT", listed_on=day(2026, month, 1), authority=HEFEI)
