@@ -19,6 +19,7 @@ from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
+from gateway.domain.standing import REMOVAL, still_listing
 from gateway.domain.statement import AuthorityIds, Reading, Statement
 from gateway.domain.wire import delimited, encoder, split_fields, varint
 
@@ -67,6 +68,9 @@ class _TypeChooser:
         if self.authority in in_key:
             self.authority_in_key = in_key.index(self.authority) + (2 if plan.key_document is not None else 1)
         self.comparable = frozenset(field.number for field in plan.fields if field.is_comparable)
+        removals = [field.number for field in plan.fields if field.name == REMOVAL and plan.is_adverse]
+        self.removal = removals[0] if removals else 0  # the number of no field
+        """The day of removal: only its recogniser ends an entry, so that copies fill it in for nobody who still lists it."""
 
 
 class Counted:
@@ -252,6 +256,15 @@ class Chooser:
         differing = self._unlike(kind, stated, counted)
         for place in sorted({kind.group_of[number] for number in differing}):
             group, numbers = kind.groups[place]
+            removal = kind.removal
+            if removal in numbers and (keeper := still_listing(ranked, first_count)) is not None:
+                for number in numbers:
+                    united.pop(number, None)
+                said = [(i, fields[removal]) for i, fields in enumerate(stated) if removal in fields]
+                if said:
+                    heading = _heading(REMOVAL, _AUTHORITY_RULES[plan.options.authority_rule], keeper.platform.id)
+                    conflicts.append(_conflict(heading, kind.shown[REMOVAL], ranked, platforms, said))
+                continue
             together = None
             if len(group) > 1:
                 together = next(i for i, fields in enumerate(stated) if not numbers.isdisjoint(fields))

@@ -33,7 +33,7 @@ HIDDEN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED, RECORD
 WITHDRAWN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED})
 _WITHDRAWN: Final[Mapping[int, int]] = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
 _NEVER: Final = ((0, 0, 0), 0)
-_REMOVAL: Final = "removed_on"
+REMOVAL: Final = "removed_on"
 _REPAIR: Final = "修复"
 
 
@@ -82,11 +82,20 @@ def last_word(plan: RecordPlan, ranked: Sequence[Statement], first_count: int, t
 
 def is_removed(plan: RecordPlan, record: Any, today: Day) -> bool:
     """Whether a record states a day of removal (移出日期) that is past."""
-    return _has_removal(plan) and record.HasField(_REMOVAL) and last_day(record.removed_on) < today
+    return _has_removal(plan) and record.HasField(REMOVAL) and last_day(record.removed_on) < today
+
+
+def still_listing(ranked: Sequence[Statement], first_count: int) -> Statement | None:
+    """Gives the recogniser's statement where it was heard and states no removal; copies that do count for nothing then.
+
+    `ranked` are those of a list's entry, as in `stated_status`.
+    """
+    voices = _recognisers(ranked, first_count)
+    return None if not voices or any(s.record.HasField(REMOVAL) for s in voices) else voices[0]
 
 
 def _has_removal(plan: RecordPlan) -> bool:
-    return any(field.name == _REMOVAL for field in plan.expiry)
+    return any(field.name == REMOVAL for field in plan.expiry)
 
 
 def _withdrawal(plan: RecordPlan, statement: Statement, today: Day) -> LastWord | None:

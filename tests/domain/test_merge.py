@@ -177,7 +177,7 @@ def test_expired_at_its_recogniser_it_is_gone_whatever_copies_say(anhui: int, ji
 
 def test_a_shown_status_has_its_own_day_and_words() -> None:
     def copy(status: int, raw: str, year: int) -> conduct_pb2.Penalty:
-        record = repaired(penalty(), year, 9, 1)
+        record: conduct_pb2.Penalty = repaired(penalty(), year, 9, 1)
         record.envelope.status, record.envelope.status_raw = envelope_pb2.RecordStatus.ValueType(status), raw
         return record
 

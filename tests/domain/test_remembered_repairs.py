@@ -233,6 +233,31 @@ def test_a_removal_from_a_list_is_heard_as_a_repair_and_the_others_copies_are_st
     assert list(alone.view.records.list_entries) == []
 
 
+def test_a_removal_that_only_a_copy_tells_of_ends_no_entry_that_its_recogniser_still_lists() -> None:
+    def entry(removed: Any = None) -> conduct_pb2.ListEntry:
+        found = conduct_pb2.ListEntry(list_code="SDL_COURT", listed_on=day(2026, 5, 4), authority=HEFEI)
+        if removed is not None:
+            found.removed_on.CopyFrom(date_pb2.Date(**removed))
+            found.removal_reason = "已履行"
+        return found
+
+    copy = said("jiangsu", CATEGORY_LIST_ENTRY, entry(day(2026, 9, 1)))
+
+    still = merged_of(CATEGORY_LIST_ENTRY, said("anhui", CATEGORY_LIST_ENTRY, entry()), copy)
+    silent = merged_of(CATEGORY_LIST_ENTRY, copy)
+
+    (shown,) = still.view.records.list_entries
+    (conflict,) = shown.envelope.conflicts
+    assert (shown.HasField("removed_on"), shown.removal_reason) == (False, "")
+    assert (conflict.field, conflict.chosen_platform, [v.platform for v in conflict.values]) == (
+        "removed_on",
+        "anhui",
+        ["jiangsu"],
+    )
+    assert still.view.conflict_count == 1
+    assert list(silent.view.records.list_entries) == []
+
+
 def merged_of(category: int, *answers: Answer, known: Any = None) -> Merged:
     query = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, (category,), tuple(sorted(a.platform for a in answers)))
     readings = [READER.read(answer, USCC.value) for answer in answers]
