@@ -22,7 +22,7 @@ from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, registration_pb2, va
 from gateway.domain.catalogue import ENVELOPE, Catalogue
 from gateway.domain.consent import Permit
 from gateway.domain.masks import mask_names, mask_text
-from gateway.domain.names import normalise_name
+from gateway.domain.names import as_seen, normalise_name
 from gateway.domain.statement import Statement
 from gateway.domain.type_masks import MaskedField, TypeMasks, compile_masks
 from gateway.domain.wire import delimited, find_delimited, tag_of, take_delimited, varint
@@ -156,7 +156,7 @@ class Masker:
         return changed
 
     def _names_for_texts(self, entries: Sequence[bytes]) -> _Names:
-        """Gives the persons' names that the records state, without blanks, the longest first; None where too many do."""
+        """Gives the persons' names that the records state, as they are seen, the longest first; None where too many do."""
         names: set[str] = set()
         text_bytes = 0
         for tag, raw in zip(entries[::3], entries[2::3], strict=True):
@@ -166,7 +166,7 @@ class Masker:
             if kind.has_text:
                 text_bytes += len(raw)
             if kind.names:
-                names.update(["".join(name.split()) for name in _names(kind, raw)])
+                names.update([as_seen(name) for name in _names(kind, raw)])
         if len(names) * text_bytes > _MOST_LOOKED_THROUGH:
             return None
         return sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name))

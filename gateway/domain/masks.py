@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import options_pb2
+from gateway.domain.names import as_seen
 
 Mask = Callable[[str], str]
 
@@ -61,12 +62,36 @@ def mask_text(text: str) -> str:
 
 
 def mask_names(text: str, names: Iterable[str]) -> str:
-    """Masks the names where they stand in a text, blanks between their characters or not; they come without blanks."""
-    compact = "".join(text.split())
+    """Masks the names where they stand in a text as it is read; they come as `as_seen` gives them, the longest first."""
+    seen = left = as_seen.__wrapped__(text)
+    found: list[tuple[int, str]] = []
     for name in names:
-        if name in compact:
-            text = re.sub(r"\s*".join(map(re.escape, name)), mask_name(name), text)
-    return text
+        at = left.find(name)
+        if at < 0:
+            continue
+        while at >= 0:
+            found.append((at, name))
+            at = left.find(name, at + len(name))
+        left = left.replace(name, _TAKEN * len(name))
+    return _masked_at(text, seen, found) if found else text
+
+
+_TAKEN: Final = "\0"  # no character that is seen
+
+
+def _masked_at(text: str, seen: str, found: list[tuple[int, str]]) -> str:
+    """Masks names by where they are seen; what stands between them stays as written."""
+    parts = [(part, place) for place, character in enumerate(text) for part in as_seen(character)]
+    if any("".join([part for part, _ in parts[at : at + len(name)]]) != name for at, name in found):
+        # Characters are put together of several: the text is shown as it is seen.
+        text, parts = seen, [(part, place) for place, part in enumerate(seen)]
+    shown: list[str] = []
+    done = 0
+    for at, name in sorted(found):
+        first, last = parts[at][1], parts[at + len(name) - 1][1]
+        shown += text[done:first], text[first], mask_name(name)[1:]
+        done = last + 1
+    return "".join((*shown, text[done:]))
 
 
 MASKS: Final[Mapping[int, Mask]] = {

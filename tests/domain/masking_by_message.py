@@ -13,7 +13,7 @@ from gateway._pb.xinyidai.catalogue.v1 import options_pb2, view_pb2
 from gateway.domain.catalogue import Catalogue, RecordPlan
 from gateway.domain.consent import Permit
 from gateway.domain.masks import MASKS, Mask, mask_names, mask_text
-from gateway.domain.names import normalise_name
+from gateway.domain.names import as_seen, normalise_name
 
 _LIST: Final = ","  # joins the values of a repeated field in a conflict
 
@@ -93,7 +93,7 @@ class MessageMasker:
         ]
         if not any(kind.has_text for kind, _ in kinds):
             return ()
-        names = {"".join(name.split()) for kind, rows in kinds for record in rows for name in _names(kind, record)}
+        names = {as_seen(name) for kind, rows in kinds for record in rows for name in _names(kind, record)}
         return tuple(sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name)))
 
     def _lifting(

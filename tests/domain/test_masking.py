@@ -241,6 +241,29 @@ def test_every_free_text_is_masked(records: str, field: str) -> None:
     assert getattr(record, field) == "查王**（310***********1234）电话138****5678"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("张三丰", "查张\u200b三丰违法", "查张**违法"),
+        ("张\u200b三丰", "查张三丰违法，张\u2060三\u3000丰认错", "查张**违法，张**认错"),
+        ("买买提·艾力", "查买买提\u2022艾力违法", "查买***违法"),
+        ("ＬＩＮ Ｗｅｉ", "查Lin Wei及LIN Wei违法", "查Lin Wei及L***违法"),
+        ("林\u2f0d", "查林\u5196", "查林*"),
+        ("\u00c9 Lu", "查E\u0301Lu违法", "查\u00c9**违法"),
+    ],
+)
+def test_a_name_that_reads_alike_is_masked_in_a_free_text_however_it_is_encoded(
+    name: str, text: str, shown: str
+) -> None:
+    found = view()
+    found.records.holders.add(holder_name=name)
+    penalty = found.records.penalties.add(facts=text)
+
+    MASKER.mask(found, MASKED)
+
+    assert penalty.facts == shown
+
+
 def test_organisations_stay_in_a_free_text_and_so_does_every_word_of_a_view_that_names_nobody() -> None:
     found = view()
     found.records.holders.add(holder_name="上海启辰科技有限公司")
