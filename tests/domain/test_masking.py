@@ -224,6 +224,7 @@ def test_no_planted_name_or_number_is_left_in_a_free_text_unless_its_bearer_cons
         ("penalties", "facts"),
         ("penalties", "basis"),
         ("penalties", "content"),
+        ("penalties", "licence_action"),
         ("list_entries", "reason"),
         ("list_entries", "removal_reason"),
         ("abnormal_operations", "reason"),
