@@ -248,7 +248,8 @@ def money_text(raw: Any) -> Money | None:
     currency = _CURRENCIES.get(unit.removeprefix("元") if unit != "元" else unit)
     if currency is None:
         raise Unreadable("money.currency")
-    factor = FEN[{"万": "万元", "亿": "亿元"}.get(scale or "", "元")]
+    # ISO 4217: the yen is its own minor unit, the others have a hundredth.
+    factor = FEN[{"万": "万元", "亿": "亿元"}.get(scale or "", "元")] // (100 if currency == "JPY" else 1)
     amount = Decimal(number.replace(",", ""))
     return Money(minor_units=_whole(amount, factor, "money.sub_fen"), currency=currency)
 

@@ -154,6 +154,8 @@ def _short(names: Any, number: int) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, value_pb2.Money):
         sign = "-" if value.minor_units < 0 else ""
+        if value.currency == "JPY":  # ISO 4217: the yen is its own minor unit
+            return f"{value.minor_units:,} {value.currency}"
         whole, part = divmod(abs(value.minor_units), 100)
         return f"{sign}{whole:,}.{part:02d} {value.currency}"
     if isinstance(value, Date):

@@ -6,9 +6,12 @@ import io
 
 import pytest
 
+from gateway._pb.xinyidai.catalogue.v1.registration_pb2 import Registration
+from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
 from gateway._pb.xinyidai.gateway.v1 import credit_service_pb2 as pb
 from gateway.cli.options import InertConsole
-from gateway.cli.render import show
+from gateway.cli.render import show, text_of
+from gateway.domain.catalogue import CATALOGUE
 
 
 @pytest.mark.parametrize("text", ["甲[/bold][/x]乙", "甲[red]乙", "甲[/]乙", "甲:smile:乙"])
@@ -32,3 +35,12 @@ def printed(text: str) -> str:
     terminal = io.StringIO()
     show(InertConsole(file=terminal, width=118), response)
     return terminal.getvalue()
+
+
+def test_yen_are_shown_without_hundredths() -> None:
+    capital = CATALOGUE.by_records_field["registrations"].field("registered_capital")
+
+    def shown(currency: str) -> str:
+        return text_of(capital, Registration(registered_capital=Money(minor_units=500_000_000, currency=currency)))
+
+    assert (shown("JPY"), shown("USD")) == ("500,000,000 JPY", "5,000,000.00 USD")
