@@ -104,6 +104,17 @@ def neither_order_nor_repetition_changes_a_view(drawn: Drawn) -> None:
     assert drawn.view.view_id == second.view_id
 
 
+def nor_does_it_of_two_answers_of_one_platform_that_differ(drawn: Drawn) -> None:
+    rng = Random(drawn.name)
+    answers = [*drawn.answers, *rng.sample(world(f"{drawn.name} again"), 2)]
+
+    first = view_of(answers)
+    rng.shuffle(answers)
+    second = view_of(answers)
+
+    assert canonical(first) == canonical(second)
+
+
 def another_answer_removes_no_statement_and_no_record_without_cause(drawn: Drawn) -> None:
     fewer = drawn.answers[:-1]
 
@@ -211,6 +222,7 @@ LAWS: Final = (
 )
 COMPARING: Final = (
     neither_order_nor_repetition_changes_a_view,
+    nor_does_it_of_two_answers_of_one_platform_that_differ,
     another_answer_removes_no_statement_and_no_record_without_cause,
     how_answers_were_fetched_leaves_no_trace,
 )

@@ -49,6 +49,9 @@ MERGER: Final = Merger(CATALOGUE, PLATFORMS, IDS, Crosswalk.from_tables({}), Pub
 _FAILURES: Final = [o for o in view_pb2.Outcome.values() if o and o not in HEARD]
 _BODIES: Final = tuple(BODIES.items())
 
+_TEXTS: Final = ("310000", "320000", "v〔1〕", "v[1]", "w 2", "ｖ［１］", "w\u200b2", "𠮷\ue000", "310000", "320000")
+_FEN: Final = (100, 100, 200, 200, 300, -100, 2**63 - 1, -(2**63))
+
 
 def _drawn(plan: RecordPlan) -> list[tuple[FieldDescriptor, bool]]:
     """Gives the fields that are drawn, and whether each is part of the key."""
@@ -169,7 +172,7 @@ def _set(record: Any, field: FieldDescriptor, rng: Random) -> None:
     elif field.is_repeated:
         getattr(record, name).append(f"v{rng.randrange(3)}")
     elif field.type == FieldDescriptor.TYPE_STRING:
-        setattr(record, name, rng.choice(("310000", "320000", "v〔1〕", "v[1]", "w 2")))
+        setattr(record, name, rng.choice(_TEXTS))
     elif field.type == FieldDescriptor.TYPE_BOOL:
         setattr(record, name, rng.random() < 0.5)
     else:
@@ -182,7 +185,7 @@ def _set_message(target: Any, field: FieldDescriptor, rng: Random) -> None:
     if kind == "Date":
         _date(target, rng)
     elif kind == "Money":
-        target.minor_units, target.currency = rng.randrange(1, 4) * 100, "CNY"
+        target.minor_units, target.currency = rng.choice(_FEN), "CNY"
     else:
         code, name = rng.choice(_BODIES)
         target.name = name
