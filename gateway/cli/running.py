@@ -40,7 +40,7 @@ async def stop_signals(*more: signal.Signals) -> AsyncIterator[asyncio.Event]:
 
 
 @contextmanager
-def hangups(told: Callable[[], None]) -> Iterator[None]:
+def hangups(told: Callable[[], object]) -> Iterator[None]:
     """Calls `told` at every SIGHUP while the block runs."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, told)

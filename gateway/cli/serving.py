@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
@@ -28,12 +29,15 @@ async def serve_alone(
     log = structlog.get_logger("gateway")
     files = allow_most()
     trusted = trust(settings, is_development=is_development)
+    reloads: list[Callable[[], None]] = []
     async with AsyncExitStack() as stack:
         stopped = await stack.enter_async_context(stop_signals())
+        # Before there is what is reloaded, until it is closed: else a hangup ends the process, at the start and in a drain.
+        stack.enter_context(hangups(lambda: [reload() for reload in reloads]))
         built, port = await stack.enter_async_context(
             gateway(settings, listen=listen, admin=None if worker else admin, worker=worker, tls=trusted.tls)
         )
-        stack.enter_context(hangups(built.reload))
+        reloads.append(built.reload)
         log.info(
             "gateway.serving", port=port, admin_port=built.admin_port, platforms=sorted(settings.enabled_platforms)
         )

@@ -220,6 +220,42 @@ async def test_D11_a_call_that_outlives_the_drain_is_ended_and_written(house: Ho
 
 
 @row(
+    "D11",
+    "SIGHUP and a second SIGTERM while it drains",
+    "排空期间收到 SIGHUP 与再次 SIGTERM",
+    "the call under way is answered in full, exit 0, its entry in the trail 在途调用完整应答，退出（0），留痕齐全",
+)
+async def test_D11_a_hangup_and_a_second_sigterm_do_not_cut_a_drain_short(house: House, tmp_path: Path) -> None:
+    held = asyncio.Event()
+
+    async def holds(exchange: Exchange) -> None:
+        await held.wait()
+        await exchange.forward()
+
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(FaultProxy(house.sandboxes["shanghai"].url, holds))
+        config = configure(tmp_path / "config", house.sandboxes)
+        platforms = (config / "platforms.toml").read_text().replace(house.sandboxes["shanghai"].url, proxy.url)
+        (config / "platforms.toml").write_text(platforms)
+        served = await stack.enter_async_context(serving(tmp_path, config))
+        credit = await stack.enter_async_context(served.client())
+        call = asyncio.ensure_future(credit.GetCreditView(request(), timeout=10))
+        while not proxy.requests:
+            await asyncio.sleep(0.01)
+
+        served.process.terminate()
+        await told(served, "gateway.draining")
+        served.process.send_signal(signal.SIGHUP)
+        served.process.terminate()
+        held.set()
+        response = await call
+        code = await asyncio.wait_for(served.process.wait(), 5)
+
+    assert (response.view.completeness_bp, code) == (10_000, 0)
+    assert [entry["event"] for entry in served.trail()] == ["answered"]
+
+
+@row(
     "D12",
     "all platforms are down",
     "所有平台均不可用",
