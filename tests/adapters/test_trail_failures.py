@@ -219,6 +219,50 @@ async def test_D3_what_the_disk_lost_keeps_the_trail_read_only(tmp_path: Path) -
     await trail.aclose()
 
 
+@pytest.mark.parametrize("found", [b'{"event":"\xff"}\n', b"[" * 10_000 + b"\n"], ids=["no UTF-8", "nested"])
+async def test_D3_whatever_a_disk_gives_back_ends_no_writer_and_keeps_the_trail_read_only(
+    tmp_path: Path, found: bytes
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    disk = Disk()
+    policy = TrailPolicy(least_free_bytes=0, least_free_percent=0.0, look_s=0.01)
+    trail = FileAuditLog(path, policy=policy, sync=disk)
+    await asyncio.gather(*(trail.append(entry("before" * 100)) for _ in range(20)))
+    disk.is_broken = True
+    with pytest.raises(StoreError):
+        await trail.append(entry("lost"))
+
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - len(found) - 1)
+        file.write(b"\n" + found)
+    disk.is_broken = False
+    await asyncio.sleep(0.1)  # it looks at its disk meanwhile
+
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreError, match="is no entry"):
+            await trail.append(entry("refused"))
+    assert "is no entry" in trail.ails
+    await trail.aclose()
+
+
+async def test_D3_a_fault_of_ours_in_a_look_at_the_disk_ends_no_writer(tmp_path: Path) -> None:
+    turned = asyncio.Event()
+    trail = FileAuditLog(tmp_path / "audit.jsonl", policy=TrailPolicy(look_s=0.01), changed=turned.set)
+
+    def free() -> tuple[int, float]:
+        raise RuntimeError("a fault of ours")
+
+    trail._disk.free = free  # type: ignore[method-assign]
+    await until(turned)
+    said = trail.ails
+
+    async with asyncio.timeout(5):
+        await trail.append(entry("a-1"))
+    await trail.aclose()
+    assert "RuntimeError" in said
+    assert check_of(tmp_path / "audit.jsonl").link.sequence == 1
+
+
 async def until(turned: asyncio.Event) -> None:
     async with asyncio.timeout(5):
         await turned.wait()

@@ -41,14 +41,18 @@ async def test_the_chain_goes_on_over_restarts_and_segments(tmp_path: Path) -> N
     ]
 
 
-@pytest.mark.parametrize("is_hashed", [True, False])
-async def test_A13_nothing_goes_on_after_a_last_entry_that_was_changed(tmp_path: Path, is_hashed: bool) -> None:
+@pytest.mark.parametrize(
+    "last",
+    [None, b"no entry\n", b'{"event":"\xff"}\n', b"[" * 10_000 + b"\n"],
+    ids=["changed", "none", "no UTF-8", "nested"],
+)
+async def test_A13_nothing_goes_on_after_a_last_entry_that_was_changed(tmp_path: Path, last: bytes | None) -> None:
     path = tmp_path / "audit.jsonl"
     trail = FileAuditLog(path)
     await asyncio.gather(*(trail.append(entry(str(number))) for number in range(3)))
     await trail.aclose()
     changed = path.read_bytes().splitlines(keepends=True)
-    changed[2] = changed[2].replace(b"bank-a", b"bank-b") if is_hashed else b"no entry\n"
+    changed[2] = changed[2].replace(b"bank-a", b"bank-b") if last is None else last
     path.write_bytes(b"".join(changed))
 
     with pytest.raises(StoreError, match=r"line 3, the last one, .* move it away to begin a new trail"):

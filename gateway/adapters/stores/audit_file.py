@@ -241,7 +241,7 @@ class FileAuditLog:
         if now < self._look_at:
             return
         self._look_at = now + self._policy.look_s
-        failure = self._failure
+        failure, shortage = self._failure, self._shortage
         try:
             free_bytes, free_percent = self._disk.free()
             is_short = free_bytes < self._policy.least_free_bytes or free_percent < self._policy.least_free_percent
@@ -255,6 +255,8 @@ class FileAuditLog:
             shortage = f"its disk cannot be asked: {error.strerror}"
         except StoreError as error:
             failure = str(error)
+        except Exception as error:  # the thread lives on, as in a commit
+            failure = f"the trail's disk cannot be looked at: {type(error).__name__}"
         self._tell(failure, shortage)
 
     def _try_signer(self) -> None:

@@ -224,7 +224,7 @@ def tail_of(name: str, file: int) -> Tail:
 def _is_unchained(line: bytes) -> bool:
     try:
         entry = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no UTF-8, or nested too deep
         return False
     return isinstance(entry, dict) and {"event", "time"} <= entry.keys() and "hash" not in entry
 

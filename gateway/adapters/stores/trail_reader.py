@@ -95,7 +95,7 @@ def _record(trail: Path, line: bytes) -> TrailRecord:
     try:
         if entry is not None and entry.is_sound:
             return _decode(line)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no UTF-8, or nested too deep
         pass
     where = f"entry {entry.sequence}" if entry is not None else "an entry that cannot be read"
     raise CorruptRecordError(f"the trail {trail.name} was changed at {where}; see `xinyidai audit verify`")
@@ -125,5 +125,5 @@ def _first(segment: Path) -> TrailRecord | None:
     line = next(lines_of(segment), None)
     try:
         return _decode(line.content) if line is not None else None
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no UTF-8, or nested too deep
         return None
