@@ -194,7 +194,7 @@ class RepairMemory:
             self._list_mark = changed[-1].mark
 
     async def keep(self) -> None:
-        """Keeps what was heard and seen in the store; raises StoreError, and then it is kept later."""
+        """Keeps what was heard and seen in the store; raises StoreError. What was not kept is kept later, or at the end."""
         self._keep_at = float("inf")
         heard, self._heard = self._heard, []
         seen, self._seen = self._seen, []
@@ -210,7 +210,7 @@ class RepairMemory:
                 del entries[0]
             if seen:
                 await store.saw(seen)
-        except StoreError:
+        except BaseException:  # cancelled too: at the end it is kept once more
             self._heard, self._seen = heard + self._heard, seen + self._seen
             self._entries = entries + self._entries
             self._keep_at = self._clock.monotonic() + self._kept_after_s

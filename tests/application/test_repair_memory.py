@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2
@@ -14,7 +15,7 @@ from gateway.domain.figures import ViewFigures
 from gateway.domain.joint_lists import EntryEvent, EntryState
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import Merged
-from gateway.domain.record_repair import Heard, RepairState, confirm, lift
+from gateway.domain.record_repair import Heard, RecordRepair, RepairState, confirm, lift
 from gateway.domain.resolve import StaleCopy
 from tests.adapters.memory_joint_lists import MemoryJointLists
 from tests.adapters.memory_repairs import MemoryRepairs
@@ -153,6 +154,29 @@ async def test_in_an_outage_everything_known_stays_and_what_was_heard_is_kept_wh
     await one.memory.aclose()
 
     assert (known, len(one.repairs.kept), len(one.repairs.copies)) == (1, 1, 1)
+
+
+async def test_what_was_heard_is_kept_though_the_gateway_ends_while_it_is_being_kept() -> None:
+    class Slow(MemoryRepairs):
+        is_slow = True
+
+        async def remember(self, repairs: Sequence[RecordRepair]) -> None:
+            if self.is_slow:
+                self.is_slow = False
+                await asyncio.Event().wait()
+            await super().remember(repairs)
+
+    one = Process(Slow())
+    await one.memory.start()
+    one.memory.note(DEMO, merged("jiangsu"), NOON)
+    keeping = asyncio.create_task(one.memory.keep())
+    await asyncio.sleep(0)
+
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    await one.memory.aclose()
+
+    assert (len(one.repairs.kept), len(one.repairs.copies)) == (1, 1)
 
 
 async def test_what_was_lifted_is_not_taken_up_again_from_the_same_event_but_from_a_later_one() -> None:
