@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
-from gateway.domain.errors import StoreError, StoreRewoundError
+from gateway.domain.errors import GatewayError, StoreError, StoreRewoundError
 from gateway.domain.joint_lists import SHOWN, VISIBLE
 from gateway.domain.keeping import RepairTombstone
 from gateway.domain.merge import NONE_REPAIRED, Merged
@@ -223,7 +223,7 @@ class RepairMemory:
                 if self._clock.monotonic() >= self._keep_at:
                     await self.keep()
                 await self.look()
-            except StoreError as error:
+            except GatewayError as error:  # a change of an entry may also be refused, where another one came first
                 if not self._is_lost:
                     _log.error("repairs.unreachable", reason=error.reason, note="what is known stays in force")
                 self._is_lost = True

@@ -10,7 +10,7 @@ from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
 from gateway.application.repair_memory import Forgets, RepairMemory, RepairStores
-from gateway.domain.errors import StoreUnavailableError
+from gateway.domain.errors import RepairChangedError, StoreUnavailableError
 from gateway.domain.figures import ViewFigures
 from gateway.domain.joint_lists import EntryEvent, EntryState
 from gateway.domain.keeping import RepairTombstone
@@ -19,7 +19,7 @@ from gateway.domain.record_repair import Heard, RecordRepair, RepairState, confi
 from gateway.domain.resolve import StaleCopy
 from tests.adapters.memory_joint_lists import MemoryJointLists
 from tests.adapters.memory_repairs import MemoryRepairs
-from tests.adapters.simulated import MovedClock
+from tests.adapters.simulated import MovedClock, simulated
 from tests.adapters.stores.test_repair_store import a_repair
 from tests.domain.joint_entries import DEMO, NOON, OTHER, TODAY, joint_entry
 
@@ -55,9 +55,9 @@ class Process:
         return sum(len(each) for each in self.memory.of(uscc).values())
 
 
-def merged(*stale: str, day: Any = (2026, 8, 20)) -> Merged:
+def merged(*stale: str, day: Any = (2026, 8, 20), category: int = CATEGORY_PENALTY) -> Merged:
     record = conduct_pb2.Penalty(document_number="合环罚〔2026〕12号")
-    heard = Heard(CATEGORY_PENALTY, KEY, RECORD_STATUS_REPAIRED, day, "anhui", "11340100008343462N", "34", record)
+    heard = Heard(category, KEY, RECORD_STATUS_REPAIRED, day, "anhui", "11340100008343462N", "34", record)
     copies = tuple([StaleCopy(platform, CATEGORY_PENALTY, KEY) for platform in stale])
     return Merged(b"", ViewFigures("", None, {}), copies, (heard,))
 
@@ -192,3 +192,27 @@ async def test_what_was_lifted_is_not_taken_up_again_from_the_same_event_but_fro
     one.memory.note(DEMO, merged(day=(2026, 9, 1)), NOON)
 
     assert (same, one.knows()) == (0, 1)
+
+
+def test_repairs_are_followed_on_though_somebody_else_was_faster_with_what_was_heard() -> None:
+    async def story() -> tuple[int, int]:
+        one, tries = Process(), 0
+
+        async def entry_heard(uscc: str, heard: Heard) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise RepairChangedError
+
+        one.memory.tell(entry_heard)
+        await one.memory.start()
+        one.memory.note(DEMO, merged(category=CATEGORY_LIST_ENTRY), NOON)
+        one.clock.at_s += 60
+        await asyncio.sleep(1.5)
+        await one.repairs.put(confirm(await one.repairs.put(a_repair(uscc=OTHER)), "second", NOON))
+        one.clock.at_s += 60
+        await asyncio.sleep(1.5)
+        await one.memory.aclose()
+        return tries, one.knows(OTHER)
+
+    assert simulated(story()) == (2, 1)
