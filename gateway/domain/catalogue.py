@@ -26,6 +26,8 @@ from gateway.domain.names import normalise_document_number, normalise_name
 
 SCHEMA_VERSION: Final = "1.0"
 ENVELOPE: Final = "envelope"
+UNMAPPED: Final = "UNMAPPED"
+"""What stands in a coded field for a value that its code list does not know; in an enum, the end of that value's name."""
 
 _AUTHORITY = authority_pb2.Authority.DESCRIPTOR.full_name
 
@@ -50,6 +52,10 @@ class FieldPlan:
     """Whether a difference between platforms is a conflict."""
     is_plain: bool
     """Whether its value, set or not, is compared and keyed as it stands."""
+    unmapped: int | str | None
+    """What stands for every value that no code list knows; None unless `raw` tells such values apart."""
+    raw: str
+    """Name of the field that holds the value as the platform wrote it, empty where there is none."""
 
     def is_set(self, record: Message) -> bool:
         """Whether the record states this field."""
@@ -165,6 +171,12 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
         raise CatalogueError(f"{field.full_name}: data of class C3 is never stored nor returned; leave the field out")
     enum = field.enum_type
     message = field.message_type
+    raw = declared.raw_field or f"{field.name}_raw"
+    of: Any = field.containing_type
+    if raw not in of.fields_by_name:
+        if declared.raw_field:
+            raise CatalogueError(f"{field.full_name}: there is no field {raw}")
+        raw = ""
     return FieldPlan(
         name=field.name,
         number=field.number,
@@ -181,7 +193,15 @@ def _field_plan(field: FieldDescriptor) -> FieldPlan:
             and not field.has_presence
             and declared.key_form == options_pb2.KEY_FORM_UNSPECIFIED
         ),
+        unmapped=_unmapped(field) if raw and not field.is_repeated else None,
+        raw=raw,
     )
+
+
+def _unmapped(field: FieldDescriptor) -> int | str | None:
+    if field.enum_type is not None:
+        return next((value.number for value in field.enum_type.values if value.name.endswith(f"_{UNMAPPED}")), None)
+    return UNMAPPED if field.type == FieldDescriptor.TYPE_STRING else None
 
 
 def _groups(fields: tuple[FieldPlan, ...]) -> tuple[tuple[FieldPlan, ...], ...]:

@@ -1,7 +1,7 @@
 """Sums over regions of a series (纳税, 社保, 水电气): formed only where they mean something, else the reason is given.
 
-Regions must be at one level and pairwise disjoint, the period type one, every region must state the field, and amounts
-must have one currency.
+Regions must be at one level and pairwise disjoint, the period type one, every region must state the field, amounts must have
+one currency, and the sum must fit.
 """
 
 from __future__ import annotations
@@ -28,13 +28,9 @@ def totals(
     `series` are a type's records with their keys.
     """
     others = [field for field in plan.key_always if field.name not in _SERIES_KEYS]
-    rows: dict[tuple[str, str], list[Any]] = {}
-    for record in _of_several_regions(plan, series):
-        rows.setdefault((record.period, _kind(others, record)), []).append(record)
+    groups = [(group[0].period, _kind(others, group[0]), group) for group in _of_several_regions(plan, series)]
     found = []
-    for (period, kind), group in sorted(rows.items(), key=lambda item: item[0]):
-        if len(group) < 2:
-            continue
+    for period, kind, group in sorted(groups, key=itemgetter(0, 1)):
         reason = _obstacle(group, divisions, as_of)
         for field in plan.additive:
             if any(field.is_set(record) for record in group):
@@ -42,24 +38,20 @@ def totals(
     return sorted(found, key=lambda t: (t.category, t.field, t.period, t.kind))
 
 
-def _of_several_regions(plan: RecordPlan, series: Sequence[tuple[Key, Any]]) -> list[Any]:
-    """Gives the records that may be summed with another, told by their keys alone: most stand alone, and are not read."""
-    alone = [place + 1 for place, field in enumerate(plan.key_always) if field.name not in _OF_ONE_SUM]
-    if not alone or not all(plan.key_always[place - 1].is_plain for place in alone):
-        return [record for _, record in series]
-    parts = itemgetter(*alone)
-    named = [(parts(key), record) for key, record in series]
-    seen: dict[Any, int] = {}
-    for name, _ in named:
-        seen[name] = seen.get(name, 0) + 1
-    return [record for name, record in named if seen[name] > 1]
+def _of_several_regions(plan: RecordPlan, series: Sequence[tuple[Key, Any]]) -> list[list[Any]]:
+    """Gives the records that may be summed with each other, told by their keys alone: most stand alone, and are not read."""
+    parts = itemgetter(*(place + 1 for place, field in enumerate(plan.key_always) if field.name not in _OF_ONE_SUM))
+    groups: dict[Any, list[Any]] = {}
+    for key, record in series:
+        groups.setdefault(parts(key), []).append(record)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _kind(others: Sequence[FieldPlan], record: Any) -> str:
     parts = []
     for field in others:
         value = getattr(record, field.name)
-        parts.append(field.enum_names[value] if field.enum_names else str(value))
+        parts.append(field.enum_names.get(value, str(value)) if field.enum_names else str(value))
     return ",".join(parts)
 
 
@@ -73,7 +65,13 @@ def _obstacle(group: Sequence[Any], divisions: DivisionTable, as_of: date) -> st
         return "period_type.mixed"
     if len(levels) > 1:
         return "regions.levels_mixed"
-    return "regions.repeated" if len(set(regions)) < len(regions) else ""
+    if len(set(regions)) < len(regions):
+        return "regions.repeated"
+    # A functional zone lies within counties of its prefecture, whose figures may hold its own.
+    zones = [region for region in regions if divisions.is_internal(region)]
+    if any(region[:4] == zone[:4] and region != zone for zone in zones for region in regions):
+        return "regions.overlap"
+    return ""
 
 
 def _total(
@@ -89,28 +87,24 @@ def _total(
     if not reason and not all(field.is_set(record) for record in group):
         reason = "value.missing"
     values = [getattr(record, field.name) for record in group]
-    if not reason and field.is_message:
+    currencies: set[str] = set()
+    if field.is_message:
         currencies = {money.currency for money in values}
-        amount = sum(money.minor_units for money in values)
-        if len(currencies) > 1:
-            reason = "currency.mixed"
-        elif not _fits(amount):
-            reason = _TOO_LARGE
-        else:
-            total.money.CopyFrom(value_pb2.Money(minor_units=amount, currency=currencies.pop()))
-    elif not reason:
-        number = sum(values)
-        if _fits(number):
-            total.number = number
-        else:
-            reason = _TOO_LARGE
-    total.not_summed_reason = reason
+        values = [money.minor_units for money in values]
+    whole = sum(values)
+    if not reason and len(currencies) > 1:
+        reason = "currency.mixed"
+    if not reason and not _LEAST <= whole <= _MOST:
+        reason = "value.range"
+    if reason:
+        total.not_summed_reason = reason
+    elif currencies:
+        total.money.CopyFrom(value_pb2.Money(minor_units=whole, currency=currencies.pop()))
+    else:
+        total.number = whole
     return total
 
 
-def _fits(number: int) -> bool:
-    """Whether a sum has a place in the message: each of its parts has, and a platform may send any of those."""
-    return -(2**63) <= number < 2**63
-
-
-_TOO_LARGE: Final = "value.too_large"
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
+"""What fits an amount or number of a total: a platform may write the largest number for one it does not know."""

@@ -99,12 +99,16 @@ def key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any
     always = _parts(plan.key_always, authority_ids)
     weak = _parts(plan.key_weak, authority_ids)
     if plan.key_document is None:
+        told_apart = _telling_apart(plan.key_always)
 
         def key_of_parts(record: Any) -> Key | None:
             parts = always(record)
+            if told_apart is not None:
+                parts = told_apart(record, parts)
             return (STRONG, *parts) if any(parts) else None
 
         return key_of_parts
+    told_apart = _telling_apart((*plan.key_always, *plan.key_weak))
     document = _part(plan.key_document, authority_ids)
 
     def key_of_document(record: Any) -> Key | None:
@@ -113,9 +117,29 @@ def key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any
         if number and all(parts):
             return (STRONG, number, *parts)
         parts += weak(record)
+        if told_apart is not None:
+            parts = told_apart(record, parts)
         return (WEAK, number, *parts) if number or any(parts) else None
 
     return key_of_document
+
+
+def _telling_apart(fields: Sequence[FieldPlan]) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None:
+    """Gives what puts, in a key's parts, the value as it was written beside one that no code list knows.
+
+    Two lists that nobody here knows are two lists. None where no part is of a code list.
+    """
+    coded = [(place, field.unmapped, field.raw) for place, field in enumerate(fields) if field.unmapped is not None]
+    if not coded:
+        return None
+
+    def told_apart(record: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        for place, unmapped, raw in coded:
+            if parts[place] == unmapped and (written := normalise_name(getattr(record, raw))):
+                parts = (*parts[:place], (unmapped, written), *parts[place + 1 :])
+        return parts
+
+    return told_apart
 
 
 def _parts(fields: Sequence[FieldPlan], authority_ids: AuthorityIds) -> Callable[[Any], tuple[Any, ...]]:

@@ -272,7 +272,9 @@ def tax(region: str, fen: int | None, period: str = "2026-Q2") -> fiscal_pb2.Tax
         ((("330102", 5), ("330104", 7)), None, "regions.repeated"),
         ((("310000", 5), ("elsewhere", 7)), None, "region.unknown"),
         ((("310000", 5), ("320000", None)), None, "value.missing"),
-        ((("310000", 2**62), ("320000", 2**62)), None, "value.too_large"),
+        ((("310115", 5), ("310141", 7)), None, "regions.overlap"),  # a free-trade zone that lies within the district
+        ((("310141", 5), ("320594", 7)), 12, ""),
+        ((("310000", 2**63 - 1), ("320000", 1)), None, "value.range"),
     ],
 )
 def test_sums_are_formed_only_where_they_mean_something(regions: Any, total: int | None, reason: str) -> None:
