@@ -24,6 +24,7 @@ from connectors.kit.values import FEN, NULLS, Indefinite, Unreadable, converter,
 from gateway._pb.xinyidai.catalogue.v1 import options_pb2
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
+from gateway.domain.identifiers import fold_identifier
 from gateway.domain.wire import encoder
 
 Row = Mapping[str, Any]
@@ -119,11 +120,16 @@ def _rules(
         raise ValueError(f"no field {indefinite!r}")
     unit = settings.get("unit", "")
     convert = converter(kind, **settings)
+    is_identifier = kind == "text" and _declared(field).key_form == options_pb2.KEY_FORM_IDENTIFIER
+    if is_identifier:
+        convert = _identifier
     settings.clear()
     _check_fit(kind, field)
     read = _plain(field, convert, message.fields_by_name.get(indefinite))
     if kind in ("date", "flag"):
         return read, remembering
+    if is_identifier:
+        return read, as_read
     if kind == "text":
         return read, remembering if _is_coded(field) else clean_texts(field)
     if kind == "money":
@@ -133,13 +139,24 @@ def _rules(
 
 def _is_coded(field: FieldDescriptor) -> bool:
     """Whether the texts of a field are codes, or name the periods of a series."""
-    declared: options_pb2.FieldOptions = field.GetOptions().Extensions[options_pb2.field]
+    declared = _declared(field)
     message: Any = field.containing_type
     of_type: options_pb2.RecordTypeOptions = message.GetOptions().Extensions[options_pb2.record_type]
     if declared.personal:
         return False
     is_series = of_type.combination == options_pb2.COMBINATION_SERIES
     return bool(declared.code_list) or (is_series and declared.key == options_pb2.KEY_ROLE_ALWAYS)
+
+
+def _declared(field: FieldDescriptor) -> options_pb2.FieldOptions:
+    declared: options_pb2.FieldOptions = field.GetOptions().Extensions[options_pb2.field]
+    return declared
+
+
+def _identifier(raw: Any) -> str | None:
+    """Gives a code or number of an enterprise or public body in its one form, whatever width, case or hyphens it has."""
+    value = text(raw)
+    return fold_identifier(value) or None if value is not None else None
 
 
 _FITTING: Final[Mapping[str, frozenset[Any]]] = {
@@ -201,7 +218,7 @@ def _authority(field: FieldDescriptor, name_key: str, code_key: str) -> Setter:
 
     def read_both(raw: tuple[Any, Any]) -> bytes:
         try:
-            name, code = text(raw[0]), text(raw[1])
+            name, code = text(raw[0]), _identifier(raw[1])
         except Unreadable as error:
             raise Flaw((error.reason, None)) from error
         return encode(Authority(name=name or "", code=code or "")) if name or code else b""

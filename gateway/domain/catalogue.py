@@ -22,6 +22,7 @@ from gateway._pb.xinyidai.catalogue.v1 import (
     value_pb2,
     view_pb2,
 )
+from gateway.domain.identifiers import fold_identifier
 from gateway.domain.names import normalise_document_number, normalise_name
 
 SCHEMA_VERSION: Final = "1.0"
@@ -214,8 +215,8 @@ def _groups(fields: tuple[FieldPlan, ...]) -> tuple[tuple[FieldPlan, ...], ...]:
 def comparable(field: FieldPlan, authority_id: Callable[[authority_pb2.Authority], str]) -> Callable[[Any], object]:
     """Gives the function that turns a field's value into the hashable form in which it is compared and keyed.
 
-    Document numbers lose the style of their brackets, names their width and spaces, and an authority becomes its
-    canonical id by `authority_id`, so that a difference of writing is neither a conflict nor another record.
+    Document numbers lose the style of their brackets, names and identifiers their width and spaces, and an authority becomes
+    its canonical id by `authority_id`, so that a difference of writing is neither a conflict nor another record.
     """
     one = _comparable_one(field, authority_id)
     if not field.is_repeated:
@@ -232,6 +233,8 @@ def _comparable_one(field: FieldPlan, authority_id: Callable[[authority_pb2.Auth
         return normalise_document_number
     if field.options.key_form == options_pb2.KEY_FORM_NAME:
         return normalise_name
+    if field.options.key_form == options_pb2.KEY_FORM_IDENTIFIER:
+        return fold_identifier
     return lambda value: value
 
 

@@ -50,6 +50,11 @@ class IdentifierWarning(StrEnum):
     INNER_CHECK = "inner_check"
 
 
+def fold_identifier(text: str) -> str:
+    """Gives an identifier as it is compared: full width, case, white space and hyphens folded, nothing checked."""
+    return text if text.isascii() and text.isalnum() and text == text.upper() else text.translate(_FOLD)
+
+
 def _fold(text: object, what: str) -> str:
     if not isinstance(text, str):
         raise InvalidIdentifierError(f"{what} must be a text, not {type(text).__name__}: as a number it loses digits")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import OUTCOME_BAD_ANSWER
 from gateway.domain.answer import HEARD, Answer, failed_answer
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
 from gateway.domain.coverage import Stated, stated_of
+from gateway.domain.identifiers import fold_identifier
 from gateway.domain.names import normalise_name
 from gateway.domain.platform import Platform
 from gateway.domain.provenance import as_of_field, completing
@@ -68,6 +70,9 @@ class Statement:
         return self.key[0] is WEAK
 
 
+_folded = lru_cache(maxsize=4096)(fold_identifier)
+
+
 class AuthorityIds:
     """Canonical ids of authorities: the code where there is one, else the code of a known name, else the folded name."""
 
@@ -78,7 +83,7 @@ class AuthorityIds:
         """Gives the canonical id, empty when the authority is not stated."""
         code = authority.code
         if code:
-            return code
+            return _folded(code)
         name = normalise_name(authority.name)
         return self._codes.get(name, name)
 
@@ -212,7 +217,9 @@ class Reader:
         if said.outcome not in HEARD:
             return Reading.without_statements(answer)
         records = said.records
-        if (subjects := records.subjects) and any(subject.uscc and subject.uscc != uscc for subject in subjects):
+        if (subjects := records.subjects) and any(
+            subject.uscc and fold_identifier(subject.uscc) != uscc for subject in subjects
+        ):
             return Reading.without_statements(_refused(answer, "wrong_subject"))
         platform = self._platforms[said.platform]
         moment = said.as_of

@@ -11,11 +11,13 @@ import pytest
 from connectors.kit.mapping import MappingFault, compile_mapping
 from connectors.kit.payload import PayloadReader
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HONOUR, CATEGORY_PENALTY
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HONOUR, CATEGORY_PENALTY, CATEGORY_SUBJECT
 from gateway.domain.answer import Answer
+from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import PlatformError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.platform import CategoryCoverage, Platform, PlatformLimits, Tier
+from gateway.domain.statement import AuthorityIds, Reader
 
 USCC = "91310115MA0TERT167"
 MAPPING: dict[str, Any] = {
@@ -134,6 +136,31 @@ def test_a_record_matched_by_its_old_number_carries_how() -> None:
     record = read({**ROW, "uscc": "", "reg": "310115000000012"}).said.records.penalties[0]
 
     assert record.envelope.provenances[0].match_method == envelope_pb2.MATCH_METHOD_REGISTRATION_NUMBER
+
+
+def test_P11_codes_are_stated_in_their_one_form_however_a_platform_writes_them() -> None:
+    mapping = {
+        "subject_code": "code",
+        "subjects": {"rows": "s", "fields": {"uscc": "c", "organisation_code": "o", "name": "n"}},
+        "penalties": {
+            "rows": "p",
+            "fields": {"document_number": "no", "authority": {"as": "authority", "code": "body"}},
+        },
+    }
+    categories = (CATEGORY_SUBJECT, CATEGORY_PENALTY)
+    platform = Platform("p", "平台", "platform", Tier.PROVINCE, coverage={c: CategoryCoverage(c) for c in categories})
+    row = {"c": "９1310115ma0tert167", "o": "ma0tert1-6", "n": "Ａ b"}
+    page = {"code": USCC.lower(), "s": [row], "p": [{"no": "1", "body": " 11310000mb2f30041x"}]}
+
+    answer = PayloadReader(platform, compile_mapping(mapping)).answer(
+        [page], Uscc.parse(USCC), categories, fetched_at=datetime(2026, 11, 24, tzinfo=UTC), raw_digest=b"d"
+    )
+
+    reading = Reader(CATALOGUE, AuthorityIds({}), {"p": platform}).read(answer, USCC)
+    assert reading.answer.outcome == view_pb2.OUTCOME_OK
+    (subject,) = answer.said.records.subjects
+    assert (subject.uscc, subject.organisation_code, subject.name) == (USCC, "MA0TERT16", "Ａ b")
+    assert answer.said.records.penalties[0].authority.code == "11310000MB2F30041X"
 
 
 def test_P7_records_beyond_the_cap_make_the_answer_partial() -> None:

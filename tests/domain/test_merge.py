@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, fiscal_pb2, registration_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, registration_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
     CATEGORY_ABNORMAL_OPERATION,
     CATEGORY_EVALUATION,
     CATEGORY_LIST_ENTRY,
     CATEGORY_PENALTY,
     CATEGORY_REGISTRATION,
-    CATEGORY_TAX_PAYMENT,
+    CATEGORY_SUBJECT,
 )
 from gateway.domain.answer import Answer, failed_answer
 from gateway.domain.catalogue import CATALOGUE
@@ -132,6 +132,29 @@ def test_a_body_known_by_name_and_by_code_is_one_authority() -> None:
     ).view.records
 
     assert [len(p.envelope.provenances) for p in records.penalties] == [2]
+
+
+def test_no_way_of_writing_a_code_makes_another_body_another_enterprise_or_a_conflict() -> None:
+    written = HEFEI["code"].lower().replace("1", "１", 1)
+
+    records = merged(
+        CATEGORY_PENALTY,
+        said("anhui", CATEGORY_PENALTY, penalty()),
+        said("jiangsu", CATEGORY_PENALTY, penalty(authority=body(written))),
+    ).view.records
+    subjects = merged(
+        CATEGORY_SUBJECT,
+        said("anhui", CATEGORY_SUBJECT, registration_pb2.Subject(uscc=USCC.value, organisation_code="MA0TERT16")),
+        said(
+            "jiangsu",
+            CATEGORY_SUBJECT,
+            registration_pb2.Subject(uscc=USCC.value.lower(), organisation_code="ma0tert1-6"),
+        ),
+    ).view
+
+    assert [len(p.envelope.provenances) for p in records.penalties] == [2]
+    assert [a.outcome for a in subjects.answers] == [view_pb2.OUTCOME_OK, view_pb2.OUTCOME_OK]
+    assert subjects.conflict_count == 0
 
 
 def test_repaired_at_its_recogniser_it_is_gone_and_the_stale_copy_is_told_to_the_operator() -> None:
@@ -255,40 +278,6 @@ def test_of_very_many_records_that_one_may_repeat_the_first_few_are_named_and_al
     assert linked == [keys[:16]] * 40
     assert (view.coverage[0].record_count, view.coverage[0].possible_duplicate_count) == (80, 40)
     assert merged(CATEGORY_PENALTY, *reversed(answers)).view == view
-
-
-def tax(region: str, fen: int | None, period: str = "2026-Q2") -> fiscal_pb2.TaxPayment:
-    record = fiscal_pb2.TaxPayment(period=period, period_type=fiscal_pb2.PERIOD_TYPE_QUARTER, region=region)
-    if fen is not None:
-        record.vat_paid.minor_units, record.vat_paid.currency = fen, "CNY"
-    return record
-
-
-@pytest.mark.parametrize(
-    ("regions", "total", "reason"),
-    [
-        ((("310000", 5), ("320000", 7)), 12, ""),
-        ((("310000", 5), ("320500", 7)), None, "regions.levels_mixed"),
-        ((("330102", 5), ("330104", 7)), None, "regions.repeated"),
-        ((("310000", 5), ("elsewhere", 7)), None, "region.unknown"),
-        ((("310000", 5), ("320000", None)), None, "value.missing"),
-        ((("310115", 5), ("310141", 7)), None, "regions.overlap"),  # a free-trade zone that lies within the district
-        ((("310141", 5), ("320594", 7)), 12, ""),
-        ((("310000", 2**63 - 1), ("320000", 1)), None, "value.range"),
-    ],
-)
-def test_sums_are_formed_only_where_they_mean_something(regions: Any, total: int | None, reason: str) -> None:
-    (first, one), (second, two) = regions
-
-    view = merged(
-        CATEGORY_TAX_PAYMENT,
-        said("shanghai", CATEGORY_TAX_PAYMENT, tax(first, one)),
-        said("jiangsu", CATEGORY_TAX_PAYMENT, tax(second, two)),
-    ).view
-
-    assert [(t.money.minor_units if t.HasField("money") else None, t.not_summed_reason) for t in view.totals] == [
-        (total, reason)
-    ]
 
 
 def test_missing_list_years_are_named_and_nothing_is_called_empty() -> None:
