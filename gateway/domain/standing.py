@@ -34,6 +34,7 @@ WITHDRAWN: Final = frozenset({RECORD_STATUS_REPAIRED, RECORD_STATUS_REVOKED})
 _WITHDRAWN: Final[Mapping[int, int]] = {RECORD_STATUS_REPAIRED: 2, RECORD_STATUS_REVOKED: 1}
 _NEVER: Final = ((0, 0, 0), 0)
 REMOVAL: Final = "removed_on"
+_VALIDITY: Final = "valid_to"
 _REPAIR: Final = "修复"
 
 
@@ -82,7 +83,7 @@ def last_word(plan: RecordPlan, ranked: Sequence[Statement], first_count: int, t
 
 def is_removed(plan: RecordPlan, record: Any, today: Day) -> bool:
     """Whether a record states a day of removal (移出日期) that is past."""
-    return _has_removal(plan) and record.HasField(REMOVAL) and last_day(record.removed_on) < today
+    return _has_removal(plan) and record.HasField(REMOVAL) and _is_over(plan, record, REMOVAL, today)
 
 
 def still_listing(ranked: Sequence[Statement], first_count: int) -> Statement | None:
@@ -150,11 +151,12 @@ def _recognisers(ranked: Sequence[Statement], first_count: int) -> list[Statemen
 def _event(plan: RecordPlan, statement: Statement) -> tuple[Day, int]:
     record = statement.record
     envelope = record.envelope
-    if envelope.status_on.year:
-        day = first_day(envelope.status_on)
-    else:
-        day = event_day([getattr(record, field.name) for field in plan.event])
+    day = first_day(envelope.status_on) if envelope.status_on.year else _began(plan, record)
     return day, _WITHDRAWN.get(statement.status, 0)
+
+
+def _began(plan: RecordPlan, record: Any) -> Day:
+    return event_day([getattr(record, field.name) for field in plan.event])
 
 
 def has_run_out(plan: RecordPlan, record: Any, publication: Publication, may_state_end: bool = True) -> bool:
@@ -165,22 +167,34 @@ def has_run_out(plan: RecordPlan, record: Any, publication: Publication, may_sta
     """
     today = publication.today
     for field in plan.expiry:
-        if record.HasField(field.name) and last_day(getattr(record, field.name)) < today:
+        if record.HasField(field.name) and _is_over(plan, record, field.name, today):
             return True
     if not plan.is_adverse:
         return False
-    end = publication_end(record, publication, may_state_end)
+    end = publication_end(plan, record, publication, may_state_end)
     return end is not None and end < today
 
 
-def publication_end(record: Any, publication: Publication, may_state_end: bool = True) -> Day | None:
+def _is_over(plan: RecordPlan, record: Any, name: str, today: Day) -> bool:
+    """Whether one date ends the record before today.
+
+    An end before the record's own day ends nothing: databases write 1900-01-01 for none, and a burden must not be hidden by
+    it. Of a validity it is believed, since what is in force speaks for the enterprise.
+    """
+    end = last_day(getattr(record, name))
+    return end < today and (name == _VALIDITY or end >= _began(plan, record))
+
+
+def publication_end(plan: RecordPlan, record: Any, publication: Publication, may_state_end: bool = True) -> Day | None:
     """Gives the last day of publication: the stated one, or the longest the rules allow, whichever comes first."""
     stated = None
     if may_state_end and record.envelope.HasField("publish_end"):
         stated = last_day(record.envelope.publish_end)
+        if stated < _began(plan, record):  # as above
+            stated = None
     if isinstance(record, Penalty):
         longest = publication.end_of_penalty(record)
-    elif isinstance(record, ListEntry) and not record.HasField("due_off"):
+    elif isinstance(record, ListEntry) and last_day(record.due_off) < _began(plan, record):  # none, or none to believe
         longest = publication.end_of_stay(record)
     else:
         longest = None
