@@ -65,6 +65,7 @@ from gateway.domain.type_masks import masked_fields
 from gateway.evidence_bootstrap import archive_of, evidence_of
 from gateway.green_bootstrap import green_credit_service
 from gateway.identity_bootstrap import known_callers, server_credentials
+from gateway.key_bootstrap import watch_keys
 from gateway.list_bootstrap import hub_lists, joint_list_service, uncached
 from gateway.ports import Callers, Rights
 from gateway.process import Gateway, Worker
@@ -172,6 +173,7 @@ async def build_gateway(
                 if policy.quota.calls_per_day is not None
             },
         )
+        watch_keys(settings, audit_path, metrics.keys_lost, stack)
         policies_watch = PolicyWatch(rights, settings.policies, partial(metrics.reload_refused, "policies"))
         stack.push_async_callback(policies_watch.aclose)
         observers = Observers(

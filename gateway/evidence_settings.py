@@ -45,11 +45,15 @@ class EvidenceSettings(Table):
         """Whether the configuration names keys; without, it serves development only."""
         return bool(self.signing_key)
 
+    def references(self, trail: Path) -> KeyReferences:
+        """Gives where the keys stand; makes keys of development beside the trail where none are stated."""
+        if self.is_stated:
+            return KeyReferences(self.signing_key, self.archive_keys)
+        return development_keys(trail.parent, self.suite)
+
     def built(self, trail: Path) -> Suite:
         """Gives the suite; makes keys of development beside the trail where none are stated."""
-        if self.is_stated:
-            return suite_of(self.suite, KeyReferences(self.signing_key, self.archive_keys))
-        return suite_of(self.suite, development_keys(trail.parent, self.suite))
+        return suite_of(self.suite, self.references(trail))
 
     def note_public_key(self, suite: Suite, trail: Path) -> None:
         """Notes the key that signs now in the file of public keys, beside those before.

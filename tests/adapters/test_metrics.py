@@ -63,6 +63,7 @@ GATEWAY_LABELS: Mapping[str, tuple[str, ...]] = {
     "xinyidai_open_files_ratio": (),
     "xinyidai_reload_refused": ("what",),
     "xinyidai_log_lines_lost": (),
+    "xinyidai_keys_lost": (),
 }
 
 

@@ -96,8 +96,7 @@ class Metrics:
         self._log_lines_lost = log_lines_lost
         self._known_lost = 0
         self._flushes = 0
-        self._under_way = Level(families.in_flight)
-        self._under_way.value = 0
+        self._under_way = Level(families.in_flight, value=0)
         self._queries = Tallies[tuple[str, str]](
             families.queries,
             lambda key: key,
@@ -115,14 +114,11 @@ class Metrics:
         self._stale_copies = Tally(families.stale_copies)
         self._corrupt = Tallies[str](families.corrupt_records, lambda kind: (kind,), CORRUPTIBLE)
         self._trail_failures = Tally(families.trail_failures)
-        self._trail_ailing = Level(families.trail_ailing)
-        self._trail_ailing.value = 0
+        self._trail_ailing = Level(families.trail_ailing, value=0)
         self._anchor_failures = Tally(families.anchor_failures)
-        self._anchors_late = Level(families.anchors_late)
-        self._anchors_late.value = 0
-        self._refused = {what: Level(families.reload_refused, what) for what in RELOADED}
-        for level in self._refused.values():
-            level.value = 0
+        self._anchors_late = Level(families.anchors_late, value=0)
+        self._refused = {what: Level(families.reload_refused, what, value=0) for what in RELOADED}
+        self._keys_lost = Level(families.keys_lost, value=0)
         self._log_lost = Tally(families.log_lines_lost)
         self._lag = Spread(families.loop_lag, _LAG_S)
         self._parts: tuple[Part, ...] = (
@@ -139,6 +135,7 @@ class Metrics:
             self._anchor_failures,
             self._anchors_late,
             *self._refused.values(),
+            self._keys_lost,
             self._log_lost,
             self._lag,
             *(part for numbers in self._platforms.values() for part in numbers.parts),
@@ -229,6 +226,10 @@ class Metrics:
     def reload_refused(self, what: str, is_refused: bool) -> None:
         """Notes whether the files of that kind, as they are now, were refused: what was in force stays, until a restart."""
         self._refused[what].value = int(is_refused)
+
+    def keys_lost(self, count: int) -> None:
+        """Notes how many files of keys are gone or hold another key than the one in use."""
+        self._keys_lost.value = count
 
     def certificate_has(self, name: str, left_s: float) -> None:
         """Notes how long a certificate of the server is still valid; not a number for one that is no longer used."""
@@ -326,6 +327,7 @@ class _Families:
         self.reload_refused = gauge(
             "reload_refused", "Processes that go on with what was in force, since its files have faults now", "what"
         )
+        self.keys_lost = gauge("keys_lost", "Keys in use whose file is gone or holds another key, of each process")
         self.log_lines_lost = counter("log_lines_lost", "Lines that could not be written to the log")
         self.loop_lag = spread("loop_lag_seconds", "How late the event loop was", _LAG_S)
         self.certificate_left = Gauge(
@@ -381,8 +383,7 @@ class _PlatformNumbers:
         self.drifts = Tally(families.drifts.labels(platform))
         self.repeats = Tally(families.repeats.labels(platform))
         self.hedges = by_text(families.hedges, "won", "lost")
-        self.breaker_open = Level(families.breaker_open, platform)
-        self.breaker_open.value = 0
+        self.breaker_open = Level(families.breaker_open, platform, value=0)
         self.breaker_turns = by_text(families.breaker_turns, "open", "closed")
         self.call_limit = Level(families.call_limit, platform)
         self.quota_left = Level(families.quota_left, platform)

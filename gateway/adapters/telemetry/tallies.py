@@ -79,11 +79,11 @@ class Level:
 
     __slots__ = ("_child", "_family", "_labels", "value")
 
-    def __init__(self, family: Gauge, *labels: str) -> None:
+    def __init__(self, family: Gauge, *labels: str, value: int | None = None) -> None:
         self._family = family
         self._labels = labels
         self._child: Gauge | None = None
-        self.value: int | None = None
+        self.value = value
 
     def flush(self) -> None:
         """Hands on what has come since the last time."""
