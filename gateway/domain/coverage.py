@@ -1,8 +1,8 @@
 """How far the asked categories are known (覆盖率): silence is never shown as innocence.
 
-"None" may be said of a category only where every platform that covers it was heard in full, none of them lacks a list
-year, and no record is shown. Completeness is heard pairs of (platform, category) over covered pairs; with nothing covered
-it is unset, never 100 %.
+"None" may be said of a category only where every platform that covers it was heard in full, one of them at least knows the
+enterprise, none of them lacks a list year, and no record is shown. Completeness is heard pairs of (platform, category) over
+covered pairs; with nothing covered it is unset, never 100 %.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import (
     OUTCOME_NO_RECORDS,
     OUTCOME_NOT_CONSENTED,
     OUTCOME_NOT_COVERED,
+    OUTCOME_NOT_FOUND,
     OUTCOME_OK,
     OUTCOME_PARTIAL,
     OUTCOME_SKIPPED,
@@ -30,7 +31,11 @@ IN_FULL: Final = 0
 IN_PART: Final = 1
 MISSING: Final = 2
 NOT_COVERED: Final = 3
-"""What is known of a category by one platform: it was heard, in full or in part, or was not, or does not hold it."""
+STRANGER: Final = 4
+"""What is known of a category by one platform: it was heard, in full or in part, or was not, or does not hold it.
+
+STRANGER was heard too, and does not know the enterprise (NOT_FOUND).
+"""
 
 _NEVER: Final = (0, 0)
 
@@ -41,7 +46,7 @@ Stated = tuple[Outcome.ValueType, str, tuple[int, int] | None]
 class CategoryStanding(NamedTuple):
     """How one platform stands on an asked category: its entry of a view's answer on the wire, and what is known by it.
 
-    `known` is one of IN_FULL, IN_PART, MISSING and NOT_COVERED.
+    `known` is one of IN_FULL, IN_PART, MISSING, NOT_COVERED and STRANGER.
     """
 
     encoded: bytes
@@ -81,6 +86,8 @@ def category_standing(
         known = NOT_COVERED
     elif outcome == OUTCOME_PARTIAL:
         known = IN_PART
+    elif outcome == OUTCOME_NOT_FOUND:
+        known = STRANGER
     else:
         known = IN_FULL if outcome in HEARD else MISSING
     encoded = category_entry(category, outcome, reason, shown_count, as_of, missing_years or ())
@@ -150,7 +157,7 @@ class CoverageEntries:
             held = self._platforms[platform_id].coverage.get(category)
             if held is not None:
                 missing_years += [view_pb2.MissingYear(platform=platform_id, year=year) for year in held.missing_years]
-        in_full = bool(heard) and not missing and IN_PART not in known
+        in_full = IN_FULL in known and not missing and IN_PART not in known
         return _COVERAGE(
             view_pb2.Coverage(
                 category=category,  # type: ignore[arg-type]  # enums are ints at run time
