@@ -16,7 +16,7 @@ Mask = Callable[[str], str]
 
 _STAR: Final = "*"
 _IDENTITY: Final = re.compile(r"\d{15,}[XxＸｘ]?")  # of old and new identity cards, and of bank accounts
-_TELEPHONE: Final = re.compile(r"(?<!\d)(?:1[3-9]\d{9}|0\d{2,3}-?\d{7,8})(?!\d)")
+_TELEPHONE: Final = re.compile(r"(?<!\d)(?:(?:(?:00)?86)?1[3-9]\d{9}|0\d{2,3}-?\d{7,8})(?!\d)")
 _LONG_NUMBER: Final = re.compile(r"\d[\d-]{8}")
 """Without this there is no identity or telephone number: most texts are told by one search."""
 _FEWEST: Final = 5
