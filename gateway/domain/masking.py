@@ -98,21 +98,23 @@ class Masker:
         `told` is what is told of them; `persons` are those of the permit. Names that records `beside` them state are masked
         in their texts too.
         """
-        # Of all records before any is masked; without a type that has texts, nobody asks for them.
-        names: _Names = () if self._texts.isdisjoint(entries[::3]) else self._names_for_texts([*entries, *beside])
+        # Of all records before any is masked; without a type that has texts, or a note, nobody asks for them.
         may_drift = told.may_drift
+        names: _Names = ()
+        if may_drift or not self._texts.isdisjoint(entries[::3]):
+            names = self._names_for_texts([*entries, *beside])
         last, kind = b"", None
         for place in range(2, len(entries), 3):
             tag = entries[place - 2]
             if tag != last:  # those of one type stand together
                 last, kind = tag, self._by_tag.get(tag)
                 if kind is not None:
-                    of_type = self._of_type(kind, told, uscc, persons, names if kind.has_text else ())
+                    of_type = self._of_type(kind, told, uscc, persons, names)
             raw = entries[place]
             if kind is not None:
                 shown = self._masked(raw, of_type)
             elif may_drift:
-                shown = _with_drifts_masked(raw)
+                shown = _with_drifts_masked(raw, names)
             else:
                 continue
             if shown is not raw:
@@ -239,7 +241,7 @@ class Masker:
                     text = stated.value.text
                     parts = text.split(_LIST) if field.is_repeated else (text,)
                     stated.value.text = _LIST.join([_one(field, part, is_lifted, names, hidden) for part in parts])
-        mask_drifts(envelope.drifts)
+        mask_drifts(envelope.drifts, names)
         if kind.is_keyed:
             self._replace_keys(envelope)
         for provenance in envelope.provenances if hidden else ():
@@ -270,11 +272,13 @@ def _entries(records: view_pb2.Records) -> tuple[list[Any], list[bytes]]:
     return rows, entries
 
 
-def mask_drifts(drifts: Iterable[value_pb2.Drift]) -> bool:
-    """Masks notes of what could not be read in place; whether any changed."""
+def mask_drifts(drifts: Iterable[value_pb2.Drift], names: _Names = ()) -> bool:
+    """Masks notes of what could not be read in place, and the names in them; whether any changed."""
     changed = False
     for drift in drifts:
         shown = mask_text(drift.raw)
+        if shown:
+            shown = WITHOUT_NAMES if names is None else mask_names(shown, names)
         if shown != drift.raw:
             drift.raw = shown
             changed = True
@@ -334,12 +338,12 @@ def _one(field: MaskedField, value: str, is_lifted: _IsLifted, names: _Names, hi
     return shown
 
 
-def _with_drifts_masked(raw: bytes) -> bytes:
+def _with_drifts_masked(raw: bytes, names: _Names) -> bytes:
     """Gives a record of a type without masked fields as it may be shown: the very bytes where that is as it stands."""
     start, end = _envelope(raw)
     if _DRIFT not in raw[start:end]:
         return raw
     envelope = envelope_pb2.RecordEnvelope.FromString(raw[start:end])
-    if not mask_drifts(envelope.drifts):
+    if not mask_drifts(envelope.drifts, names):
         return raw
     return _WRITE_ENVELOPE(envelope.SerializeToString(deterministic=True)) + raw[end:]

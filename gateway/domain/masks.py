@@ -15,9 +15,13 @@ from gateway.domain.names import as_seen
 Mask = Callable[[str], str]
 
 _STAR: Final = "*"
-_IDENTITY: Final = re.compile(r"\d{15,}[XxＸｘ]?")  # of old and new identity cards, and of bank accounts
-_TELEPHONE: Final = re.compile(r"(?<!\d)(?:(?:(?:00)?86)?1[3-9]\d{9}|0\d{2,3}-?\d{7,8})(?!\d)")
-_LONG_NUMBER: Final = re.compile(r"\d[\d-]{8}")
+_IDENTITY: Final = re.compile(  # of old and new identity cards, and of bank accounts, written in groups too
+    r"\d{15,}[XxＸｘ]?|(?<!\d)(?:\d{6}[ -]\d{8}[ -]\d{3}[\dXxＸｘ]|\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{1,3})?)(?!\d)"
+)
+_TELEPHONE: Final = re.compile(
+    r"((?<!\d)(?:(?:\+|00)?86[ -]?)?)(1[3-9]\d([ -]?)\d{4}\3\d{4}|0\d{2,3}[)）]?[ -]?\d{3,4}[ -]?\d{4})(?!\d)"
+)
+_LONG_NUMBER: Final = re.compile(r"\d[\d -]{8}|[)）]\d{7}|\d{3}[)）][ -]?\d{3}")
 """Without this there is no identity or telephone number: most texts are told by one search."""
 _FEWEST: Final = 5
 """What is shorter is taken for a person's name: an organisation's, which ends with what kind it is, is longer."""
@@ -58,7 +62,7 @@ def mask_text(text: str) -> str:
     if not _LONG_NUMBER.search(text):
         return text
     masked = _IDENTITY.sub(lambda found: mask_number(found[0]), text)
-    return _TELEPHONE.sub(lambda found: mask_number(found[0]), masked)
+    return _TELEPHONE.sub(lambda found: found[1] + mask_number(found[2]), masked)
 
 
 def mask_names(text: str, names: Iterable[str]) -> str:

@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Final
 
 _BRACKETS: Final = str.maketrans(dict.fromkeys("〔[【〖", "(") | dict.fromkeys("〕]】〗", ")"))
-# As the parts of a name are parted by: bullet, bullet operator, katakana's dot, hyphenation point, Greek's and dot operator.
-_DOTS: Final = str.maketrans(dict.fromkeys("\u2022\u2219\u30fb\u2027\u0387\u22c5", "\u00b7"))
+# As the parts of a name are parted by: bullet, bullet operator, katakana's, hyphenation point, Greek's, dot operator, stop.
+_DOTS: Final = str.maketrans(dict.fromkeys("\u2022\u2219\u30fb\u2027\u0387\u22c5\uff0e", "\u00b7"))
 # Those, combining marks, radicals, compatibility ideographs, and letters and digits in full width.
 _LIKE_ANOTHER: Final = re.compile(
-    "[\u2022\u2219\u30fb\u2027\u0387\u22c5\u0300-\u036f\u2e80-\u2fdf\uf900-\ufaff\uff10-\uff19\uff21-\uffef\U0002f800-\U0002fa1f]"
+    "[\u2022\u2219\u30fb\u2027\u0387\u22c5\u0300-\u036f\u2e80-\u2fdf\uf900-\ufaff\uff0e\uff10-\uff19\uff21-\uffef\U0002f800-\U0002fa1f]"
 )
 _INVISIBLE: Final = frozenset({"Cf", "Cc"})
 _CACHED: Final = 16_384
@@ -36,7 +36,7 @@ def as_seen(text: str) -> str:
     """Gives a text for looking up a name in it: what reads alike is alike, every middle dot one, letters as they are."""
     folded = text
     if _LIKE_ANOTHER.search(text):  # most texts have none, and NFKC takes its time for their every full-width comma
-        folded = unicodedata.normalize("NFKC", text).translate(_DOTS)
+        folded = unicodedata.normalize("NFKC", text.translate(_DOTS)).translate(_DOTS)
     return _visible("".join(folded.replace("\uff08", "(").replace("\uff09", ")").split()))
 
 

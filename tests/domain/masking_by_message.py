@@ -35,7 +35,6 @@ class _TypeMasks:
     category: int
     fields: Mapping[str, _Field]
     ordered: tuple[_Field, ...]
-    has_text: bool
     is_keyed: bool
     """Whether a masked field enters the record's key, so that the key's digest shows the value to whoever guesses it."""
 
@@ -76,10 +75,10 @@ class MessageMasker:
                 for record in rows:
                     drifts = record.envelope.drifts
                     if drifts:
-                        changed |= _mask_drifts(drifts)
+                        changed |= _mask_drifts(drifts, names)
                 continue
             is_lifted = self._lifting(kind, uscc, persons) if persons else None
-            known = names if kind.has_text else ()
+            known = names
             if known and is_lifted is not None:
                 known = tuple(name for name in known if not is_lifted(name))
             for record in rows:
@@ -87,12 +86,10 @@ class MessageMasker:
         return changed
 
     def _names_for_texts(self, listed: Iterable[tuple[FieldDescriptor, Any]]) -> tuple[str, ...]:
-        """Gives the persons' names that the records state, the longest first; none where no record has a free text."""
+        """Gives the persons' names that the records state, the longest first."""
         kinds = [
             (kind, rows) for descriptor, rows in listed if (kind := self._types.get(descriptor.number)) is not None
         ]
-        if not any(kind.has_text for kind, _ in kinds):
-            return ()
         names = {as_seen(name) for kind, rows in kinds for record in rows for name in _names(kind, record)}
         return tuple(sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name)))
 
@@ -122,7 +119,7 @@ class MessageMasker:
         if conflicts:
             _mask_conflicts(kind, conflicts, is_lifted, names, hidden)
         drifts = envelope.drifts
-        drifted = _mask_drifts(drifts) if drifts else False
+        drifted = _mask_drifts(drifts, names) if drifts else False
         if kind.is_keyed:
             self._replace_keys(envelope)
         if not hidden:
@@ -194,12 +191,12 @@ def _mask_conflicts(
             stated.value.text = _LIST.join([_one(field, part, is_lifted, names, hidden) for part in parts])
 
 
-def _mask_drifts(drifts: Iterable[Any]) -> bool:
+def _mask_drifts(drifts: Iterable[Any], names: Sequence[str] = ()) -> bool:
     changed = False
     for drift in drifts:
         raw = drift.raw
         if raw:
-            shown = mask_text(raw)
+            shown = mask_names(mask_text(raw), names)
             if shown != raw:
                 drift.raw = shown
                 changed = True
@@ -225,5 +222,4 @@ def _compile(plan: RecordPlan) -> _TypeMasks:
     if plan.key_document is not None:
         keyed.add(plan.key_document.name)
     ordered = tuple(fields.values())
-    has_text = any(field.is_text for field in ordered)
-    return _TypeMasks(plan.records_field, plan.category, fields, ordered, has_text, not keyed.isdisjoint(fields))
+    return _TypeMasks(plan.records_field, plan.category, fields, ordered, not keyed.isdisjoint(fields))

@@ -86,7 +86,15 @@ def test_numbers_keep_three_and_four_and_addresses_six() -> None:
         ("账号6222020200112233445，卡ID310101199001011234", "账号622************3445，卡ID310***********1234"),
         ("全角３１０１０１１９９００１０１１２３Ｘ", "全角３１０***********１２３Ｘ"),
         ("手机13812345678，座机021-12345678", "手机138****5678，座机021*****5678"),
-        ("手机+8613812345678", "手机+861******5678"),
+        ("电话+8613812345678、86 13812345678、008613812345678", "电话+86138****5678、86 138****5678、008********5678"),
+        ("手机138-1234-5678或138 1234 5678", "手机138******5678或138******5678"),
+        ("座机(021)61234567，0571-8765 4321，021 6123 4567", "座机(021*****4567，057*******4321，021******4567"),
+        ("身份证310101 19900101 123X", "身份证310*************123X"),
+        ("账号6222 0202 0011 2233 445", "账号622**************** 445"),
+        (
+            "文号〔2026〕0123号，2026-01-02 2026-05-08，金额 1,234,567.00",
+            "文号〔2026〕0123号，2026-01-02 2026-05-08，金额 1,234,567.00",
+        ),
         ("代码91310115MA0TERT167，罚款20000元，2026-01-02", "代码91310115MA0TERT167，罚款20000元，2026-01-02"),
     ],
 )
@@ -126,6 +134,29 @@ def test_drift_notes_of_records_and_platforms_are_masked_in_every_type() -> None
     text = str(found)
     assert "1381234" not in text
     assert "19900101" not in text
+
+
+def test_a_name_that_is_masked_in_its_field_is_not_told_by_a_note_on_another() -> None:
+    found = view()
+    found.records.registrations.add(legal_representative="张三")
+    found.records.penalties.add().envelope.drifts.add(path="p", reason="code.unmapped", raw="对张三予以警告")
+    found.records.honours.add().envelope.drifts.add(path="p", reason="code.unmapped", raw="张 三")
+
+    assert MASKER.mask(found, MASKED)
+
+    assert found.records.penalties[0].envelope.drifts[0].raw == "对张*予以警告"
+    assert found.records.honours[0].envelope.drifts[0].raw == "张*"
+
+
+@pytest.mark.parametrize("written", ["阿卜杜拉•买买提", "阿卜杜拉 · 买买提", "阿卜杜拉．买买提"])
+def test_no_other_dot_between_the_parts_of_a_name_shows_it(written: str) -> None:
+    found = view()
+    found.records.registrations.add(legal_representative="阿卜杜拉·买买提")
+    found.records.penalties.add(facts=f"查{written}")
+
+    MASKER.mask(found, MASKED)
+
+    assert found.records.penalties[0].facts == "查阿***"
 
 
 def test_no_digest_in_the_view_can_be_compared_with_that_of_a_guessed_name() -> None:
@@ -222,10 +253,12 @@ def test_no_planted_name_or_number_is_left_in_a_free_text_unless_its_bearer_cons
     ("records", "field"),
     [
         ("licences", "content"),
+        ("penalties", "violation_type"),
         ("penalties", "facts"),
         ("penalties", "basis"),
-        ("penalties", "content"),
+        ("penalties", "kinds_raw"),
         ("penalties", "licence_action"),
+        ("penalties", "content"),
         ("list_entries", "reason"),
         ("list_entries", "removal_reason"),
         ("abnormal_operations", "reason"),
