@@ -139,13 +139,15 @@ def _json_rows(text: str, faults: list[tuple[str, str]]) -> Iterator[tuple[int, 
 
 def _csv_rows(text: str, faults: list[tuple[str, str]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.reader(io.StringIO(text), strict=True)
+    begins = 2  # a quote left open runs on over many lines: where it began is what helps
     try:
         names = next(reader, [])
         if len(set(names)) < len(names):
             faults.append(("line 2", "names a column twice"))
             return
+        begins = reader.line_num + 2
         for values in reader:
-            number = reader.line_num + 1
+            number, begins = begins, reader.line_num + 2
             if not values:
                 continue
             if len(values) != len(names):
@@ -158,7 +160,7 @@ def _csv_rows(text: str, faults: list[tuple[str, str]]) -> Iterator[tuple[int, M
                 row["removed"] = {"true": True, "false": False}.get(row["removed"], row["removed"])
             yield number, row
     except csv.Error as error:
-        faults.append((f"line {reader.line_num + 1}", f"is no CSV: {error}"))
+        faults.append((f"line {begins}", f"is no CSV: {error}"))
 
 
 class _TwiceError(ValueError):

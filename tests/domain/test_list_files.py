@@ -89,6 +89,16 @@ def test_a_wrong_digest_encoding_or_header_refuses_the_file() -> None:
     assert [at for at, _ in faults(content(LINE, header={**HEADER, "year": True}))] == ["line 1"]
 
 
+def test_a_quote_left_open_is_told_where_it_began() -> None:
+    rows = [f"{DEMO},33,2018-05-02,浙环〔2018〕{number}号" for number in range(1, 6)]
+    rows[1] = f'{DEMO},33,2018-05-02,"浙环〔2018〕2号'
+    raw = "\n".join((f"# {json.dumps(HEADER)}", "uscc,province,listed_on,document_number", *rows)).encode()
+
+    ((where, what),) = faults(raw)
+
+    assert (where, what.split(":")[0]) == ("line 4", "is no CSV")
+
+
 def load(raw: bytes, kept: Sequence[JointEntry] = (), provided: Sequence[Provision] = ()) -> LoadPlan:
     return plan_load(read(raw), LISTS["YRD_ENV"], kept, provided, "loader", NOON, TODAY)
 
