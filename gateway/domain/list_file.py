@@ -3,8 +3,9 @@
     {"list": "YRD_ENV", "year": 2017, "provinces": ["31", "33", "34"], "kind": "FULL"}     the first line; in CSV after "# "
     {"uscc": "…", "province": "33", "listed_on": "2018-05-02", "document_number": "…", …}  one line for each entry
 
-FULL is all that the provinces list for the year: what is absent was removed. INCREMENT has only what changed; a line with
-"removed": true removes. A file that is wrong anywhere is wrong as a whole, and every fault is told by its line.
+FULL is all that the provinces list for the year: what is absent was removed, but a file that would empty a province is
+refused, since one that was cut looks the same. INCREMENT has only what changed; a line with "removed": true removes. A file
+that is wrong anywhere is wrong as a whole, and every fault is told by its line.
 """
 
 from __future__ import annotations

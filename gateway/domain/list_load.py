@@ -6,11 +6,13 @@ line is told as stale. Only what files brought is removed by files: an entry tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
+from gateway.domain.errors import ListFileError
 from gateway.domain.joint_lists import SHOWN, EntryEvent, EntryState, JointEntry, JointList, Provision
 from gateway.domain.list_file import FileLine, ListFile
 from gateway.domain.repair import stay_ends
@@ -41,7 +43,7 @@ def plan_load(
     at: datetime,
     today: date,
 ) -> LoadPlan:
-    """Gives what the file does to the kept entries of its list and year."""
+    """Gives what the file does to the kept entries of its list and year; raises ListFileError where it would take all off."""
     if _was_loaded(file, provided):
         return LoadPlan((), (), unchanged=len(file.lines), is_repeated=True)
     known = {entry.entry_id: entry for entry in kept}
@@ -88,18 +90,41 @@ def plan_load(
                 )
             )
             amended += 1
-    if file.is_full:
-        for entry in kept:
-            is_theirs = entry.origin.startswith(_FROM_FILE) and entry.province in file.provinces
-            if is_theirs and entry.state in SHOWN and entry.entry_id not in named:
-                put.append(_removed(entry, file, by, at, today))
-                removed += 1
+    absent = _absent(file, kept, named)
+    put += [_removed(entry, file, by, at, today) for entry in absent]
+    removed += len(absent)
     provisions = tuple(
         Provision(file.list_code, province, file.list_year, at, file.digest)
         for province in file.provinces
         if file.is_full or any(_is_of(one, file, province) for one in provided)
     )
     return LoadPlan(tuple(put), provisions, added, amended, removed, unchanged, tuple(stale))
+
+
+def _absent(file: ListFile, kept: Sequence[JointEntry], named: Collection[str]) -> Sequence[JointEntry]:
+    """Gives the shown entries that a FULL file removes by leaving them out.
+
+    A province of which it has no line at all takes nobody off: so does a file that was cut, or came without its rows.
+    """
+    if not file.is_full:
+        return ()
+    theirs = [e for e in kept if e.origin.startswith(_FROM_FILE) and e.province in file.provinces and e.state in SHOWN]
+    absent = [entry for entry in theirs if entry.entry_id not in named]
+    emptied = Counter(entry.province for entry in absent) if absent else Counter()
+    for line in file.lines:
+        del emptied[line.province]
+    if emptied:
+        raise ListFileError(
+            [
+                (
+                    "line 1",
+                    f"no line for province {province}, where {count} entries are shown; if all ended, remove each by a "
+                    'line with "removed": true in an INCREMENT file',
+                )
+                for province, count in sorted(emptied.items())
+            ]
+        )
+    return absent
 
 
 def entry_id_of(line: FileLine) -> str:

@@ -123,6 +123,18 @@ def test_absence_from_a_full_file_removes_what_files_brought_and_nothing_else() 
     assert (second.removed, second.unchanged) == (1, 1)
 
 
+def test_a_full_file_without_a_line_of_a_province_takes_nobody_off_there() -> None:
+    first = load(content(LINE, {**LINE, "uscc": OTHER}))
+
+    with pytest.raises(ListFileError) as refused:
+        load(content(), first.put, first.provisions)
+
+    ((where, what),) = refused.value.faults
+    assert where == "line 1"
+    assert what.startswith("no line for province 33, where 2 entries are shown")
+    assert load(content()).put == ()
+
+
 def test_an_increment_removes_only_what_it_says_and_amends_what_differs() -> None:
     first = load(content(LINE, {**LINE, "uscc": OTHER}))
     header = {**HEADER, "kind": "INCREMENT"}
@@ -156,7 +168,8 @@ def test_what_was_repaired_here_stays_repaired_and_the_line_is_told_as_stale() -
 
 def test_what_a_file_removed_a_file_may_bring_back() -> None:
     first = load(content(LINE))
-    removed = load(content(), first.put, first.provisions).put[0]
+    ended = content({**LINE, "removed": True}, header={**HEADER, "kind": "INCREMENT"})
+    removed = load(ended, first.put, first.provisions).put[0]
 
     (back,) = load(content(LINE), (removed,)).put
 
