@@ -90,8 +90,8 @@ class Drifts:
 
 
 def shorten(raw: Any) -> str:
-    """Gives the raw value as a drift shows it: masked before it is cut, since half a number would not be known as one."""
-    return "" if raw is None else mask_text(str(raw)[:_LOOKED_AT])[:_SHOWN]
+    """Gives a raw value as a drift shows it: masked, then cut, half a number being none; of an object or list, nothing."""
+    return "" if raw is None or isinstance(raw, (list, dict)) else mask_text(str(raw)[:_LOOKED_AT])[:_SHOWN]
 
 
 class _Part(NamedTuple):

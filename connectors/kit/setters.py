@@ -24,7 +24,9 @@ from connectors.kit.values import FEN, NULLS, Indefinite, Unreadable, converter,
 from gateway._pb.xinyidai.catalogue.v1 import options_pb2
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
+from gateway.domain.catalogue import UNMAPPED
 from gateway.domain.identifiers import fold_identifier
+from gateway.domain.masks import mask_text
 from gateway.domain.wire import encoder
 
 Row = Mapping[str, Any]
@@ -248,7 +250,7 @@ def _codes(enum: Any, table: Mapping[str, str]) -> dict[str, int]:
 
 
 def _unmapped(enum: Any) -> int:
-    return int(enum.values_by_name[_enum_prefix(enum) + "UNMAPPED"].number)
+    return int(enum.values_by_name[_enum_prefix(enum) + UNMAPPED].number)
 
 
 def _code(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, codes: Mapping[str, int]) -> Write:
@@ -258,13 +260,15 @@ def _code(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, codes: Ma
     def read(raw: Any) -> bytes:
         if raw is None:
             return b""
+        if isinstance(raw, (list, dict)):  # no label: whatever is in it may be about a person
+            raise Flaw(("code.type", None), written=unmapped)
         label = raw.strip() if isinstance(raw, str) else str(raw)
         value = codes.get(label)
         if value is not None:
             return encode(value) + encode_raw(label)
         if label in NULLS:
             return b""
-        raise Flaw(("code.unmapped", raw), written=unmapped + encode_raw(label))
+        raise Flaw(("code.unmapped", raw), written=unmapped + encode_raw(mask_text(label)))
 
     return read
 
@@ -280,13 +284,17 @@ def _several_codes(
             return b""
         if not isinstance(raw, (str, list)):
             raise Flaw(("codes.type", None))
-        labels = split(raw, separators)
-        found = sorted({codes.get(label, unmapped) for label in labels})
-        written = encode(found) + encode_raw(raw if isinstance(raw, str) else ";".join(map(str, raw)))
-        unknown = [("code.unmapped", label) for label in labels if label not in codes]
+        flat = _without_nested(raw)
+        labels = split(flat, separators)
+        found = {codes.get(label, unmapped) for label in labels}
+        stated = flat if isinstance(flat, str) else ";".join(map(str, flat))
+        unknown: list[tuple[str, Any]] = [("code.unmapped", label) for label in labels if label not in codes]
+        if len(flat) < len(raw):
+            found.add(unmapped)
+            unknown.append(("code.type", None))
         if unknown:
-            raise Flaw(*unknown, written=written)
-        return written
+            raise Flaw(*unknown, written=encode(sorted(found)) + encode_raw(mask_text(stated)))
+        return encode(sorted(found)) + encode_raw(stated)
 
     return read
 
@@ -297,7 +305,19 @@ def _encode_raw(field: FieldDescriptor | None) -> Callable[[str], bytes]:
 
 def _names(field: FieldDescriptor, separators: str) -> Write:
     encode = encoder(field)
-    return lambda raw: encode(split(raw, separators))
+
+    def read(raw: Any) -> bytes:
+        if raw is None:
+            return b""
+        if not isinstance(raw, (str, list)):
+            raise Flaw(("names.type", None))
+        flat = _without_nested(raw)
+        written = encode(split(flat, separators))
+        if len(flat) < len(raw):
+            raise Flaw(("names.type", None), written=written)
+        return written
+
+    return read
 
 
 def _table(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, table: Mapping[str, str]) -> Write:
@@ -312,16 +332,19 @@ def _table(field: FieldDescriptor, raw_sibling: FieldDescriptor | None, table: M
         if label is None:
             return b""
         if label not in table:
-            raise Flaw(("code.unmapped", label), written=encode("UNMAPPED") + encode_raw(label))
+            raise Flaw(("code.unmapped", label), written=encode(UNMAPPED) + encode_raw(mask_text(label)))
         return encode(table[label]) + encode_raw(label)
 
     return read
 
 
-def split(raw: Any, separators: str) -> list[str]:
+def _without_nested(raw: str | list[Any]) -> str | list[Any]:
+    """Gives a text, or a list without the objects and lists in it: they are no labels, and anything may stand in them."""
+    return raw if isinstance(raw, str) else [item for item in raw if not isinstance(item, (list, dict))]
+
+
+def split(raw: str | list[Any], separators: str) -> list[str]:
     """Gives the parts of a list written as one text, or of a list, without null words."""
-    if raw is None or isinstance(raw, (bool, int, dict)):
-        return []
     if isinstance(raw, str):
         for separator in separators[1:]:
             raw = raw.replace(separator, separators[0])

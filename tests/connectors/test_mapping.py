@@ -114,6 +114,44 @@ def test_P15_a_value_that_cannot_be_read_is_absent_and_flagged_where_it_stood() 
     }
 
 
+def test_P15_nothing_is_shown_of_what_is_no_value_nor_a_number_of_a_person_in_an_unknown_code() -> None:
+    person = {"name": "李四五", "id": "310101199001011234"}
+
+    nested = read({**ROW, "severity": person, "decided": person, "fine": [person], "kinds": ["罚款", person]})
+    labelled = read({**ROW, "severity": "一般（310101199001011234）", "kinds": "罚款、310101199001011234"})
+
+    for answer in (nested, labelled):
+        assert "李四五" not in str(answer.said)
+        assert "19900101" not in str(answer.said)
+    (penalty,), (other,) = nested.said.records.penalties, labelled.said.records.penalties
+    assert list(penalty.kinds) == [conduct_pb2.PENALTY_KIND_FINE, conduct_pb2.PENALTY_KIND_UNMAPPED]
+    assert (penalty.severity, penalty.kinds_raw) == (conduct_pb2.SEVERITY_UNMAPPED, "罚款")
+    assert {drift.reason for drift in penalty.envelope.drifts} == {"code.type", "date.type", "text.type"}
+    assert other.severity_raw == "一般（310***********1234）"
+
+
+@pytest.mark.parametrize(
+    ("raw", "names"), [(Decimal("1.5"), []), (7, []), ({"a": 1}, []), (["甲", {"b": "乙"}], ["甲"]), (["甲"], ["甲"])]
+)
+def test_P15_names_that_are_none_are_flagged(raw: Any, names: list[str]) -> None:
+    mapping = compile_mapping(
+        {"subject_code": "code", "subjects": {"rows": "s", "fields": {"former_names": {"from": "f", "as": "names"}}}}
+    )
+    coverage: dict[int, CategoryCoverage] = {CATEGORY_SUBJECT: CategoryCoverage(CATEGORY_SUBJECT)}
+    reader = PayloadReader(Platform("p", "平台", "platform", Tier.PROVINCE, coverage=coverage), mapping)
+
+    (subject,) = reader.answer(
+        [{"code": USCC, "s": [{"f": raw}]}],
+        Uscc.parse(USCC),
+        [CATEGORY_SUBJECT],
+        fetched_at=datetime(2026, 11, 24, tzinfo=UTC),
+        raw_digest=b"d",
+    ).said.records.subjects
+
+    assert list(subject.former_names) == names
+    assert [drift.reason for drift in subject.envelope.drifts] == ["names.type"] * (raw != ["甲"])
+
+
 def test_P16_an_unknown_key_is_drift_once_per_answer_without_its_value() -> None:
     said = read({**ROW, "newKey": "13800000000"}, {**ROW, "newKey": "13900000000"}).said
 
