@@ -86,7 +86,14 @@ class _FieldReading(Reading):
     def _is_own(self, penalty: conduct_pb2.Penalty, of: _Field) -> bool | None:
         if penalty.domain not in _UNTOLD:
             return penalty.domain == of.penalties
-        text = f"{penalty.authority.name} {penalty.document_number} {penalty.basis} {penalty.violation_type}"
+        told = (
+            penalty.authority.name,
+            penalty.document_number,
+            penalty.basis,
+            penalty.violation_type,
+            penalty.domain_raw,
+        )
+        text = " ".join(told)
         if self._is_environmental(text):
             return False
         if any(word in text for word in self._policy.field_words[of.name]):

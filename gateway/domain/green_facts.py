@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, options_pb2, view_pb2
+from gateway.domain.catalogue import UNMAPPED
 from gateway.domain.crosswalk import Crosswalk, Domain
 from gateway.domain.dates import first_day, iso
 from gateway.domain.green_policy import GreenPolicy
@@ -78,7 +79,7 @@ class _Green(Reading):
             return True
         if self._is_environmental(text) or self._is_environmental(entry.authority.name):
             return True
-        is_told = entry.list_code or entry.joint_field not in (
+        is_told = entry.list_code not in ("", UNMAPPED) or entry.joint_field not in (
             conduct_pb2.JOINT_FIELD_UNSPECIFIED,
             conduct_pb2.JOINT_FIELD_UNMAPPED,
         )
@@ -122,7 +123,7 @@ class _Green(Reading):
         domain = penalty.domain
         if domain == conduct_pb2.PENALTY_DOMAIN_ENVIRONMENT:
             return True
-        text = f"{penalty.authority.name} {penalty.document_number} {penalty.basis}"
+        text = f"{penalty.authority.name} {penalty.document_number} {penalty.basis} {penalty.domain_raw}"
         if self._is_environmental(text):
             return True
         if domain not in (conduct_pb2.PENALTY_DOMAIN_UNSPECIFIED, conduct_pb2.PENALTY_DOMAIN_UNMAPPED):

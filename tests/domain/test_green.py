@@ -291,3 +291,25 @@ def test_a_grade_whose_day_is_no_day_is_unclear_and_one_dated_ahead_counts() -> 
     assert ASSESSOR.assess(view).measure is Measure.INCOMPLETE
     for ahead in (day(2027, 1, 1), day(9999, 12, 31)):
         assert assess(graded("jiangsu", "黑", ahead)).measure is Measure.REDUCE
+
+
+@pytest.mark.parametrize("raw", ["SX09", "环保黑名单"])
+def test_a_list_that_no_table_knows_may_be_environmental_and_is_never_taken_for_none(raw: str) -> None:
+    unknown = conduct_pb2.ListEntry(list_code="UNMAPPED", list_name_raw=raw, listed_on=day(2025))
+    told = conduct_pb2.ListEntry(joint_field=conduct_pb2.JOINT_FIELD_TOURISM)
+    told.MergeFrom(unknown)
+
+    assert result(assess(unknown)) == (Measure.INCOMPLETE, Admission.HOLD)
+    assert result(assess(told)) == (Measure.NONE, Admission.OPEN)
+
+
+def test_a_penalty_of_a_field_that_no_table_knows_is_told_by_the_fields_name() -> None:
+    record = penalised(
+        "1",
+        authority={"code": "11310000MA00000002", "name": "综合行政执法局"},
+        basis="",
+        domain=conduct_pb2.PENALTY_DOMAIN_UNMAPPED,
+        domain_raw="生态环境",
+    )
+
+    assert [reason.row for reason in assess(record).reasons] == ["W1.penalty"]
