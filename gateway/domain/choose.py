@@ -1,15 +1,16 @@
 """Which statement's values a record shows, and where platforms disagree.
 
-The total order of statements of one record is: rank by the type's authority rule, then tier, newest as-of, platform id,
-digest. Fields of one resolve group come from one statement: the first that states any of them. Absent is not a differing
-value. A conflict keeps every value and names the rule that chose.
+The total order of statements of one record is: rank by the type's authority rule, then tier, newest as-of, platform id; of
+one platform's own, the record's newest day (决定, 评定, 核准), then digest. Fields of one resolve group come from one
+statement: the first that states any of them. Absent is not a differing value. A conflict keeps every value and names the rule
+that chose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -19,6 +20,7 @@ from google.type.date_pb2 import Date
 
 from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
+from gateway.domain.publication import event_day
 from gateway.domain.standing import REMOVAL, still_listing
 from gateway.domain.statement import AuthorityIds, Reading, Statement
 from gateway.domain.wire import delimited, encoder, split_fields, varint
@@ -170,6 +172,13 @@ def _order(statement: Statement) -> tuple[int, int, int, str, bytes]:
     return (platform.tier, -seconds, -nanos, platform.id, statement.digest)
 
 
+def _order_within(plan: RecordPlan, statement: Statement) -> tuple[Any, ...]:
+    """Gives the order of statements among which one platform has several."""
+    *order, digest = _order(statement)
+    newest = [-part for part in event_day([getattr(statement.record, field.name) for field in plan.event])]
+    return (*order, *newest, digest)
+
+
 class Chooser:
     """Ranks statements and merges those of one key into one record; compiled once."""
 
@@ -201,9 +210,10 @@ class Chooser:
                 firsts.append(statement)
             else:
                 others.append(statement)
-        if is_repeated:  # one platform's own copies stand by their digests
-            firsts.sort(key=_order)
-            others.sort(key=_order)
+        if is_repeated:  # one platform's own copies: a history, of which the newest counts
+            order = partial(_order_within, plan)
+            firsts.sort(key=order)
+            others.sort(key=order)
         return (firsts + others if firsts else others), len(firsts)
 
     def _recogniser(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, registration_pb2, view_pb2
+from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, registration_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
     CATEGORY_ABNORMAL_OPERATION,
     CATEGORY_EVALUATION,
@@ -105,6 +105,25 @@ def test_the_home_province_chooses_and_every_value_is_kept() -> None:
     assert (view.home_province, record.address) == ("31", "新址")
     assert conflict.rule == envelope_pb2.CHOICE_RULE_HOME_PROVINCE
     assert [(v.platform, v.value.text) for v in conflict.values] == [("shanghai", "新址"), ("zhejiang", "旧址")]
+
+
+@pytest.mark.parametrize("name", ["甲", "乙", "丙", "丁"])  # others give other digests
+def test_of_a_history_that_one_platform_sends_the_newest_counts(name: str) -> None:
+    grades = [
+        evaluation_pb2.Evaluation(
+            scheme_id="ENV_JIANGSU", raw_grade=grade, rated_on=day(2026, month, 5), raw_score=name
+        )
+        for month, grade in ((1, "蓝"), (9, "红"), (5, "黄"))
+    ]
+    moves = [
+        registration_pb2.Registration(address=f"{name}{year}", approved_on=day(year, 1, 1)) for year in (2020, 2025)
+    ]
+
+    rated = merged(CATEGORY_EVALUATION, said("jiangsu", CATEGORY_EVALUATION, *grades)).view
+    registered = merged(CATEGORY_REGISTRATION, said("jiangsu", CATEGORY_REGISTRATION, *moves)).view
+
+    assert [(e.raw_grade, e.rated_on.month) for e in rated.records.evaluations] == [("红", 9)]
+    assert [r.address for r in registered.records.registrations] == [f"{name}2025"]
 
 
 def test_one_penalty_with_other_brackets_amounts_and_dates_is_one_record() -> None:
