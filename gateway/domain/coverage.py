@@ -104,12 +104,15 @@ def _stands(
     """Gives outcome, reason, whether the category counts as covered, and the data time.
 
     An answer whose records are all hidden (repaired, revoked, expired) reads as NO_RECORDS: a hidden record leaves no hint.
+    Of an answer that was not heard nothing enters the merge, so no category of it was heard either, whatever it says.
     """
     if why_refused is not None:
         return OUTCOME_NOT_CONSENTED, why_refused, is_covered, _NEVER
     if said is None:
         outcome = OUTCOME_SKIPPED if is_covered else OUTCOME_NOT_COVERED
         return outcome, "no_answer_yet" if is_covered else "", is_covered, _NEVER
+    if stated is not None and stated[0] in HEARD and said[0] not in HEARD:
+        stated = None
     if stated is not None and stated[0] in HEARD:
         outcome, reason, as_of = stated
         is_empty = outcome == OUTCOME_OK and not shown_count

@@ -9,14 +9,13 @@ import pytest
 
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, evaluation_pb2, registration_pb2, view_pb2
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
-    CATEGORY_ABNORMAL_OPERATION,
     CATEGORY_EVALUATION,
     CATEGORY_LIST_ENTRY,
     CATEGORY_PENALTY,
     CATEGORY_REGISTRATION,
     CATEGORY_SUBJECT,
 )
-from gateway.domain.answer import Answer, failed_answer
+from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.consent import Permit
 from gateway.domain.merge import Merged, Merger
@@ -297,40 +296,6 @@ def test_of_very_many_records_that_one_may_repeat_the_first_few_are_named_and_al
     assert linked == [keys[:16]] * 40
     assert (view.coverage[0].record_count, view.coverage[0].possible_duplicate_count) == (80, 40)
     assert merged(CATEGORY_PENALTY, *reversed(answers)).view == view
-
-
-def test_missing_list_years_are_named_and_nothing_is_called_empty() -> None:
-    view = merged(CATEGORY_LIST_ENTRY, said("jiangsu", CATEGORY_LIST_ENTRY), said("anhui", CATEGORY_LIST_ENTRY)).view
-
-    coverage = view.coverage[0]
-    assert (coverage.is_known_empty, [(m.platform, m.year) for m in coverage.missing_years]) == (
-        False,
-        [("jiangsu", 2019)],
-    )
-
-
-def test_empty_is_known_only_when_everyone_who_covers_it_was_heard() -> None:
-    heard = said("anhui", CATEGORY_ABNORMAL_OPERATION)
-    failed = failed_answer("jiangsu", view_pb2.OUTCOME_TIMEOUT, "deadline", [CATEGORY_ABNORMAL_OPERATION])
-
-    assert merged(CATEGORY_ABNORMAL_OPERATION, heard).view.coverage[0].is_known_empty
-    assert not merged(CATEGORY_ABNORMAL_OPERATION, heard, failed).view.coverage[0].is_known_empty
-    assert (
-        not merged(CATEGORY_ABNORMAL_OPERATION, heard, platforms=("anhui", "shanghai")).view.coverage[0].is_known_empty
-    )
-
-
-def test_with_nothing_covered_completeness_is_unset() -> None:
-    bare = Platform("bare", "bare", "bare", Tier.HUB)
-    merger = Merger(
-        CATALOGUE, {"bare": bare}, AUTHORITY_IDS, SETTINGS.crosswalk, SETTINGS.publication, SETTINGS.divisions
-    )
-    query = CreditQuery(USCC, view_pb2.PURPOSE_PRE_LOAN, (CATEGORY_PENALTY,), ("bare",))
-
-    view = merger.merge([], query, Permit("test", (CATEGORY_PENALTY,)), TODAY).view
-
-    assert not view.HasField("completeness_bp")
-    assert not view.coverage[0].is_known_empty
 
 
 def test_a_grade_keeps_its_raw_label_beside_the_canonical_one() -> None:
