@@ -34,6 +34,7 @@ Order = tuple[int, int, int, str]
 """Tier, newest data time, platform id."""
 
 _UNSPECIFIED: Final = envelope_pb2.RECORD_STATUS_UNSPECIFIED
+_STATUSES: Final = frozenset(envelope_pb2.RecordStatus.values())
 _RECORDS: Final = view_pb2.Records.DESCRIPTOR.fields_by_name
 
 
@@ -262,6 +263,8 @@ class Reader:
                     return Reading.without_statements(_refused(answer, "provenance"))
                 provenance, more, content = parts
                 status = record.envelope.status
+                if status not in _STATUSES:  # of a newer schema: as one that nobody here can read
+                    status = envelope_pb2.RECORD_STATUS_UNMAPPED
             provenance = complete(provenance, digest, status)
             found.append(Statement(platform, record, key, digest, content, as_of, provenance, more, status))
         return Reading(answer, by_field, stated, default_as_of, order)
