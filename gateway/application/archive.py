@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import CreditView
@@ -47,6 +48,8 @@ _MOST_LEFT: Final = 10_000
 """How many copies `settle` looks at: more than one commit has."""
 SMALL: Final = 200
 """Copies deleted at once: few enough for a transaction that no answer waits for."""
+_MOST_MOVED: Final = timedelta(days=1)
+"""By how much a clock may be corrected, or a machine sleep, before what it says is no reason to delete anything."""
 
 
 class Archive:
@@ -59,6 +62,7 @@ class Archive:
         self._roots = roots
         self._audit = audit
         self._clock = clock
+        self._began, self._began_s = clock.now(), clock.monotonic()
         self._rights = rights
 
     async def get(self, caller: Caller, answer_id: str) -> ArchivedView:
@@ -117,10 +121,17 @@ class Archive:
         return count
 
     async def delete_expired(self) -> int:
-        """Deletes some of the copies whose retention has ended; gives how many that were. Raises StoreError."""
+        """Deletes some of the copies whose retention has ended; gives how many that were. Raises StoreError.
+
+        Nothing is deleted by a clock that was moved: by one that is years ahead the whole archive would be due.
+        """
         if self._views is None:
             return 0
         now = self._clock.now()
+        if self._was_moved(now):
+            raise StoreError(
+                "the clock was moved by more than a day since the start; restart the gateway once it is right"
+            )
         due = await self._views.count_expired(now, limit=SMALL)
         if not due:
             return 0
@@ -128,6 +139,10 @@ class Archive:
         count = await self._views.delete_expired(now, limit=SMALL)
         await self._audit.append(archive_entry("archive_deleted", now, count=count))
         return count
+
+    def _was_moved(self, now: datetime) -> bool:
+        ran = timedelta(seconds=self._clock.monotonic() - self._began_s)
+        return abs(now - self._began - ran) > _MOST_MOVED
 
     async def _is_missing(self, trail: str, root: SignedRoot) -> bool:
         try:

@@ -29,6 +29,7 @@ from gateway.domain.evidence import (
 from gateway.ports import Rights
 from tests.adapters.evidence import DEMO, NOON, archived, leaf_of, receipts, view_of
 from tests.adapters.policies import caller, rights
+from tests.adapters.simulated import MovedClock
 
 
 class MemoryViews:
@@ -267,6 +268,21 @@ async def test_a_purge_ends_only_after_the_copies_it_deletes_are_told_of() -> No
     assert not was_closed
     assert [entry.event for entry in trail.entries] == ["archive_deleting", "archive_deleted"]
     assert views.copies == {}
+
+
+async def test_a_clock_that_was_moved_deletes_nothing_until_it_is_right_again() -> None:
+    clock = MovedClock(NOON)
+    views = MemoryViews(archived(answer_id="due", kept_until=NOON), archived(kept_until=NOON + timedelta(days=1_800)))
+    asked = Archive(views, Trail(), clock, rights(), Roots())
+
+    clock.began += timedelta(days=2_500)
+    with pytest.raises(StoreError, match="the clock was moved"):
+        await asked.delete_expired()
+    kept = len(views.copies)
+    clock.began -= timedelta(days=2_500)
+    deleted = await asked.delete_expired()
+
+    assert (kept, deleted) == (2, 1)
 
 
 async def test_no_copy_is_sealed_or_deleted_that_the_trail_does_not_know_of() -> None:
