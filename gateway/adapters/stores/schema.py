@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import structlog
 from alembic import command
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
@@ -51,7 +52,12 @@ async def make_right(database: Database, seal: Seal | None = None) -> None:
 
     Raises ConfigError, saying what to do, when the schema is not the one this version needs.
     """
-    state = await upgrade(database, seal=seal) if database.is_sqlite else await schema_state(database)
+    was = state = await schema_state(database)
+    if database.is_sqlite:
+        state = await upgrade(database, seal=seal)
+    if was.revision and state.revision != was.revision:
+        note = "an older gateway refuses it now; xinyidai store downgrade takes it back"
+        structlog.get_logger("gateway.store").warning("store.upgraded", was=was.revision, now=state.revision, note=note)
     complaint = complaint_of(state)
     if complaint:
         raise ConfigError([f"the store: {complaint}"])

@@ -17,6 +17,7 @@ from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.engine import Database, embedded, parse_url
 from gateway.adapters.stores.glance import Glance
 from gateway.adapters.stores.schema import upgrade
+from gateway.adapters.stores.standing import revisions
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 from tests.adapters.stores.consents import NOON, consent
@@ -237,7 +238,7 @@ async def test_D9_a_file_that_is_replaced_while_in_use_is_red_and_told_once(tmp_
     assert [line["event"] for line in logs] == ["store.lost"]
 
 
-async def test_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened(tmp_path: Path) -> None:
+async def test_D6_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened_and_told(tmp_path: Path) -> None:
     database = Database(embedded(tmp_path / "store.db"))
     await upgrade(database, "0001")
     await database.aclose()
@@ -248,7 +249,9 @@ async def test_an_sqlite_file_that_is_behind_is_brought_up_when_it_is_opened(tmp
             await door.check()
         kept = await (await door.consents()).register(consent())
 
-        assert logs == []
+        assert [(line["event"], line["was"], line["now"]) for line in logs] == [
+            ("store.upgraded", "0001", revisions()[-1])
+        ]
         assert await (await door.consents()).newest_mark() == 1
         assert kept == consent()
         assert not door.is_red
