@@ -6,9 +6,11 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.adapters.stores.audit_file import FileAuditLog, TrailPolicy
 from gateway.adapters.stores.trail_batch import Evidence
@@ -33,12 +35,15 @@ class LostSigner(KeySigner):
 
 
 class Disk:
-    """Syncs, or fails to."""
+    """Syncs, or fails to, or does neither while it hangs."""
 
     def __init__(self) -> None:
         self.is_broken = False
+        self.answers = threading.Event()
+        self.answers.set()
 
     def __call__(self, file: int) -> None:
+        self.answers.wait()
         if self.is_broken:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.fdatasync(file)
@@ -312,6 +317,31 @@ async def test_D1_a_trail_that_failed_is_well_again_when_its_disk_is_though_nobo
     await trail.aclose()
     assert red
     assert trail.ails == ""
+
+
+async def test_D3_a_disk_that_neither_writes_nor_fails_is_told_and_nothing_more_waits_for_it(tmp_path: Path) -> None:
+    turned = asyncio.Event()
+    disk = Disk()
+    policy = TrailPolicy(least_free_bytes=0, least_free_percent=0.0, look_s=0.01, hangs_s=0.02)
+    trail = FileAuditLog(tmp_path / "audit.jsonl", policy=policy, changed=turned.set, sync=disk)
+
+    with capture_logs() as logs:
+        disk.answers.clear()
+        waits = asyncio.ensure_future(trail.append(entry("waits")))
+        await until(turned)
+        red = trail.ails
+        with pytest.raises(StoreError, match="does not end"):
+            trail.append(entry("refused"))
+        disk.answers.set()
+        await until(turned)
+    await waits
+    await trail.append(entry("after"))
+    await trail.aclose()
+
+    assert "neither writes nor fails" in red
+    assert trail.ails == ""
+    assert [log["event"] for log in logs] == ["trail.ails", "trail.well"]
+    assert check_of(tmp_path / "audit.jsonl").link.sequence == 2
 
 
 async def test_a_broken_signer_ends_no_writer(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ An archived copy whose batch failed after it is an orphan: no entry speaks of it
 withdrawn with its batch, as soon as the archive can; what a crash leaves is found at the next start (`Archive.settle`), and
 until then it is not given, since its root does not stand in the trail (`trail_roots`).
 
-The writer looks at its disk now and then: the trail ails before the disk is full, and is well again when there is room.
+The writer looks at its disk now and then: the trail ails before the disk is full, and is well again when there is room. A
+disk that neither writes nor fails, as one behind a network that is away, holds the writer: so the loop looks at the writer.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _REMEMBERED_S: Final = 0.2
 _MOST_ORPHANS: Final = 10_000
 _NOTHING: Final = b"xinyidai-nothing-1"
 """What is signed to see whether the key can be used: no root, no head of a trail."""
+_HANGS: Final = "its disk, or the archive's store, neither writes nor fails"
 _CLOSED: Final = "the trail is closed; the gateway is shutting down"
 _log = structlog.get_logger("gateway.trail")
 
@@ -55,12 +57,16 @@ _Waiting = tuple[bytes, Proved | None, "asyncio.Future[Receipt | None]", Archive
 
 @dataclass(frozen=True, slots=True)
 class TrailPolicy:
-    """When the file is set aside as a full segment (0: never), and how much must be free for the trail to be well."""
+    """When the file is set aside as a full segment (0: never), and how much must be free for the trail to be well.
+
+    What is under way for longer than `hangs_s` hangs.
+    """
 
     segment_bytes: int = 1024 * 1024 * 1024
     least_free_bytes: int = 256 * 1024 * 1024
     least_free_percent: float = 1.0
     look_s: float = 2.0
+    hangs_s: float = 5.0
 
 
 class FileAuditLog:
@@ -95,15 +101,18 @@ class FileAuditLog:
         self._is_archive_away = False
         self._shortage = ""
         self._look_at = 0.0
+        self._at_work_since: float | None = None
+        self._hang = ""
         self._closing = threading.Event()
         self._loop_clock = time.pthread_getcpuclockid(threading.get_ident())
         self._thread = threading.Thread(target=self._write_batches, name="audit-writer", daemon=True)
         self._thread.start()
+        self._timer = self._loop.call_later(policy.look_s, self._look_at_writer)
 
     @property
     def ails(self) -> str:
         """What is wrong with the trail: it cannot be written, signed or archived, its disk is full, or it is stopped."""
-        return self._failure or self._shortage or ("" if self._is_closing else self._stopped_because)
+        return self._failure or self._shortage or self._hang or ("" if self._is_closing else self._stopped_because)
 
     @property
     def head(self) -> Link:
@@ -124,6 +133,8 @@ class FileAuditLog:
         """
         if self._stopped_because:
             raise StoreError(self._stopped_because)
+        if self._hang:
+            raise StoreError("the trail cannot be written: what is being written does not end")
         future: asyncio.Future[Receipt | None] = self._loop.create_future()
         orphan = None if taken_back is None else self._orphan(entry, taken_back)
         self._waiting.put((self._encode(entry), Proved(entry, copy) if copy is not None else None, future, orphan))
@@ -142,22 +153,27 @@ class FileAuditLog:
         self._is_closing = True
         self._stopped_because = _CLOSED
         self._closing.set()
+        self._timer.cancel()
         self._waiting.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
         self._disk.close()
 
     def _write_batches(self) -> None:
-        loop = Busyness(time.clock_gettime(self._loop_clock), time.monotonic())
+        self._at_work_since = time.monotonic()
+        loop = Busyness(time.clock_gettime(self._loop_clock), self._at_work_since)
         self._look_if_due(is_idle=True)
         waiting = self._waiting
         while True:
+            self._at_work_since = None
             try:
                 first = waiting.get(timeout=self._policy.look_s)
             except Empty:
+                self._at_work_since = time.monotonic()
                 self._look_if_due(is_idle=True)
                 continue
             if first is None:
                 return
+            self._at_work_since = time.monotonic()
             self._look_if_due(is_idle=False)
             if loop.is_busy:
                 self._closing.wait(_LINGER_S)
@@ -167,6 +183,17 @@ class FileAuditLog:
             self._commit([first, *[each for each in more if each is not None]])
             if is_last:
                 return
+
+    def _look_at_writer(self) -> None:
+        self._timer = self._loop.call_later(self._policy.look_s, self._look_at_writer)
+        since = self._at_work_since
+        hangs = since is not None and time.monotonic() - since > self._policy.hangs_s
+        if hangs == bool(self._hang):
+            return
+        self._hang = _HANGS if hangs else ""
+        if not (self._failure or self._shortage):
+            (_log.error if hangs else _log.info)("trail.ails" if hangs else "trail.well", why=self._hang)
+        self._changed()
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         receipts: Sequence[Receipt | None] = ()
