@@ -228,9 +228,9 @@ class RepairMemory:
                     _log.error("repairs.unreachable", reason=error.reason, note="what is known stays in force")
                 self._is_lost = True
             else:
-                if self._is_lost:
+                if self._is_lost and self._keep_at == float("inf"):  # nothing waits to be kept: it takes changes too
                     _log.info("repairs.reachable")
-                self._is_lost = False
+                    self._is_lost = False
 
     def _apply(self, repair: RecordRepair) -> bool:
         """Whether that changed what is in force."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from structlog.testing import capture_logs
+
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2
 from gateway._pb.xinyidai.catalogue.v1.envelope_pb2 import RECORD_STATUS_REPAIRED
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY, CATEGORY_PENALTY
@@ -19,7 +21,7 @@ from gateway.domain.record_repair import Heard, RecordRepair, RepairState, confi
 from gateway.domain.resolve import StaleCopy
 from tests.adapters.memory_joint_lists import MemoryJointLists
 from tests.adapters.memory_repairs import MemoryRepairs
-from tests.adapters.simulated import MovedClock, simulated
+from tests.adapters.simulated import LoopClock, MovedClock, simulated
 from tests.adapters.stores.test_repair_store import a_repair
 from tests.domain.joint_entries import DEMO, NOON, OTHER, TODAY, joint_entry
 
@@ -29,13 +31,15 @@ KEY: Final = b"k" * 16
 class Process:
     """One process's memory over a store that others share, with what it has forgotten; the clock moves by hand."""
 
-    def __init__(self, repairs: MemoryRepairs | None = None, lists: MemoryJointLists | None = None) -> None:
+    def __init__(
+        self, repairs: MemoryRepairs | None = None, lists: MemoryJointLists | None = None, clock: Any = None
+    ) -> None:
         self.repairs = repairs or MemoryRepairs()
         self.lists = lists or MemoryJointLists()
         self.is_there, self.is_reachable = True, True
         self.forgotten: list[RepairTombstone] = []
         self.views: list[str] = []
-        self.clock = MovedClock(NOON)
+        self.clock = clock or MovedClock(NOON)
 
         async def repaired(stones: Any) -> None:
             self.forgotten += stones
@@ -154,6 +158,29 @@ async def test_in_an_outage_everything_known_stays_and_what_was_heard_is_kept_wh
     await one.memory.aclose()
 
     assert (known, len(one.repairs.kept), len(one.repairs.copies)) == (1, 1, 1)
+
+
+def test_D1_a_store_that_is_read_and_takes_nothing_is_told_once_and_when_it_takes_changes_again() -> None:
+    class Full(MemoryRepairs):
+        is_full = True
+
+        async def remember(self, repairs: Sequence[RecordRepair]) -> None:
+            if self.is_full:
+                raise StoreUnavailableError("full")
+            await super().remember(repairs)
+
+    async def story() -> tuple[list[str], int]:
+        one = Process(full := Full(), clock=LoopClock())
+        await one.memory.start()
+        one.memory.note(DEMO, merged(), NOON)
+        with capture_logs() as logs:
+            await asyncio.sleep(30)
+            full.is_full = False
+            await asyncio.sleep(30)
+        await one.memory.aclose()
+        return [log["event"] for log in logs], len(full.kept)
+
+    assert simulated(story()) == (["repairs.unreachable", "repairs.reachable"], 1)
 
 
 async def test_what_was_heard_is_kept_though_the_gateway_ends_while_it_is_being_kept() -> None:
