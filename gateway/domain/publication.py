@@ -87,7 +87,7 @@ class Publication:
         return None if months is None else plus_months(decided, months)
 
     def end_of_stay(self, entry: Any) -> Day | None:
-        """Gives the last day of a list entry's ordinary stay, None when the list is unknown or knows none."""
+        """Gives the last day that a list entry may stay, None when the list is unknown or knows none."""
         rule = self.lists.get(entry.list_code)
         if rule is None or rule.stay_months is None or not entry.listed_on.year:
             return None

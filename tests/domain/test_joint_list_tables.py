@@ -45,7 +45,7 @@ def test_a_joint_list_says_on_what_it_rests_and_by_whose_criteria() -> None:
 def test_the_merge_knows_each_lists_stay_and_field() -> None:
     rules = stay_rules(shipped())
 
-    assert (rules["SDL_COURT"].stay_months, rules["SDL_COURT"].joint_field) == (24, None)
+    assert (rules["SDL_COURT"].stay_months, rules["SDL_COURT"].joint_field) == (60, None)
     assert (rules["YRD_ENV"].stay_months, rules["YRD_ENV"].joint_field) == (None, "ENVIRONMENT")
 
 

@@ -57,5 +57,5 @@ def test_a_repair_too_early_is_refused_with_the_first_day(code: str, listed_on: 
 
 
 def test_a_stay_ends_by_the_lists_own_months() -> None:
-    assert stay_ends(LISTS["SDL_COURT"], date(2024, 2, 29)) == date(2026, 2, 28)
+    assert stay_ends(LISTS["SDL_COURT"], date(2024, 2, 29)) == date(2029, 2, 28)
     assert stay_ends(LISTS["YRD_ENV"], date(2024, 2, 29)) is None

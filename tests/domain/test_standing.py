@@ -30,6 +30,13 @@ def abnormal(**more: Any) -> conduct_pb2.AbnormalOperation:
     return conduct_pb2.AbnormalOperation(listed_on=day(2026, 1, 2), authority=HEFEI, **more)
 
 
+def shown_on(of: Callable[[], conduct_pb2.ListEntry], *days: date) -> list[int]:
+    return [
+        len(merged(CATEGORY_LIST_ENTRY, said("anhui", CATEGORY_LIST_ENTRY, of()), on=on).view.records.list_entries)
+        for on in days
+    ]
+
+
 def published_until(until: Any) -> conduct_pb2.Penalty:
     record = penalty()
     record.envelope.publish_end.CopyFrom(conduct_pb2.Penalty(decided_on=until).decided_on)
@@ -67,14 +74,14 @@ def test_an_end_before_the_records_own_day_hides_no_burden_and_is_heard_as_no_re
 
 
 def test_an_entry_whose_end_cannot_be_stays_as_long_as_its_list_says() -> None:
-    record = entry(due_off=day(1900, 1, 1))
+    assert shown_on(lambda: entry(due_off=day(1900, 1, 1)), date(2029, 1, 2), date(2029, 1, 3)) == [1, 0]
 
-    shown = [
-        len(merged(CATEGORY_LIST_ENTRY, said("anhui", CATEGORY_LIST_ENTRY, record), on=on).view.records.list_entries)
-        for on in (date(2029, 1, 2), date(2029, 1, 3))
-    ]
 
-    assert shown == [1, 0]
+def test_an_entry_without_its_end_stays_as_long_as_its_list_can_say() -> None:
+    def court() -> conduct_pb2.ListEntry:  # 24 months, and up to 36 more
+        return conduct_pb2.ListEntry(list_code="SDL_COURT", listed_on=day(2024, 1, 2))
+
+    assert shown_on(court, date(2026, 1, 3), date(2029, 1, 2), date(2029, 1, 3)) == [1, 1, 0]
 
 
 def test_of_a_validity_such_an_end_is_believed_since_a_licence_in_force_speaks_for_the_enterprise() -> None:

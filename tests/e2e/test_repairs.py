@@ -256,7 +256,8 @@ async def test_an_entry_that_a_file_removed_and_another_brings_back_shows_again(
     day = f"{record.listed_on.year}-{record.listed_on.month:02}-{record.listed_on.day:02}"
     row = {**line(LISTED_2018), "listed_on": day}
     seen: list[int] = []
-    for rows in ((row,), (), (row,), (), (row,)):
+    other = {**line(), "listed_on": day}  # a file without any line of the province would be refused
+    for rows in ((row,), (other,), (row,), (other,), (row,)):
         await loaded(rig, *rows, version=str(len(seen)), year=record.list_year)
         seen.append(len(await entries(rig)))
 
