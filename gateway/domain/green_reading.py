@@ -270,7 +270,7 @@ class Reading:
         authority = getattr(record, "authority", None)
         if authority is not None:
             code = authority.code[2:4]
-            province = code if code.isdecimal() else province
+            province = code if code.isdecimal() and code != "10" else province  # national bodies are of none
         return tuple(sources), province, envelope.status == _DISPUTED
 
 

@@ -74,6 +74,10 @@ class Statement:
 _folded = lru_cache(maxsize=4096)(fold_identifier)
 
 
+_NATIONAL: Final = "10"
+"""Where a province stands in other codes: a national body is of none."""
+
+
 class AuthorityIds:
     """Canonical ids of authorities: the code where there is one, else the code of a known name, else the folded name."""
 
@@ -93,8 +97,9 @@ class AuthorityIds:
         return self.province_of(self(authority))
 
     def province_of(self, authority_id: str) -> str | None:
-        """Gives the two-digit province in a canonical id that is a code, None in one that is a name."""
-        return authority_id[2:4] if len(authority_id) == 18 and authority_id[2:4].isdigit() else None
+        """Gives the two-digit province in a canonical id that is a code, None in one that is a name or a national body's."""
+        province = authority_id[2:4]
+        return province if len(authority_id) == 18 and province.isdecimal() and province != _NATIONAL else None
 
 
 def key_function(plan: RecordPlan, authority_ids: AuthorityIds) -> Callable[[Any], Key | None]:

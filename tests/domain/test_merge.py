@@ -106,6 +106,19 @@ def test_the_home_province_chooses_and_every_value_is_kept() -> None:
     assert [(v.platform, v.value.text) for v in conflict.values] == [("shanghai", "新址"), ("zhejiang", "旧址")]
 
 
+def test_a_firm_registered_at_a_national_body_has_the_home_of_its_code() -> None:
+    def registered(address: str) -> registration_pb2.Registration:
+        return registration_pb2.Registration(address=address, registration_authority=body("11100000MA00000001"))
+
+    view = merged(
+        CATEGORY_REGISTRATION,
+        said("shanghai", CATEGORY_REGISTRATION, registered("甲")),
+        said("jiangsu", CATEGORY_REGISTRATION, registered("乙"), told=23),
+    ).view
+
+    assert (view.home_province, [r.address for r in view.records.registrations]) == ("31", ["甲"])
+
+
 @pytest.mark.parametrize("name", ["甲", "乙", "丙", "丁"])  # others give other digests
 def test_of_a_history_that_one_platform_sends_the_newest_counts(name: str) -> None:
     grades = [
