@@ -10,26 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.type.date_pb2 import Date
-
-from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2, value_pb2
+from gateway._pb.xinyidai.catalogue.v1 import envelope_pb2, options_pb2
 from gateway.domain.catalogue import Catalogue, FieldPlan, RecordPlan, comparable
+from gateway.domain.conflict import conflict_of, heading_of, platform_of, shown_as_value
 from gateway.domain.publication import event_day
 from gateway.domain.standing import REMOVAL, still_listing
 from gateway.domain.statement import AuthorityIds, Reading, Statement
-from gateway.domain.wire import delimited, encoder, split_fields, varint
-
-_ON_VALUE: Final = {name: encoder(f) for name, f in envelope_pb2.FieldValue.DESCRIPTOR.fields_by_name.items()}
-_CONFLICT: Final = delimited(envelope_pb2.RecordEnvelope.DESCRIPTOR.fields_by_name["conflicts"])
-_VALUE_OF: Final = delimited(envelope_pb2.Conflict.DESCRIPTOR.fields_by_name["values"])
-_PLATFORM: Final = encoder(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["platform"])
-_VALUE: Final = delimited(envelope_pb2.ConflictingValue.DESCRIPTOR.fields_by_name["value"])
+from gateway.domain.wire import split_fields
 
 _AUTHORITY_RULES = {
     options_pb2.AUTHORITY_RULE_HOME_PROVINCE: envelope_pb2.CHOICE_RULE_HOME_PROVINCE,
@@ -55,7 +47,7 @@ class _TypeChooser:
         self.group_of = {field.number: place for place, group in enumerate(plan.groups) for field in group}
         self.numbers = frozenset(self.group_of)
         by_name = plan.message.DESCRIPTOR.fields_by_name
-        self.shown = {field.name: _shown(field, by_name[field.name]) for field in plan.fields}
+        self.shown = {field.name: shown_as_value(field, by_name[field.name]) for field in plan.fields}
         self.exact = frozenset(field.name for field in plan.fields if _is_exact(field))
         self.forms: Mapping[str, Callable[[Any], object]] = {
             field.name: comparable(field, authority_ids) for field in plan.fields
@@ -260,7 +252,7 @@ class Chooser:
                 fields = parted[content] = split_fields(content, *stated[:1])
             stated.append(fields)
         united = dict(stated[0])
-        platforms = [_platform(statement.platform.id) for statement in ranked]
+        platforms = [platform_of(statement.platform.id) for statement in ranked]
         conflicts: list[bytes] = []
         counted = Counted(ranked, stated)
         differing = self._unlike(kind, stated, counted)
@@ -272,8 +264,8 @@ class Chooser:
                     united.pop(number, None)
                 said = [(i, fields[removal]) for i, fields in enumerate(stated) if removal in fields]
                 if said:
-                    heading = _heading(REMOVAL, _AUTHORITY_RULES[plan.options.authority_rule], keeper.platform.id)
-                    conflicts.append(_conflict(heading, kind.shown[REMOVAL], ranked, platforms, said))
+                    heading = heading_of(REMOVAL, _AUTHORITY_RULES[plan.options.authority_rule], keeper.platform.id)
+                    conflicts.append(conflict_of(heading, kind.shown[REMOVAL], ranked, platforms, said))
                 continue
             together = None
             if len(group) > 1:
@@ -293,8 +285,8 @@ class Chooser:
                     rival = counted.compare(number, differ, said, chosen)
                     if rival is not None:
                         rule = _rule(plan, ranked, first_count, chosen, rival)
-                        heading = _heading(name, rule, ranked[chosen].platform.id)
-                        conflicts.append(_conflict(heading, kind.shown[name], ranked, platforms, said))
+                        heading = heading_of(name, rule, ranked[chosen].platform.id)
+                        conflicts.append(conflict_of(heading, kind.shown[name], ranked, platforms, said))
         content = b"".join([united[number] for number in sorted(united)])
         return content, b"".join(conflicts), len(conflicts), counted
 
@@ -318,39 +310,6 @@ def _differing(form: Callable[[Any], object], name: str, ranked: Sequence[Statem
     return differ
 
 
-@lru_cache(maxsize=4096)
-def _heading(name: str, rule: envelope_pb2.ChoiceRule.ValueType, chosen_platform: str) -> bytes:
-    """Gives a conflict on the wire up to its values."""
-    conflict = envelope_pb2.Conflict(field=name, rule=rule, chosen_platform=chosen_platform)
-    return conflict.SerializeToString(deterministic=True)
-
-
-def _conflict(
-    heading: bytes,
-    shown: _Shown,
-    ranked: Sequence[Statement],
-    platforms: Sequence[bytes],
-    said: Sequence[tuple[int, bytes]],
-) -> bytes:
-    """Gives one field's conflict on the wire; `said` are the places of the statements that state it, and what they wrote.
-
-    `platforms` are those of the statements, as fields of a conflicting value.
-    """
-    conflict = [heading]
-    seen: dict[bytes, bytes] = {}
-    for i, written in said:
-        value = seen.get(written)  # mostly one of them alone says something else
-        if value is None:
-            value = seen[written] = _VALUE(shown(ranked[i].record, written))
-        conflict.append(_VALUE_OF(platforms[i] + value))
-    return _CONFLICT(b"".join(conflict))
-
-
-@lru_cache(maxsize=1024)
-def _platform(platform_id: str) -> bytes:
-    return _PLATFORM(platform_id)
-
-
 def _rule(
     plan: RecordPlan, ranked: Sequence[Statement], first_count: int, chosen: int, rival: int
 ) -> envelope_pb2.ChoiceRule.ValueType:
@@ -363,43 +322,6 @@ def _rule(
     return envelope_pb2.CHOICE_RULE_STABLE_ORDER if one.as_of == other.as_of else envelope_pb2.CHOICE_RULE_NEWEST
 
 
-_SHOWN_AS: Final[Mapping[Any, str]] = {
-    FieldDescriptor.TYPE_STRING: "text",
-    FieldDescriptor.TYPE_BOOL: "flag",
-    value_pb2.Money.DESCRIPTOR.name: "money",
-    Date.DESCRIPTOR.name: "date",
-}
-_EMPTY: Final[Mapping[str, Any]] = {"text": "", "number": 0, "flag": False, "money": value_pb2.Money(), "date": Date()}
-_Shown = Callable[[Any, bytes], bytes]
-"""Gives how a conflict shows a field, as a `FieldValue` on the wire, from the record and the field's bytes in it."""
-
-
 def _is_exact(field: FieldPlan) -> bool:
     """Whether whatever is written differently in this field means something else."""
     return not (field.is_repeated or field.is_authority or field.options.key_form)
-
-
-def _shown(field: FieldPlan, descriptor: FieldDescriptor) -> _Shown:
-    """Gives how a conflict shows this field; enum values by name, lists joined by commas."""
-    name, names, text = field.name, field.enum_names, _ON_VALUE["text"]
-    if field.is_repeated:
-
-        def listed(record: Any, written: bytes) -> bytes:
-            values = getattr(record, name)
-            return text(",".join(sorted(names.get(v, str(v)) if names else str(v) for v in values)))
-
-        return listed
-    if field.is_authority:
-
-        def authority(record: Any, written: bytes) -> bytes:
-            stated = getattr(record, name)
-            return text(stated.name or stated.code)
-
-        return authority
-    if names is not None:
-        return lambda record, written: text(names.get(getattr(record, name), str(getattr(record, name))))
-    # A text, number, claim, amount or date is written alike in both: all but the tag can stay.
-    kind = descriptor.message_type.name if descriptor.message_type is not None else descriptor.type
-    shown_as = _SHOWN_AS.get(kind, "number")
-    tag, own_tag_size = _ON_VALUE[shown_as](_EMPTY[shown_as])[:1], len(varint(field.number << 3))
-    return lambda record, written: tag + written[own_tag_size:]
