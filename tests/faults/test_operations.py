@@ -33,6 +33,14 @@ from tests.faults.served import Served, configure, refusing, request, serving
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # the sandboxes' own
 
 
+def configured_through(proxy: FaultProxy, house: House, folder: Path, gateway_toml: str = "") -> Path:
+    """Writes a configuration in which Shanghai is asked by way of a proxy."""
+    config = configure(folder / "config", house.sandboxes, gateway_toml)
+    stated = config / "platforms.toml"
+    stated.write_text(stated.read_text().replace(house.sandboxes["shanghai"].url, proxy.url))
+    return config
+
+
 async def ended(call: Any) -> StatusCode:
     """Gives the status a call ends with."""
     try:
@@ -157,9 +165,7 @@ async def test_D11_sigterm_drains_what_is_under_way_and_waits_for_no_idle_peer(h
 
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(FaultProxy(house.sandboxes["shanghai"].url, holds))
-        config = configure(tmp_path / "config", house.sandboxes)
-        platforms = (config / "platforms.toml").read_text().replace(house.sandboxes["shanghai"].url, proxy.url)
-        (config / "platforms.toml").write_text(platforms)
+        config = configured_through(proxy, house, tmp_path)
         served = await stack.enter_async_context(serving(tmp_path, config))
         await stack.enter_async_context(caller(served.port))  # an idle peer that never says a word
         idle = await stack.enter_async_context(served.client())
@@ -202,9 +208,7 @@ async def test_D11_a_call_that_outlives_the_drain_is_ended_and_written(house: Ho
 
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(FaultProxy(house.sandboxes["shanghai"].url, hangs))
-        config = configure(tmp_path / "config", house.sandboxes, "[server]\ndrain_s = 0.3\n")
-        platforms = (config / "platforms.toml").read_text().replace(house.sandboxes["shanghai"].url, proxy.url)
-        (config / "platforms.toml").write_text(platforms)
+        config = configured_through(proxy, house, tmp_path, "[server]\ndrain_s = 0.3\n")
         served = await stack.enter_async_context(serving(tmp_path, config))
         credit = await stack.enter_async_context(served.client())
         call = asyncio.ensure_future(ended(credit.GetCreditView(request(), timeout=60)))
@@ -234,9 +238,7 @@ async def test_D11_a_hangup_and_a_second_sigterm_do_not_cut_a_drain_short(house:
 
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(FaultProxy(house.sandboxes["shanghai"].url, holds))
-        config = configure(tmp_path / "config", house.sandboxes)
-        platforms = (config / "platforms.toml").read_text().replace(house.sandboxes["shanghai"].url, proxy.url)
-        (config / "platforms.toml").write_text(platforms)
+        config = configured_through(proxy, house, tmp_path)
         served = await stack.enter_async_context(serving(tmp_path, config))
         credit = await stack.enter_async_context(served.client())
         call = asyncio.ensure_future(credit.GetCreditView(request(), timeout=10))
