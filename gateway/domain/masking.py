@@ -215,19 +215,14 @@ class Masker:
 
         None where anything else looks like one, be it in a platform's own key: then the envelope is to be read.
         """
-        keyed: list[bytes] = []
-        done = 0
-        at = envelope.find(_DIGEST)
-        while at >= 0:
-            at += 2
-            digest = envelope[at : at + 32]
+        parts = envelope.split(_DIGEST)
+        keyed = [parts[0]]
+        for part in parts[1:]:
+            digest = part[:32]
             if digest not in digests:
                 return None
-            keyed += envelope[done:at], self.digest(digest)
-            done = at + 32
-            at = envelope.find(_DIGEST, done)
-        keyed.append(envelope[done:])
-        return b"".join(keyed)
+            keyed.append(self.digest(digest) + part[32:])
+        return _DIGEST.join(keyed)
 
     def _masked_envelope(
         self, kind: TypeMasks, raw: bytes, is_lifted: _IsLifted, names: _Names, hidden: list[str]
