@@ -70,6 +70,7 @@ class Archive:
 
         AnswerNotFoundError, PolicyDeniedError where the caller may not ask for all of it now, CorruptRecordError, StoreError.
         """
+        found: ArchivedView | None = None
         try:
             found = await self._views.find(caller.bank, answer_id) if self._views is not None else None
             if found is None or found.kept_until <= self._clock.now():
@@ -83,9 +84,9 @@ class Archive:
                 require_readable(self._rights, caller, CreditView.FromString(found.view))
         except GatewayError as error:
             policy = error.policy if isinstance(error, PolicyDeniedError) else ""
-            await self._note_read(caller, answer_id, error.reason, policy)
+            await self._note_read(caller, answer_id, found, error.reason, policy)
             raise
-        await self._note_read(caller, answer_id)
+        await self._note_read(caller, answer_id, found)
         return found
 
     async def settle(self, trail: str, head: int) -> int:
@@ -150,10 +151,12 @@ class Archive:
         except CorruptRecordError:  # a trail that was changed proves nothing against a copy; `audit verify` tells of it
             return False
 
-    async def _note_read(self, caller: Caller, answer_id: str, reason: Reason | str = "", policy: str = "") -> None:
-        now = self._clock.now()
+    async def _note_read(
+        self, caller: Caller, answer_id: str, found: ArchivedView | None, reason: Reason | str = "", policy: str = ""
+    ) -> None:
+        now, uscc = self._clock.now(), found.uscc if found is not None else ""
         await self._audit.append(
-            archive_entry("archive_read", now, caller, answer_id=answer_id, reason=reason, policy=policy)
+            archive_entry("archive_read", now, caller, answer_id=answer_id, uscc=uscc, reason=reason, policy=policy)
         )
 
 

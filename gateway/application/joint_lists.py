@@ -18,7 +18,7 @@ from gateway.application.deciding import By
 from gateway.application.to_the_end import Changes
 from gateway.domain import joint_list_life as life
 from gateway.domain.audit import ListsEntry
-from gateway.domain.audit_entries import lists_audit_entry
+from gateway.domain.audit_entries import lists_audit_entry, lists_read_entry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import ConsentState
 from gateway.domain.dates import china_date, day_of
@@ -35,6 +35,7 @@ from gateway.domain.errors import (
 from gateway.domain.joint_lists import SHOWN, VISIBLE, JointEntry, JointList
 from gateway.domain.list_file import read_list_file
 from gateway.domain.list_load import LoadPlan, plan_load
+from gateway.domain.list_reading import ListReading, readings_of
 from gateway.domain.record_repair import PLATFORM, Heard
 from gateway.domain.statement import sm3
 from gateway.domain.supervision import ClassSample, SupervisionClass, SupervisionScheme, classed, draw
@@ -237,7 +238,8 @@ class JointLists:
             raise
         found = await (await self._stores.lists()).of_enterprise(uscc)
         told = [entry for entry in found if entry.person_ref == person_ref and self._sees(caller, entry, now)]
-        await self.read(caller, method, uscc=uscc, consent_ids=(consent_id,) if person_ref else (), entries=len(told))
+        read = ListReading(entry_count=len(told))
+        await self.read(caller, method, (read,), uscc=uscc, consent_ids=(consent_id,) if person_ref else ())
         return told
 
     async def search(
@@ -262,26 +264,22 @@ class JointLists:
             )
         now = self._clock.now()
         told = [entry for entry in found if not entry.person_ref and self._sees(caller, entry, now)]
-        await self.read(caller, "JointListService/SearchEntries", entries=len(told))
+        await self.read(caller, "JointListService/SearchEntries", readings_of([entry.uscc for entry in told]))
         return told, found[-1].mark if len(found) == limit else 0
 
     async def read(
         self,
         caller: Caller,
         method: str,
+        pieces: Sequence[ListReading] = (ListReading(),),
         *,
         uscc: str = "",
         consent_ids: tuple[str, ...] = (),
-        codes: int = 0,
-        entries: int = 0,
     ) -> None:
-        """Writes to the trail that lists are read, before what was read leaves."""
-        told = ListsEntry(code_count=codes, entry_count=entries)
-        await self._audit.append(
-            lists_audit_entry(
-                "lists_read", caller, method, at=self._clock.now(), uscc=uscc, consent_ids=consent_ids, lists=told
-            )
-        )
+        """Writes to the trail whose entries of lists are read, before what was read leaves; all pieces at once."""
+        at = self._clock.now()
+        entries = [lists_read_entry(caller, method, read, at=at, uscc=uscc, consent_ids=consent_ids) for read in pieces]
+        await asyncio.gather(*[self._audit.append(entry) for entry in entries])
 
     def chosen(self, joint_field: int, list_codes: Sequence[str]) -> frozenset[str]:
         """Gives the codes of the lists of a field (0: any) and of these codes (none: any); all of them where that is any."""

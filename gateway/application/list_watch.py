@@ -104,8 +104,8 @@ class ListWatch:
 
     async def watch(
         self, bank: str, list_codes: Collection[str], resume_token: str, *, ends_when_told: bool
-    ) -> AsyncGenerator[Seen, None]:
-        """Gives what stands, or what changed since the token, and then every change of enterprises' entries.
+    ) -> AsyncGenerator[Sequence[Seen], None]:
+        """Gives what stands, or what changed since the token, and then every change of enterprises' entries: some at a time.
 
         Raises InvalidRequestError for a token that is not the bank's, AdmissionError where the bank has as many as it may:
         each looks into the store again and again.
@@ -124,12 +124,15 @@ class ListWatch:
             while True:
                 event.clear()
                 while part := await store.seen_since(mark, list_codes=list_codes, limit=_AT_ONCE):
+                    seen: list[Seen] = []
                     for entry in part:
                         mark = entry.seen_mark
                         is_removed = not entry.is_shown(self._today())
                         # What was over before a watch began is nothing to whoever never heard of it.
                         if not entry.person_ref and not (is_removed and mark <= began_after):
-                            yield Seen(entry, is_removed, self._tokens.give(bank, list_codes, mark))
+                            seen.append(Seen(entry, is_removed, self._tokens.give(bank, list_codes, mark)))
+                    if seen:
+                        yield seen
                 if ends_when_told or self._is_closing:
                     return
                 try:

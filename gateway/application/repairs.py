@@ -132,7 +132,7 @@ class Repairs:
     async def search(self, uscc: str, caller: Caller, *, after: int, limit: int) -> tuple[Sequence[RecordRepair], int]:
         """Gives repairs after a mark, and the mark that the next page begins after, 0 on the last."""
         found = await (await self._stores.repairs()).search(uscc, after=after, limit=limit)
-        await self._read(caller, "ListRepairs", uscc, len(found))
+        await self._read(caller, "ListRepairs", uscc, [repair.uscc for repair in found])
         return found, found[-1].mark if len(found) == limit else 0
 
     async def stale_copies(
@@ -140,7 +140,7 @@ class Repairs:
     ) -> tuple[Sequence[SeenStale], int]:
         """Gives stale copies that were seen after a mark, and the mark that the next page begins after, 0 on the last."""
         found = await (await self._stores.repairs()).stale_copies(platform, uscc, after=after, limit=limit)
-        await self._read(caller, "ListStaleCopies", uscc, len(found))
+        await self._read(caller, "ListStaleCopies", uscc, [copy.uscc for copy in found])
         return found, found[-1].mark if len(found) == limit else 0
 
     async def aclose(self) -> None:
@@ -192,10 +192,10 @@ class Repairs:
             )
         )  # fmt: skip
 
-    async def _read(self, caller: Caller, method: str, uscc: str, count: int) -> None:
+    async def _read(self, caller: Caller, method: str, uscc: str, told: Sequence[str]) -> None:
         at = self._clock.now()
         await self._audit.append(
-            repair_audit_entry("repairs_read", caller, f"{_SERVICE}/{method}", at=at, uscc=uscc, repair_count=count)
+            repair_audit_entry("repairs_read", caller, f"{_SERVICE}/{method}", at=at, uscc=uscc, usccs=told)
         )
 
 

@@ -58,6 +58,7 @@ _COLUMNS: Final = (
     "operator",
     "branch",
     "reason",
+    "method",
     "record",
 )
 

@@ -64,8 +64,9 @@ class ListsEntry(msgspec.Struct, frozen=True):
     """What was done to joint lists, or how much was read of them.
 
     Of one entry its id, version and state after it; of a file its digest and what it did; of a reading how many codes were
-    asked about and how many entries told; of an inspection's sample its scheme (as `list_code`), its seed, the SM3 of its
-    codes, how many there were and how many were drawn. Reasons and names of the listed stay in the store.
+    asked about, those that are none included, and how many entries told; of an inspection's sample its scheme (as
+    `list_code`), its seed, the SM3 of its codes, how many there were and how many were drawn. Reasons and names of the listed
+    stay in the store.
     """
 
     list_code: str = ""
@@ -154,3 +155,5 @@ class AuditEntry(msgspec.Struct, frozen=True):
     """How many archived copies it is about, where it is about copies."""
     lists: ListsEntry | None = None
     repair: RepairEntry | None = None
+    usccs: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The enterprises that were looked up, by code, where one call is about many: each of its entries has some of them."""

@@ -15,6 +15,7 @@ from gateway.domain.answer import Answer
 from gateway.domain.audit import AssessmentEntry, AuditEntry, ConsentEntry, ListsEntry, PlatformEntry, RepairEntry
 from gateway.domain.caller import Caller
 from gateway.domain.consent import Consent, Permit
+from gateway.domain.list_reading import ListReading
 from gateway.domain.query import CreditQuery
 from gateway.domain.record_repair import RecordRepair
 from gateway.domain.response_digest import DigestOf
@@ -171,6 +172,15 @@ def assessment_audit_entry(
     )
 
 
+def lists_read_entry(
+    caller: Caller, method: str, read: ListReading, *, at: datetime, uscc: str = "", consent_ids: tuple[str, ...] = ()
+) -> AuditEntry:
+    """Gives the entry of one piece of a reading of joint lists; `uscc` where one enterprise's were asked for."""
+    entry = _call_entry("lists_read", caller, method, at, uscc=uscc)
+    told = ListsEntry(code_count=read.code_count, entry_count=read.entry_count)
+    return msgspec.structs.replace(entry, consent_ids=consent_ids, lists=told, usccs=read.usccs or msgspec.UNSET)
+
+
 def lists_audit_entry(
     event: str,
     caller: Caller,
@@ -180,12 +190,11 @@ def lists_audit_entry(
     operator: str = "",
     uscc: str = "",
     reason: str = "",
-    consent_ids: tuple[str, ...] = (),
     lists: ListsEntry | None = None,
 ) -> AuditEntry:
-    """Gives the entry of one decision about joint lists, or of one reading of them."""
+    """Gives the entry of one decision about joint lists, or of a reading of them that was denied."""
     entry = _call_entry(event, caller, method, at, operator=operator, uscc=uscc, reason=reason)
-    return msgspec.structs.replace(entry, consent_ids=consent_ids, lists=lists)
+    return msgspec.structs.replace(entry, lists=lists)
 
 
 def repair_audit_entry(
@@ -199,10 +208,13 @@ def repair_audit_entry(
     reason: str = "",
     repair: RecordRepair | None = None,
     repair_id: str = "",
-    repair_count: int | None = None,
+    usccs: Sequence[str] | None = None,
 ) -> AuditEntry:
-    """Gives the entry of one decision about a record's repair, of its refusal, or of a reading of repairs."""
-    told = RepairEntry(repair_id=repair_id, repair_count=repair_count)
+    """Gives the entry of one decision about a record's repair, of its refusal, or of a reading of repairs.
+
+    Of a reading `usccs` are whose repairs were told, one code for each.
+    """
+    told = RepairEntry(repair_id=repair_id, repair_count=None if usccs is None else len(usccs))
     if repair is not None:
         told = RepairEntry(
             repair_id=repair.repair_id,
@@ -216,7 +228,7 @@ def repair_audit_entry(
             origin=repair.origin,
         )
     entry = _call_entry(event, caller, method, at, operator=operator, uscc=uscc, reason=reason)
-    return msgspec.structs.replace(entry, repair=told)
+    return msgspec.structs.replace(entry, repair=told, usccs=tuple(dict.fromkeys(usccs or ())) or msgspec.UNSET)
 
 
 def consent_audit_entry(

@@ -40,6 +40,12 @@ class TrailRecord(msgspec.Struct, frozen=True):
     branch: str = ""
     purpose: str = ""
     reason: str = ""
+    method: str = ""
+    usccs: tuple[str, ...] = ()
+
+    def is_about(self, uscc: str) -> bool:
+        """Whether it is about that enterprise, alone or among others."""
+        return uscc == self.uscc or uscc in self.usccs
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class TrailQuery:
         """Whether an entry is asked for; never one of another bank, nor one of no bank such as a root."""
         if not self.bank or record.bank != self.bank:
             return False
-        if (self.uscc and record.uscc != self.uscc) or (self.operator and record.operator != self.operator):
+        if (self.uscc and not record.is_about(self.uscc)) or (self.operator and record.operator != self.operator):
             return False
         if self.since is None and self.until is None:
             return True

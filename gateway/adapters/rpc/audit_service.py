@@ -88,6 +88,7 @@ def _message(found: FoundRecord) -> pb.AuditRecord:
         branch=record.branch,
         purpose=record.purpose,
         reason=record.reason,
+        method=record.method,
         record=found.line,
     )
     timestamp(message.entry_time, datetime.fromisoformat(record.time))

@@ -34,6 +34,7 @@ from gateway.domain.errors import GatewayError, InvalidRequestError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.joint_lists import JointEntry
 from gateway.domain.list_index import ListIndex
+from gateway.domain.list_reading import ListReading, readings_of
 from gateway.domain.list_statistics import statistics
 from gateway.domain.publication import PublicationTable
 from gateway.domain.repair import require_repairable, stay_ends
@@ -115,18 +116,21 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             caller = await self._callers.of(context)
             check_annotations(request)
             self._lists.require_known(request.list_codes, "list_codes")
-            await self._lists.read(caller, "JointListService/WatchEntries")
+            method = "JointListService/WatchEntries"
+            await self._lists.read(caller, method)
             watch = self._watch.watch(
                 caller.bank, tuple(request.list_codes), request.resume_token, ends_when_told=request.ends_when_told
             )
             async with aclosing(watch) as seen:
-                async for one in seen:
-                    if one.is_removed:
-                        entry = pb.JointEntry(entry_id=one.entry.entry_id)
-                        change = pb.ENTRY_CHANGE_REMOVED
-                    else:
-                        entry, change = self._message(one.entry, caller.bank), pb.ENTRY_CHANGE_SHOWN
-                    yield pb.WatchEntriesResponse(change=change, entry=entry, resume_token=one.resume_token)
+                async for some in seen:
+                    await self._lists.read(caller, method, readings_of([one.entry.uscc for one in some]))
+                    for one in some:
+                        if one.is_removed:
+                            entry = pb.JointEntry(entry_id=one.entry.entry_id)
+                            change = pb.ENTRY_CHANGE_REMOVED
+                        else:
+                            entry, change = self._message(one.entry, caller.bank), pb.ENTRY_CHANGE_SHOWN
+                        yield pb.WatchEntriesResponse(change=change, entry=entry, resume_token=one.resume_token)
         except Exception as error:
             await abort(context, error)
 
@@ -139,10 +143,8 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             async for request in requests:
                 async with self._turns.turn(caller.bank):
                     check_annotations(request)
-                    response = await self._screened(request)
-                await self._lists.read(
-                    caller, "JointListService/ScreenEnterprises", codes=response.code_count, entries=len(response.hits)
-                )
+                    response, read = await self._screened(request)
+                await self._lists.read(caller, "JointListService/ScreenEnterprises", read)
                 yield response
         except Exception as error:
             await hear_out(requests, in_talk=True)
@@ -327,13 +329,16 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
             await hear_out(requests)
             await abort(context, error)
 
-    async def _screened(self, request: pb.ScreenEnterprisesRequest) -> pb.ScreenEnterprisesResponse:
+    async def _screened(
+        self, request: pb.ScreenEnterprisesRequest
+    ) -> tuple[pb.ScreenEnterprisesResponse, Sequence[ListReading]]:
         today = china_date(self._clock.now()).toordinal()
         response = pb.ScreenEnterprisesResponse(code_count=len(request.usccs))
+        read: list[ListReading] = []
         async with aclosing(pieces(request.usccs)) as parts:
             async for begin, usccs in parts:
-                _screen(response, await self._watch.index(), usccs, begin, today)
-        return response
+                read.append(_screen(response, await self._watch.index(), usccs, begin, today))
+        return response, read
 
     async def _decide(self, request: Any, by: By, decide: Decide) -> pb.JointEntry:
         method = f"JointListService/{type(request).__name__.removesuffix('Request')}"
@@ -345,14 +350,16 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
 
 def _screen(
     response: pb.ScreenEnterprisesResponse, index: ListIndex, usccs: Sequence[str], begin: int, today: int
-) -> None:
-    """Adds what some codes of a message come to, the first of them being at that place in it."""
+) -> ListReading:
+    """Adds what some codes of a message come to, the first of them being at that place in it; gives what was looked up."""
+    codes: list[str] = []
+    hits_before = len(response.hits)
     for number, uscc in enumerate(usccs, begin):
         hits = index.of(uscc, today)
-        if not hits:
-            if not _is_code(uscc):
-                response.invalid.append(number)
+        if not hits and not _is_code(uscc):
+            response.invalid.append(number)
             continue
+        codes.append(uscc)
         for hit in hits:
             response.hits.add(
                 index=number,
@@ -362,6 +369,7 @@ def _screen(
                 list_year=hit.list_year or None,
                 is_disputed=hit.is_disputed,
             )
+    return ListReading(len(usccs), tuple(codes), len(response.hits) - hits_before)
 
 
 def _is_code(text: str) -> bool:

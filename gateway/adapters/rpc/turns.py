@@ -11,10 +11,12 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
+from gateway.domain.list_reading import MOST_USCCS
+
 Item = TypeVar("Item")
 
-PIECE: Final = 250
-"""Items of a piece: a part of a millisecond."""
+PIECE: Final = MOST_USCCS
+"""Items of a piece: a part of a millisecond, and one entry of the trail."""
 
 
 class Turns:
