@@ -37,6 +37,21 @@ def test_protobufs_own_text_shows_what_is_marked_to_be_hidden() -> None:
     assert str(REQUEST) != str(pb.RegisterConsentRequest())
 
 
+def test_what_is_set_up_later_counts_for_a_logger_that_has_written_before(lines: io.StringIO) -> None:
+    log = structlog.get_logger("made at import")
+    log.error("first")
+    later = io.StringIO()
+
+    configure_logs("error", stream=later)
+    log.error("second")
+    structlog.reset_defaults()
+    with structlog.testing.capture_logs() as captured:
+        log.error("third")
+
+    told = [json.loads(stream.getvalue())["event"] for stream in (lines, later)]
+    assert (told, [line["event"] for line in captured]) == (["first", "second"], ["third"])
+
+
 def test_a_message_that_gets_into_a_line_is_named_and_not_printed(lines: io.StringIO) -> None:
     structlog.get_logger().warning("asked", request=REQUEST, parts=[{"of": REQUEST}])
 
