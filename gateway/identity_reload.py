@@ -107,7 +107,7 @@ class BankWatch:
         self._seen = self._changing = files.stamp()
         self._has_told = False
         self._log = structlog.get_logger("gateway.identity")
-        self._looking = Looking(self._look, every_s=every_s)
+        self._looking = Looking("banks.look", self._look, every_s=every_s)
 
     def tell(self) -> None:
         """Has the file read now, changed or not."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
+
+from gateway.application.rounds import Rounds
 
 LOOK_EVERY_S: Final = 2.0
 
@@ -12,32 +13,24 @@ LOOK_EVERY_S: Final = 2.0
 class Looking:
     """Calls `look` every so often, with True when told to; made on its loop, closed by who made it.
 
-    `look` must not raise: what went wrong is its own to tell, and the next look may do better.
+    What was seen stays in force whatever a look raises; `name` is what the log calls it then.
     """
 
-    def __init__(self, look: Callable[[bool], Awaitable[None]], *, every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(self, name: str, look: Callable[[bool], Awaitable[None]], *, every_s: float = LOOK_EVERY_S) -> None:
         self._look = look
-        self._every_s = every_s
-        self._told = asyncio.Event()
-        self._looking = asyncio.create_task(self._look_again_and_again())
+        self._is_told = False
+        self._rounds = Rounds(name, self._round, every_s=every_s)
+        self._rounds.start()
 
     def tell(self) -> None:
         """Has it look now, and take what it finds, changed or not."""
-        self._told.set()
+        self._is_told = True
+        self._rounds.wake()
 
     async def aclose(self) -> None:
         """Stops looking."""
-        self._looking.cancel()
-        await asyncio.gather(self._looking, return_exceptions=True)
+        await self._rounds.aclose()
 
-    async def _look_again_and_again(self) -> None:
-        while True:
-            # Not wait_for: on Python 3.11 it swallows a cancellation that comes as the event is set, and would never end.
-            try:
-                async with asyncio.timeout(self._every_s):
-                    await self._told.wait()
-            except TimeoutError:
-                pass
-            told = self._told.is_set()
-            self._told.clear()
-            await self._look(told)
+    async def _round(self) -> None:
+        told, self._is_told = self._is_told, False
+        await self._look(told)

@@ -10,7 +10,6 @@ kept yet when the process ends is heard again with the next answer that tells it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -18,6 +17,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_LIST_ENTRY
+from gateway.application.rounds import Rounds
 from gateway.domain.errors import GatewayError, StoreError, StoreRewoundError
 from gateway.domain.joint_lists import SHOWN, VISIBLE
 from gateway.domain.keeping import RepairTombstone
@@ -72,7 +72,6 @@ class RepairMemory:
         self._stores = stores
         self._forgets = forgets
         self._clock = clock
-        self._poll_s = poll_s
         self._kept_after_s = kept_after_s
         self._by_uscc: dict[str, dict[bytes, tuple[Remembered, ...]]] = {}
         self._lifted: set[str] = set()
@@ -82,7 +81,7 @@ class RepairMemory:
         self._seen: list[SeenStale] = []
         self._seen_at: dict[tuple[str, bytes], float] = {}
         self._keep_at = float("inf")
-        self._following: asyncio.Task[None] | None = None
+        self._following = Rounds("repairs.follow", self._follow, every_s=poll_s)
         self._is_lost = False
 
     def tell(self, entry_heard: EntryHeard) -> None:
@@ -159,13 +158,11 @@ class RepairMemory:
         if self._stores.is_there():
             self._list_mark = await (await self._stores.lists()).newest_mark()
         await self.look()
-        self._following = asyncio.create_task(self._follow())
+        self._following.start()
 
     async def aclose(self) -> None:
         """Stops following; keeps what was heard where the store is there already."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        await self._following.aclose()
         if (self._heard or self._seen) and self._stores.is_there():
             try:
                 await self.keep()
@@ -217,20 +214,18 @@ class RepairMemory:
             raise
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_s)
-            try:
-                if self._clock.monotonic() >= self._keep_at:
-                    await self.keep()
-                await self.look()
-            except GatewayError as error:  # a change of an entry may also be refused, where another one came first
-                if not self._is_lost:
-                    _log.error("repairs.unreachable", reason=error.reason, note="what is known stays in force")
-                self._is_lost = True
-            else:
-                if self._is_lost and self._keep_at == float("inf"):  # nothing waits to be kept: it takes changes too
-                    _log.info("repairs.reachable")
-                    self._is_lost = False
+        try:
+            if self._clock.monotonic() >= self._keep_at:
+                await self.keep()
+            await self.look()
+        except GatewayError as error:  # a change of an entry may also be refused, where another one came first
+            if not self._is_lost:
+                _log.error("repairs.unreachable", reason=error.reason, note="what is known stays in force")
+            self._is_lost = True
+        else:
+            if self._is_lost and self._keep_at == float("inf"):  # nothing waits to be kept: it takes changes too
+                _log.info("repairs.reachable")
+                self._is_lost = False
 
     def _apply(self, repair: RecordRepair) -> bool:
         """Whether that changed what is in force."""

@@ -29,6 +29,7 @@ from gateway.adapters.telemetry.metrics import forget_process
 from gateway.adapters.telemetry.worker_metrics import WorkerMetrics
 from gateway.adapters.web.admin import AdminServer
 from gateway.adapters.web.lifecycle import STUCK_S, Stage, ails
+from gateway.application.rounds import Rounds
 from gateway.cli.worker import READY, complaint_in
 from gateway.domain.errors import ConfigError
 
@@ -129,20 +130,21 @@ class Supervisor:
     async def run(self, stopped: asyncio.Event, admin: str | None) -> int:
         """Keeps the workers up until the event, then drains them; gives the exit code. Raises ConfigError."""
         lag = LoopLag(lambda _: None)
+        looking = Rounds("supervisor.look", self._look, every_s=min(_LOOK_S, self._silent_s))
         port = AdminServer(self._page, ails=lambda: self._ails(lag.lag_s), unready=self.unready)
         try:
             admin_port = await port.start(admin) if admin is not None else None
             self._log.info("supervisor.serving", port=self._port, admin_port=admin_port, workers=len(self._slots))
             self._stage = Stage.SERVING
-            looking = asyncio.create_task(self._look())
+            looking.start()
             keeping = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
             told = asyncio.create_task(stopped.wait())
             # Keeping ends by itself only where it makes no sense to go on: a fault of the configuration, or one of ours.
             await asyncio.wait([told, *keeping], return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
-            looking.cancel()
             await self._drain(keeping)
         finally:
+            await looking.aclose()
             await lag.aclose()
             await port.aclose()
         return self._exit_code
@@ -237,15 +239,13 @@ class Supervisor:
 
     async def _look(self) -> None:
         """Tells once of each worker that hangs, and once that it goes on: it does not end, so nothing else would."""
-        while True:
-            await asyncio.sleep(min(_LOOK_S, self._silent_s))
-            for slot in self._slots:
-                was_silent, slot.is_silent = slot.is_silent, self._hangs(slot)
-                if slot.is_silent and not was_silent:
-                    pid = slot.process.pid if slot.process is not None else None
-                    self._log.error("worker.silent", worker=slot.number, pid=pid, note="kill it to have it replaced")
-                elif was_silent and not slot.is_silent:
-                    self._log.warning("worker.heard", worker=slot.number)
+        for slot in self._slots:
+            was_silent, slot.is_silent = slot.is_silent, self._hangs(slot)
+            if slot.is_silent and not was_silent:
+                pid = slot.process.pid if slot.process is not None else None
+                self._log.error("worker.silent", worker=slot.number, pid=pid, note="kill it to have it replaced")
+            elif was_silent and not slot.is_silent:
+                self._log.warning("worker.heard", worker=slot.number)
 
     def _hangs(self, slot: Slot) -> bool:
         return slot.is_ready and time.monotonic() - slot.last_beat > self._silent_s

@@ -313,6 +313,21 @@ async def test_an_anchor_that_fails_in_a_way_of_its_own_is_told_of_and_asked_aga
     assert [each.sequence for each in odd.heads] == [1]
 
 
+async def test_anchors_are_late_though_what_signs_heads_fails_in_a_way_of_its_own() -> None:
+    class Odd(KeySigner):
+        def sign(self, message: bytes) -> bytes:
+            raise AttributeError("a fault of a module's library")
+
+    trail, seen, time = Trail(), Seen(), Time()
+    anchoring = Anchoring(trail, {"url": Kept()}, Odd(), time, seen, AnchorPolicy(grace_s=600))
+    trail.grow()
+    await anchoring.round()
+    time.at = 600
+    await anchoring.round()
+
+    assert (anchoring.late, seen.failures) == (("url",), 2)
+
+
 async def test_a_head_is_not_taken_where_the_anchors_disk_is_another_than_before(tmp_path: Path) -> None:
     if Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
         pytest.fail("needs two disks, of which one is /dev/shm")

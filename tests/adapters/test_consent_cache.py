@@ -144,8 +144,7 @@ def test_after_a_stall_one_look_at_the_log_serves_all_who_wait() -> None:
             ids = ["c-1", "c-2"] * 8
             for consent_id in ids:
                 await built.here.get(BANK, consent_id)
-            assert built.here._following is not None
-            built.here._following.cancel()  # as when the process was too busy to look
+            await built.here._following.aclose()  # as when the process was too busy to look
             await asyncio.sleep(0.95)  # between two looks of the other's
             await built.there.change(BANK, "c-2", 1, ConsentState.REVOKED, NOON)
             reads, looks = built.store.reads, built.store.looks
@@ -277,3 +276,35 @@ def test_what_was_read_before_a_change_is_not_kept_when_the_change_is_before_the
         return found.state
 
     assert simulated(story()) is ConsentState.REVOKED
+
+
+def test_a_revocation_is_seen_after_a_look_that_failed_as_nobody_thought_and_nothing_kept_is_trusted_meanwhile() -> (
+    None
+):
+    async def story() -> tuple[list[str], list[ConsentState], list[str]]:
+        told: list[ConsentState] = []
+        with capture_logs() as logs:
+            async with rig() as built:
+                built.here.tell(lambda bank, consent_id, state: told.append(state))
+                await built.seen_here()
+                versions_since = built.store.versions_since
+
+                async def broken(*_: object, **__: object) -> None:
+                    raise AttributeError("a fault of a driver")
+
+                vars(built.store)["versions_since"] = broken
+                await asyncio.sleep(0.45)  # one look: what was kept is younger than it would else be trusted for
+                at_hand = built.here.at_hand(BANK, "c-1")
+                await built.store.change(BANK, "c-1", 1, ConsentState.REVOKED, NOON)
+                meanwhile = (await built.seen_here()).state
+                told_meanwhile = list(told)
+                vars(built.store)["versions_since"] = versions_since
+                await asyncio.sleep(1)
+        seen = ["nothing" if at_hand is None else "kept", meanwhile.value, *[state.value for state in told_meanwhile]]
+        return seen, told, [line["event"] for line in logs if line["loop"] == "consents.follow"]
+
+    seen, told, logged = simulated(story())
+
+    assert seen == ["nothing", "REVOKED"]
+    assert told == [ConsentState.REVOKED]
+    assert logged == ["loop.failed"] * 2 + ["loop.back"] * 2

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_PENALTY, CATEGORY_TAX_PAYMENT
 from gateway._pb.xinyidai.catalogue.v1.view_pb2 import PURPOSE_GREEN_REVIEW
@@ -29,7 +30,7 @@ from gateway.domain.evidence import (
 from gateway.ports import Rights
 from tests.adapters.evidence import DEMO, NOON, archived, leaf_of, receipts, view_of
 from tests.adapters.policies import caller, rights
-from tests.adapters.simulated import MovedClock
+from tests.adapters.simulated import MovedClock, simulated
 
 
 class MemoryViews:
@@ -245,6 +246,28 @@ async def test_expired_copies_are_deleted_in_small_parts_each_in_the_trail() -> 
         ("archive_deleted", 3),
     ]
     assert list(views.copies) == [("bank-a", "kept")]
+
+
+def test_a_purge_goes_on_after_a_fault_that_nobody_thought_of() -> None:
+    async def story() -> tuple[int, list[str]]:
+        asked, _, views = archive(archived(kept_until=NOON))
+        raised: list[Exception] = [AttributeError("a fault of a driver")]
+
+        async def delete_some() -> int:
+            if raised:
+                raise raised.pop()
+            return await asked.delete_expired()
+
+        purge = ArchivePurge(delete_some, every_s=60, pause_s=0)
+        with capture_logs() as logs:
+            purge.start()
+            await asyncio.sleep(61)
+            await purge.aclose()
+        return len(views.copies), [line["event"] for line in logs]
+
+    left, logged = simulated(story())
+
+    assert (left, logged) == (0, ["loop.failed", "archive.purged", "loop.back"])
 
 
 async def test_a_purge_ends_only_after_the_copies_it_deletes_are_told_of() -> None:

@@ -183,6 +183,31 @@ def test_D1_a_store_that_is_read_and_takes_nothing_is_told_once_and_when_it_take
     assert simulated(story()) == (["repairs.unreachable", "repairs.reachable"], 1)
 
 
+def test_repairs_are_followed_after_a_fault_that_nobody_thought_of() -> None:
+    class Odd(MemoryRepairs):
+        is_odd = False
+
+        async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
+            if self.is_odd:
+                raise AttributeError("a fault of a driver")
+            return await super().search(uscc, after=after, limit=limit)
+
+    async def story() -> tuple[list[str], int]:
+        one, other = Process(odd := Odd(), clock=LoopClock()), Process(odd, clock=LoopClock())
+        await one.memory.start()
+        with capture_logs() as logs:
+            odd.is_odd = True
+            await asyncio.sleep(30)
+            odd.is_odd = False
+            other.memory.note(DEMO, merged(), NOON)
+            await other.memory.keep()
+            await asyncio.sleep(30)
+        await one.memory.aclose()
+        return [log["event"] for log in logs], one.knows()
+
+    assert simulated(story()) == (["loop.failed", "loop.back"], 1)
+
+
 async def test_what_was_heard_is_kept_though_the_gateway_ends_while_it_is_being_kept() -> None:
     class Slow(MemoryRepairs):
         is_slow = True

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from gateway.application.rounds import Rounds
 from gateway.domain.anchor import TrailHead
 from gateway.domain.errors import StoreError
 from gateway.domain.trail import Link
@@ -100,11 +101,13 @@ class Anchoring:
         self._observer = observer
         self._policy = policy
         self._standings = {name: _Standing() for name in anchors}
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("anchor.schedule", self.round, every_s=policy.every_s, is_at_once=True)
+        self._has_begun = False
 
     def start(self) -> None:
         """Begins the schedule, at once."""
-        self._task = asyncio.create_task(self._run())
+        self._has_begun = True
+        self._rounds.start()
 
     @property
     def late(self) -> tuple[str, ...]:
@@ -118,18 +121,20 @@ class Anchoring:
         if behind:
             try:
                 head = await asyncio.to_thread(signed_head, self._trail.name, link, self._clock.now(), self._signer)
-            except StoreError as error:
+            except (
+                Exception
+            ) as error:  # whatever it is, as of a module's library: that the anchors are late must be seen
+                why = str(error) if isinstance(error, StoreError) else f"no head is signed: {type(error).__name__}"
                 for name in behind:
-                    self._failed(name, str(error))
+                    self._failed(name, why)
             else:
                 await asyncio.gather(*[self._publish(name, head) for name in behind])
         self._judge()
 
     async def aclose(self) -> None:
         """Ends the schedule, after a last head."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._rounds.aclose()
+        if self._has_begun:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_S):
                     await self.round()
@@ -139,11 +144,6 @@ class Anchoring:
         await asyncio.gather(*hanging, return_exceptions=True)
         for anchor in self._anchors.values():
             await anchor.aclose()
-
-    async def _run(self) -> None:
-        while True:
-            await self.round()
-            await asyncio.sleep(self._policy.every_s)
 
     async def _publish(self, name: str, head: TrailHead) -> None:
         standing = self._standings[name]

@@ -33,7 +33,7 @@ class KeyFiles:
         self._told = told
         self._at_start = {name: _digest(file) for name, file in files.items()}
         self._lost: frozenset[str] = frozenset()
-        self._looking = Looking(self._look, every_s=every_s)
+        self._looking = Looking("keys.look", self._look, every_s=every_s)
 
     async def look(self) -> None:
         """Looks at each file, and logs what is new."""

@@ -18,6 +18,7 @@ import grpc
 import structlog
 
 from gateway.adapters.identity.certificates import Expiry, TlsFiles, TlsFilesError, TlsMaterial, read_tls, soon
+from gateway.application.rounds import Rounds
 from gateway.domain.errors import ConfigError
 from gateway.ports import Clock
 
@@ -43,7 +44,6 @@ class ServerTls:
         self._files = files
         self._clock = clock
         self._told = told
-        self._reload_s = reload_s
         self._warn_days = warn_days
         self._log = structlog.get_logger("gateway.tls")
         self._stamp = _stamp(files)
@@ -56,7 +56,7 @@ class ServerTls:
         except TlsFilesError as error:
             raise ConfigError([f"gateway.toml: server.tls.{key}: {text}" for key, text in error.faults]) from error
         self._offered = self._taken = _configuration(self._material)
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Rounds("certificate.look", self._look_and_tell, every_s=reload_s)
 
     @property
     def expiries(self) -> tuple[Expiry, ...]:
@@ -74,15 +74,11 @@ class ServerTls:
     def watch(self) -> None:
         """Begins to look at the files, on the running loop."""
         self.tell_expiries()
-        self._watch = asyncio.create_task(self._look_again_and_again())
+        self._watch.start()
 
     async def aclose(self) -> None:
         """Stops looking."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(
-                self._watch, return_exceptions=True
-            )  # its end, and no cancellation of whoever closes it
+        await self._watch.aclose()
 
     def look(self) -> None:
         """Reads the files again if they changed; broken ones leave all as it is."""
@@ -137,14 +133,9 @@ class ServerTls:
         self._taken = offered
         return offered
 
-    async def _look_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(self._reload_s)
-            try:
-                await asyncio.to_thread(self.look)
-                self.tell_expiries()
-            except Exception as error:  # the next look may do better; handshakes go on meanwhile
-                self._log.error("certificate.watch_failed", exc_info=error)
+    async def _look_and_tell(self) -> None:
+        await asyncio.to_thread(self.look)
+        self.tell_expiries()
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:

@@ -37,7 +37,7 @@ class PolicyWatch:
         self._folders = folders
         self._log = structlog.get_logger("gateway.rights")
         self._seen = folders.fingerprint()
-        self._looking = Looking(self._look, every_s=every_s)
+        self._looking = Looking("policies.look", self._look, every_s=every_s)
 
     def tell(self) -> None:
         """Has the policies reloaded now, changed or not."""

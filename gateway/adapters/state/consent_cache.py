@@ -5,6 +5,7 @@
     busy process       whoever finds that the last look was too long ago looks, once for all who wait: not each for its own
     store rewound      everything kept is forgotten: which changes are missing, or came in their place, is not known
     store unreachable  nothing kept is trusted for longer than `trusted_s` after the last look at the log
+    look failed        by a fault of ours or of a driver: all that is kept is forgotten, nothing trusted until a look is well
 
 So a revocation is effective in every process within `trusted_s` at the latest, well under a second. A consent with a limit
 of uses is never kept: the store alone knows how many are left.
@@ -19,6 +20,7 @@ from typing import Final
 
 import structlog
 
+from gateway.application.rounds import Rounds
 from gateway.domain.consent import Consent, ConsentState
 from gateway.domain.consent_life import ConsentChange
 from gateway.domain.errors import StoreError, StoreRewoundError
@@ -47,14 +49,13 @@ class CachedConsents:
         self._store = store
         self._clock = clock
         self._most = most
-        self._poll_s = poll_s
         self._trusted_s = trusted_s
         self._kept: dict[tuple[str, str], Consent] = {}
         self._trusted_until = float("-inf")
         self._mark: int | None = None
         self._forgettings = 0
         self._told: list[Callable[[str, str, ConsentState], None]] = []
-        self._following: asyncio.Task[None] | None = None
+        self._following = Rounds("consents.follow", self._follow, every_s=poll_s, failed=self._distrust)
         self._looking: asyncio.Task[None] | None = None
         self._is_lost = False
 
@@ -69,23 +70,21 @@ class CachedConsents:
     async def start(self) -> None:
         """Begins to follow the log of changes; raises StoreError when the store cannot be reached."""
         await self.catch_up()
-        self._following = asyncio.create_task(self._follow())
+        self._following.start()
 
     async def aclose(self) -> None:
         """Stops following."""
-        running = [task for task in (self._following, self._looking) if task is not None]
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await self._following.aclose()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
 
     async def catch_up(self) -> None:
         """Forgets what has changed since the last look; raises StoreError when the store cannot be reached."""
         try:
             await self._catch_up()
         except StoreRewoundError:
-            self._kept.clear()
-            self._forgettings += 1
+            self._distrust()
             self._mark = None
             await self._catch_up()
 
@@ -165,18 +164,22 @@ class CachedConsents:
         return await self._store.versions_since(mark, limit=limit)
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_s)
-            try:
-                await self.catch_up()
-            except StoreError as error:
-                if not self._is_lost:
-                    _log.error("consents.unreachable", reason=error.reason, note="asked of the store one by one")
-                self._is_lost = True
-            else:
-                if self._is_lost:
-                    _log.info("consents.reachable")
-                self._is_lost = False
+        try:
+            await self.catch_up()
+        except StoreError as error:
+            if not self._is_lost:
+                _log.error("consents.unreachable", reason=error.reason, note="asked of the store one by one")
+            self._is_lost = True
+        else:
+            if self._is_lost:
+                _log.info("consents.reachable")
+            self._is_lost = False
+
+    def _distrust(self) -> None:
+        """Forgets all that is kept, and what is being looked up meanwhile: which changes it missed is not known."""
+        self._kept.clear()
+        self._forgettings += 1
+        self._trusted_until = float("-inf")
 
     async def _look(self) -> None:
         """Reads the log once for all who wait for it; one that cannot be read leaves nothing to be trusted."""

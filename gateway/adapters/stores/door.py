@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.application.rounds import Rounds
 from gateway.domain.errors import ConfigError, StoreUnavailableError
 from gateway.store_ports import Cipher, ConsentStore, JointListStore, RepairStore
 
@@ -55,18 +56,19 @@ class StoreDoor:
         self._consents: ConsentStore | None = None
         self._joint_lists: JointListStore | None = None
         self._repairs: RepairStore | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Rounds("store.look", self.look, every_s=_LOOK_S, failed=self._not_seen)
         self._has_failed = False
         self._opened_file: tuple[int, int] | None = None
         self._is_lost = False
+        self._is_unseen = False
         self._was_red = False
 
     @property
     def is_red(self) -> bool:
-        """Whether the store could not be opened, or was and cannot be reached or changed any more."""
+        """Whether the store could not be opened, or was and cannot be reached, changed or looked at any more."""
         opened = self._database
         has_gone = opened is not None and (opened.is_read_only or not opened.is_reachable)
-        return self._has_failed or self._is_lost or has_gone
+        return self._has_failed or self._is_lost or self._is_unseen or has_gone
 
     @property
     def is_there(self) -> bool:
@@ -129,9 +131,7 @@ class StoreDoor:
 
     async def aclose(self) -> None:
         """Closes what was opened."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        await self._watch.aclose()
         if self._database is not None:
             await self._database.aclose()
 
@@ -160,7 +160,7 @@ class StoreDoor:
             self._opened_file = self._file_there()
             self._database = database
             self._consents = SqlConsentStore(database, seal, lambda: self._corrupt("consents"))
-            self._watch = asyncio.create_task(self._look())
+            self._watch.start()
             return self._consents
 
     def _tell(self, *, has_failed: bool) -> None:
@@ -178,6 +178,15 @@ class StoreDoor:
         if self._is_lost and not was_lost:  # SQLite does not see it: what is written goes where nobody will find it
             note = "it was removed or replaced while in use; stop the gateway, put the right file there, start"
             _log.error("store.lost", file=self._file, note=note)
+        self._is_unseen = False
+        self._tell_if_turned()
+
+    def _not_seen(self) -> None:
+        """A store that cannot be looked at, by a fault of ours or of a driver, may be in any state."""
+        self._is_unseen = True
+        self._tell_if_turned()
+
+    def _tell_if_turned(self) -> None:
         if self.is_red != self._was_red:
             self._was_red = self.is_red
             self._changed()
@@ -189,11 +198,6 @@ class StoreDoor:
         except OSError:
             return None
         return None if found is None else (found.st_dev, found.st_ino)
-
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            await self.look()
 
 
 def _holds_anything(file: Path) -> bool:

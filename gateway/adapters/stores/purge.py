@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.application.rounds import Rounds
 from gateway.domain.errors import StoreError
 
 
@@ -16,27 +17,19 @@ class ArchivePurge:
     def __init__(self, delete_some: Callable[[], Awaitable[int]], *, every_s: float, pause_s: float = 0.05) -> None:
         """Takes what deletes some copies and gives how many; it is called again after a pause until there are none."""
         self._delete_some = delete_some
-        self._every_s = every_s
         self._pause_s = pause_s
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("archive.purge", self.run_once, every_s=every_s, is_at_once=True)
         self._deleting: asyncio.Future[int] | None = None
 
     def start(self) -> None:
         """Begins, at once with what is due."""
-        self._task = asyncio.create_task(self._run())
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Ends after the copies being deleted now are told of in the trail."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._rounds.aclose()
         if self._deleting is not None:
             await asyncio.gather(self._deleting, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await self.run_once()
-            await asyncio.sleep(self._every_s)
 
     async def run_once(self) -> None:
         """Deletes whatever is due now; a store or trail that fails is told in the log, and tried again the next time."""

@@ -215,6 +215,31 @@ async def test_a_store_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
     assert (tmp_path / "var" / "store.db").stat().st_mode & 0o077 == 0
 
 
+async def test_a_store_that_cannot_be_looked_at_for_a_fault_of_ours_is_red_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.adapters.stores.door._LOOK_S", 0.001)
+    told: asyncio.Queue[bool] = asyncio.Queue()
+    door = StoreDoor(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}", changed=lambda: told.put_nowait(door.is_red))
+
+    async def broken(_: Database) -> bool:
+        raise AttributeError("a fault of a driver")
+
+    async with asyncio.timeout(20):
+        with capture_logs() as logs:
+            with monkeypatch.context() as patch:
+                patch.setattr(Database, "ping", broken)
+                await door.consents()
+                failed = await told.get()
+            well = await told.get()
+        await door.aclose()
+
+    assert (failed, well) == (True, False)
+    assert [(line["event"], line["loop"]) for line in logs[1:]] == [
+        ("loop.failed", "store.look"), ("loop.back", "store.look"),
+    ]  # fmt: skip
+
+
 async def test_D9_a_file_that_is_replaced_while_in_use_is_red_and_told_once(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     door = StoreDoor(f"sqlite+aiosqlite:///{file}")
