@@ -9,14 +9,16 @@ from pathlib import Path
 
 import structlog
 
-from gateway.adapters.crypto.verify import note_public_key
+from gateway.adapters.crypto.verify import note_public_key, read_public_keys, verifier
 from gateway.adapters.stores.audit_file import FileAuditLog
 from gateway.adapters.stores.door import StoreDoor
 from gateway.adapters.stores.purge import ArchivePurge
 from gateway.adapters.stores.trail_batch import Evidence
+from gateway.adapters.stores.trail_files import anchored_in
 from gateway.adapters.stores.trail_roots import FileTrailRoots
 from gateway.application.archive import Archive
-from gateway.domain.errors import ConfigError, SigningUnavailableError
+from gateway.domain.anchor import is_anchored_beyond
+from gateway.domain.errors import ConfigError, SigningUnavailableError, StoreError
 from gateway.domain.evidence import kept_until
 from gateway.ports import Clock, Rights
 from gateway.settings import Settings
@@ -69,10 +71,28 @@ async def archive_of(
     roots = FileTrailRoots(trail, lambda: (audit.name, audit.head.sequence), corrupt)
     archive = Archive(views, audit, clock, rights, roots)
     if views is not None:
-        withdrawn = await archive.settle(audit.id, audit.head.sequence)
+        head = audit.head.sequence
+        anchored = partial(_is_anchored_beyond, settings, trail, audit.name, head)
+        withdrawn = await archive.settle(audit.id, head, anchored)
         if withdrawn:
             structlog.get_logger("gateway.store").warning("archive.orphans_withdrawn", copies=withdrawn)
         purge = ArchivePurge(archive.delete_expired, every_s=settings.gateway.archive.purge_every_s)
         purge.start()
         stack.push_async_callback(purge.aclose)
     return archive
+
+
+def _is_anchored_beyond(settings: Settings, trail: Path, name: str, head: int) -> bool:
+    """Whether the file of anchors has a signed head of a later entry; raises StoreError where it cannot be read."""
+    gateway = settings.gateway
+    if not gateway.audit.anchor.file:
+        return False
+    try:
+        keys = read_public_keys(gateway.evidence.public_keys_file(trail)).values()
+        return is_anchored_beyond(anchored_in(Path(gateway.audit.anchor.file)), name, head, verifier(keys))
+    except FileNotFoundError:
+        return False
+    except (ValueError, OSError) as error:
+        raise StoreError(
+            f"whether the trail was cut cannot be told, since its anchors cannot be read: {error}"
+        ) from error

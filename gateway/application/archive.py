@@ -11,14 +11,15 @@ it answered is refused it whole. That holds for whoever decides, not for whoever
 
 A copy whose root does not stand in its trail is an orphan: its commit failed, or the process was killed in it, and nobody was
 answered. It is not given, and `settle` takes those that a crash left back at the next start. A crash leaves those of the
-commit that was under way; where the archive has more than that after a trail's last entry, the trail was cut or put back to
-an older state, the copies are what is left of answers that were given, and nothing is taken back.
+commit that was under way; where the archive has more than that after a trail's last entry, or the trail's anchors know of
+entries after it, the trail was cut or put back to an older state, the copies are what is left of answers that were given,
+and nothing is taken back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -89,16 +90,18 @@ class Archive:
         await self._note_read(caller, answer_id, found)
         return found
 
-    async def settle(self, trail: str, head: int) -> int:
+    async def settle(self, trail: str, head: int, is_anchored_beyond: Callable[[], bool] = lambda: False) -> int:
         """Takes back what a crash left at a trail's end, before it is written to; gives how many copies that were.
 
-        Raises StoreError, also for a trail that was cut. `head` is the number of its last entry.
+        Raises StoreError, also for a trail that was cut. `head` is the number of its last entry; whether anchors know of a
+        later one is asked, in a thread, where copies are left of one commit only, as a crash leaves them too.
         """
         if self._views is None:
             return 0
         copies = await self._views.since(trail, max(0, head - TAIL), limit=_MOST_LEFT)
         missing = {root for root in {copy.receipt.root for copy in copies} if await self._is_missing(trail, root)}
-        if _follow_each_other([root for root in missing if root.sequence > head]):
+        beyond = [root for root in missing if root.sequence > head]
+        if beyond and (_follow_each_other(beyond) or await asyncio.to_thread(is_anchored_beyond)):
             raise StoreError(
                 f"the archive holds answers of this trail from after its last entry, {head}: it was cut, or an older one was "
                 "put back. They were not deleted. Keep it with its .lock as evidence, see `xinyidai audit verify`, and move "

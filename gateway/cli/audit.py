@@ -17,6 +17,7 @@ import typer
 
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import audit_service_pb2_grpc
+from gateway.adapters.crypto.verify import verifier
 from gateway.adapters.identity.kinds import BANK_KEY, Kind
 from gateway.adapters.stores.trail_check import Checkpoint, Verdict, verify_trail
 from gateway.adapters.stores.trail_files import anchored_in, is_of_workers, trails_of
@@ -24,7 +25,7 @@ from gateway.cli.client import explain
 from gateway.cli.consent_text import CHINA
 from gateway.cli.loop import run
 from gateway.cli.options import AsJson, Config, fail
-from gateway.cli.public_keys import read_keys, verifier
+from gateway.cli.public_keys import read_keys
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 from gateway.domain.anchor import Verify, anchored_trails, heads_by_sequence

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.adapters.crypto.verify import ED25519, SM2_SM3, PublicKey, read_public_keys
-from gateway.adapters.crypto.verify import verify as verify_signature
 from gateway.cli.words import say
-from gateway.domain.anchor import Verify
 
 _LENGTHS: Final = {ED25519: 32, SM2_SM3: 64}
 _POINT: Final = 65
@@ -50,19 +48,6 @@ def read_keys(path: Path) -> Sequence[PublicKey]:
     if not keys:
         raise ValueError(say(f"{path}: is no public key", f"{path}：不是公钥文件"))
     return keys
-
-
-def verifier(keys: Sequence[PublicKey]) -> Verify:
-    """Gives what tells whether one of the keys signed a message."""
-
-    def verify(algorithm: str, message: bytes, signature: bytes) -> bool:
-        return any(
-            verify_signature(algorithm, key.public_key, message, signature)
-            for key in keys
-            if key.algorithm == algorithm
-        )
-
-    return verify
 
 
 def _is_key(der: bytes, algorithm: str, length: int) -> bool:

@@ -65,6 +65,15 @@ def heads_by_sequence(lines: Iterable[bytes], trail: str, verify: Verify | None)
     return heads
 
 
+def is_anchored_beyond(lines: Iterable[bytes], trail: str, sequence: int, verify: Verify) -> bool:
+    """Whether a signed head speaks of an entry of the trail that comes after that one: it was there once."""
+    heads = (_head(line) for line in lines)
+    return any(
+        head is not None and head.trail == trail and head.sequence > sequence and _is_signed(head, verify)
+        for head in heads
+    )
+
+
 def anchored_trails(lines: Iterable[bytes]) -> set[str]:
     """Gives the names of the trails that heads speak of, signed or not."""
     names = set()

@@ -212,6 +212,22 @@ async def test_A13_copies_that_a_trail_which_was_cut_knows_no_more_are_not_taken
     assert (list(views.copies.values()), bool(trail.entries)) == ((orphans, False) if is_cut else ([], True))
 
 
+@pytest.mark.parametrize("is_anchored", [True, False])
+async def test_A13_copies_of_one_commit_that_anchors_know_to_have_been_written_are_not_taken_back(
+    is_anchored: bool,
+) -> None:
+    orphan = archived(trail="t-1", receipt=receipts(leaf_of(b"the view", answer_id="a-1"), sequence=7)[0])
+    asked, trail, views = archive(orphans=[orphan])
+
+    if is_anchored:
+        with pytest.raises(StoreError, match="after its last entry, 5: it was cut"):
+            await asked.settle("t-1", 5, lambda: True)
+    else:
+        assert await asked.settle("t-1", 5, lambda: False) == 1
+
+    assert (list(views.copies.values()), bool(trail.entries)) == (([orphan], False) if is_anchored else ([], True))
+
+
 async def test_nothing_is_given_when_the_reading_cannot_be_written_down() -> None:
     asked, trail, _ = archive(archived())
     trail.is_broken = True

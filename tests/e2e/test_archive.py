@@ -22,6 +22,7 @@ from gateway.adapters.telemetry.logs import configure_logs
 from gateway.cli.public_keys import read_keys
 from gateway.cli.running import World, at_sandboxes, gateway, sandboxes
 from gateway.cli.verify import is_signed
+from gateway.domain.errors import StoreError
 from gateway.domain.merkle import is_included
 from gateway.domain.proof import check
 from gateway.domain.statement import sm3
@@ -29,6 +30,7 @@ from gateway.evidence_bootstrap import key_faults
 from gateway.evidence_settings import EvidenceSettings
 from gateway.gateway_file import ArchiveSettings
 from gateway.settings import Settings
+from gateway.trail_settings import AnchorSettings
 from tests.adapters.test_metrics import samples
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.e2e.test_command import run
@@ -37,16 +39,17 @@ from tests.shipped import shipped_settings
 A, B = ((("xinyidai-bank", bank),) for bank in ("bank-a", "bank-b"))
 
 
-def archiving(settings: Settings, suite: Any = "mixed") -> Settings:
-    more = {"archive": ArchiveSettings(enabled=True), "evidence": EvidenceSettings(suite=suite)}
+def archiving(settings: Settings, suite: Any = "mixed", anchors: str = "") -> Settings:
+    audit = settings.gateway.audit.model_copy(update={"anchor": AnchorSettings(file=anchors)})
+    more = {"archive": ArchiveSettings(enabled=True), "evidence": EvidenceSettings(suite=suite), "audit": audit}
     return replace(settings, gateway=settings.gateway.model_copy(update=more))
 
 
 @asynccontextmanager
-async def signing(folder: Path, suite: str = "mixed") -> AsyncIterator[Rig]:
+async def signing(folder: Path, suite: str = "mixed", anchors: str = "") -> AsyncIterator[Rig]:
     """Starts a gateway that signs and archives, before its simulated platforms."""
     configure_logs("error")
-    settings = archiving(shipped_settings(), suite)
+    settings = archiving(shipped_settings(), suite, anchors)
     trail = folder / "audit.jsonl"
     async with (
         sandboxes(list(settings.platforms), World(enterprises=12)) as platforms,
@@ -85,6 +88,29 @@ async def archived(rig: Rig, answer_id: str, bank: Any = A) -> pb.GetArchivedVie
 def events(rig: Rig, name: str) -> list[dict[str, Any]]:
     entries = [json.loads(line) for line in rig.trail.read_text(encoding="utf-8").splitlines()]
     return [entry for entry in entries if entry["event"] == name]
+
+
+@pytest.mark.parametrize("suite", ["mixed", "gm"])
+async def test_A13_a_trail_cut_by_one_commit_that_its_anchors_know_does_not_start_and_no_copy_is_deleted(
+    tmp_path: Path, suite: str
+) -> None:
+    anchors = str(tmp_path / "elsewhere" / "anchors.jsonl")
+    async with signing(tmp_path, suite, anchors) as rig:
+        await answered(rig)
+        await answered(rig, query(application_reference="APP-2"))
+    whole = rig.trail.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    assert [json.loads(line)["event"] for line in lines[-2:]] == ["answered", "root"]
+    rig.trail.write_bytes(b"".join(lines[:-2]))
+
+    with pytest.raises(StoreError, match="it was cut"):
+        async with signing(tmp_path, suite, anchors):
+            pass
+
+    rig.trail.write_bytes(whole)
+    async with signing(tmp_path, suite, anchors) as again:
+        given = await archived(again, json.loads(lines[-2])["answer_id"])
+    assert given.view
 
 
 async def test_an_answer_carries_proof_of_what_was_asked_and_answered(signed: Rig) -> None:

@@ -17,10 +17,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
+from gateway.adapters.crypto.verify import verifier
 from gateway.adapters.stores.trail_check import Checkpoint, verify_trail
 from gateway.adapters.stores.trail_files import segment_name
 from gateway.cli.audit import audit
-from gateway.cli.public_keys import read_keys, verifier
+from gateway.cli.public_keys import read_keys
 from gateway.domain.anchor import CONFLICTING, UNPROVEN, TrailHead, head_line, heads_by_sequence
 from gateway.domain.statement import sm3
 from gateway.domain.trail import BEGINNING, Fault, Finding, line_of, taken_apart

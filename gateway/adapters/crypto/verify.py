@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain import sm2_plain
+from gateway.domain.anchor import Verify
 from gateway.domain.sm2 import Sm2Verifier
 
 ED25519: Final = "ED25519"
@@ -89,6 +90,18 @@ def verify(algorithm: str, public_key: bytes, message: bytes, signature: bytes) 
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def verifier(keys: Iterable[PublicKey]) -> Verify:
+    """Gives what tells whether one of the keys signed a message."""
+    trusted = tuple(keys)
+
+    def is_signed(algorithm: str, message: bytes, signature: bytes) -> bool:
+        return any(
+            verify(algorithm, key.public_key, message, signature) for key in trusted if key.algorithm == algorithm
+        )
+
+    return is_signed
 
 
 def failed_step(
