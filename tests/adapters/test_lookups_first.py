@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
+from gateway.adapters.rpc.deciding import reader
 from gateway.adapters.rpc.joint_list_service import JointListService
 from gateway.application.list_watch import Seen
-from gateway.domain.errors import StoreError
+from gateway.domain.caller import Role
+from gateway.domain.errors import CallerMismatchError, StoreError
 from gateway.domain.list_reading import ListReading
+from tests.adapters.policies import caller
 from tests.adapters.test_turns import House
 from tests.domain.joint_entries import DEMO, joint_entry
 
@@ -64,3 +68,19 @@ async def test_nothing_is_told_where_whom_it_is_about_cannot_be_written_down(cal
         await anext(stream)
 
     assert house.named == [DEMO]
+
+
+@pytest.mark.parametrize(("proven", "stated", "told"), [("", "e-1", "e-1"), ("e-2", "", "e-2"), ("e-2", "e-2", "e-2")])
+def test_who_looks_up_is_whom_the_token_proves_or_else_whom_the_request_states(
+    proven: str, stated: str, told: str
+) -> None:
+    bank = replace(caller(Role.BANK_QUERY), operator=proven)
+
+    assert reader(pb.GetEntriesRequest(uscc=DEMO, operator=stated), bank) == replace(bank, operator=told)
+
+
+def test_A2_nobody_looks_up_in_the_name_of_another_than_the_token_s() -> None:
+    bank = replace(caller(Role.BANK_QUERY), operator="e-2")
+
+    with pytest.raises(CallerMismatchError, match="operator"):
+        reader(pb.SearchEntriesRequest(operator="e-1"), bank)

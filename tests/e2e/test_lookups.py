@@ -93,6 +93,23 @@ async def test_what_is_sent_in_a_codes_place_is_counted_and_never_written(rig: R
     assert [text for text in sent[:3] if text in rig.trail.read_text("utf-8")] == []
 
 
+async def test_who_looked_it_up_is_the_employee_that_the_request_states(rig: Rig) -> None:
+    await published(rig)
+    lists = stub(rig)
+
+    async def asked() -> AsyncIterator[pb.ScreenEnterprisesRequest]:
+        yield pb.ScreenEnterprisesRequest(usccs=[DEMO], operator="e-1")
+        yield pb.ScreenEnterprisesRequest(usccs=[DEMO])
+        yield pb.ScreenEnterprisesRequest(usccs=[DEMO], operator="e-2")
+
+    assert len([one async for one in lists.ScreenEnterprises(asked(), metadata=A)]) == 3
+    await lists.GetEntries(pb.GetEntriesRequest(uscc=DEMO, operator="e-3"), metadata=A)
+    await lists.SearchEntries(pb.SearchEntriesRequest(operator="e-4"), metadata=A)
+    await watched(rig, operator="e-5")
+
+    assert [found.operator for found in await lookups_of(rig, DEMO)] == ["e-1", "e-1", "e-2", "e-3", "e-4", "e-5"]
+
+
 async def test_the_table_of_an_export_says_by_what_call(rig: Rig) -> None:
     await screened(rig, BOOK[:3])
 

@@ -12,7 +12,7 @@ from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2_grpc
 from gateway.adapters.rpc.abort import abort
 from gateway.adapters.rpc.callers import Context, RpcCallers
-from gateway.adapters.rpc.deciding import decider
+from gateway.adapters.rpc.deciding import decider, reader
 from gateway.adapters.rpc.hear_out import hear_out
 from gateway.adapters.rpc.joint_list_messages import (
     after_of,
@@ -81,7 +81,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def GetEntries(self, request: pb.GetEntriesRequest, context: Context) -> pb.GetEntriesResponse:  # noqa: N802
         """Gets an enterprise's entries."""
         try:
-            caller = await self._callers.of(context)
+            caller = reader(request, await self._callers.of(context))
             check_annotations(request)
             uscc = Uscc.parse(request.uscc).value
             found = await self._lists.of_enterprise(uscc, request.person_ref, request.consent_id, caller)
@@ -92,7 +92,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     async def SearchEntries(self, request: pb.SearchEntriesRequest, context: Context) -> pb.SearchEntriesResponse:  # noqa: N802
         """Searches entries page by page."""
         try:
-            caller = await self._callers.of(context)
+            caller = reader(request, await self._callers.of(context))
             check_annotations(request)
             codes = self._lists.chosen(request.joint_field, request.list_codes)
             year = request.list_year if request.HasField("list_year") else None
@@ -113,7 +113,7 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     ) -> AsyncIterator[pb.WatchEntriesResponse]:
         """Streams what stands and what changes."""
         try:
-            caller = await self._callers.of(context)
+            caller = reader(request, await self._callers.of(context))
             check_annotations(request)
             self._lists.require_known(request.list_codes, "list_codes")
             method = "JointListService/WatchEntries"
@@ -139,12 +139,13 @@ class JointListService(joint_list_service_pb2_grpc.JointListServiceServicer):
     ) -> AsyncIterator[pb.ScreenEnterprisesResponse]:
         """Screens codes, message by message."""
         try:
-            caller = await self._callers.of(context)
+            caller = who = await self._callers.of(context)
             async for request in requests:
                 async with self._turns.turn(caller.bank):
                     check_annotations(request)
+                    who = reader(request, caller) if request.operator else who
                     response, read = await self._screened(request)
-                await self._lists.read(caller, "JointListService/ScreenEnterprises", read)
+                await self._lists.read(who, "JointListService/ScreenEnterprises", read)
                 yield response
         except Exception as error:
             await hear_out(requests, in_talk=True)
