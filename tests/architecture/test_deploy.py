@@ -16,12 +16,10 @@ from gateway.adapters.telemetry.metrics import CORRUPTIBLE, render
 from gateway.adapters.telemetry.worker_metrics import WorkerMetrics
 from gateway.domain.errors import Reason
 from tests.adapters.test_metrics import Told, everything
-from tests.architecture.plain_yaml import read_yaml
+from tests.architecture.deploy_files import DEPLOY, RULES, document
 from tests.shipped import shipped_settings
 
-DEPLOY: Final = Path(__file__).parents[2] / "config" / "deploy"
 DASHBOARDS: Final = sorted((DEPLOY / "grafana").glob("*.json"))
-RULES: Final = DEPLOY / "prometheus" / "alerts.yaml"
 FOREIGN: Final[Mapping[str, frozenset[str]]] = {"up": frozenset({"job", "instance"})}
 """Prometheus's own metrics that rules may use."""
 ADDED: Final = frozenset({"instance", "job"})
@@ -47,7 +45,7 @@ async def exported(tmp_path: Path) -> dict[str, frozenset[str]]:
 
 
 def rules() -> list[dict[str, Any]]:
-    return [rule for group in read_yaml(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    return [rule for group in document(RULES)["groups"] for rule in group["rules"]]
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -156,7 +154,7 @@ def test_every_rule_has_its_severity_and_a_name_of_its_own() -> None:
 
 def test_the_scrape_example_asks_where_the_gateway_answers_by_default() -> None:
 
-    example = read_yaml((DEPLOY / "prometheus" / "scrape.yaml").read_text(encoding="utf-8"))
+    example = document(DEPLOY / "prometheus" / "scrape.yaml")
 
     (job,) = example["scrape_configs"]
     assert job["static_configs"] == [{"targets": [shipped_settings().gateway.admin.listen]}]
