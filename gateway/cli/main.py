@@ -6,8 +6,10 @@ So that `xinyidai query` need not load what serves: the server's parts take long
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 import typer
@@ -115,7 +117,16 @@ app = Commands(
 def main() -> None:
     """Runs the command line."""
     _hold_standard_streams()
+    if (
+        os.getpid() == 1
+    ):  # of a container: the kernel drops what such a process has no handler for, and it would start and serve
+        signal.signal(signal.SIGTERM, _end)
     app()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Ends the command as the signal would anywhere else; `serve` puts its drain in the place of this."""
+    sys.exit(128 + number)
 
 
 def _hold_standard_streams() -> None:
