@@ -260,12 +260,20 @@ class RepairStore(Protocol):
         """
         ...
 
+    async def put_all(self, repairs: Sequence[RecordRepair]) -> Sequence[RecordRepair]:
+        """Keeps each of several repairs, all of them or none, as `put` does one."""
+        ...
+
     async def remember(self, repairs: Sequence[RecordRepair]) -> None:
         """Keeps those whose ids are not known yet; the others are as they were."""
         ...
 
     async def get(self, repair_id: str) -> RecordRepair | None:
         """Gives a repair, whatever its state."""
+        ...
+
+    async def of_ids(self, repair_ids: Sequence[str]) -> Sequence[RecordRepair]:
+        """Gives those repairs that are there, whatever their state."""
         ...
 
     async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:

@@ -139,7 +139,7 @@ class JointLists:
             try:
                 now = self._clock.now()
                 today = china_date(now)
-                # Read in a thread: a file of a hundred thousand lines would hold the loop for seconds.
+                # In threads: a file of a hundred thousand lines would hold the loop for seconds.
                 file = await asyncio.to_thread(read_list_file, raw, digest, self.lists, today)
                 for province in file.provinces:
                     _require_province(province, by)
@@ -150,9 +150,10 @@ class JointLists:
                         for province in file.provinces
                         for entry in await _all(store, file.list_code, province, file.list_year)
                     ]
-                    plan = plan_load(
-                        file, self.lists[file.list_code], kept, await store.provisions(), by.operator, now, today
-                    )
+                    plan = await asyncio.to_thread(
+                        plan_load,
+                        file, self.lists[file.list_code], kept, await store.provisions(), by.operator, now, today,
+                    )  # fmt: skip
                     if not plan.is_repeated:
                         await store.put(plan.put, provisions=plan.provisions)
             except RequestError as error:
@@ -168,7 +169,9 @@ class JointLists:
                     "list_file_loaded", by.caller, method, at=self._clock.now(), operator=by.operator, lists=told
                 )
             )
-            await self._changed(plan.put)
+            # Loaded before: a process that was killed then may not have told of all that it had put.
+            told_of = plan.put if not plan.is_repeated else [e for e in kept if e.state in SHOWN or e.event in VISIBLE]
+            await self._changed(told_of)
             return Loaded(file.list_code, file.list_year, file.provinces, plan)
 
         return await self._changes.to_the_end(work())

@@ -6,6 +6,7 @@ entries do not join views at all. One that a file of the hub brings back is show
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -20,6 +21,7 @@ from gateway.domain.record_key import RecordKeys
 from gateway.domain.record_repair import PLATFORM, RecordRepair, RepairState
 
 _PREFIX: Final = "entry-"
+_AT_ONCE: Final = 500
 
 
 class ListRepairs:
@@ -32,25 +34,38 @@ class ListRepairs:
         self._origin = f"{PLATFORM}{hub}"
 
     async def changed(self, entries: Sequence[JointEntry]) -> None:
-        """Takes entries as their changes left them; raises StoreError."""
+        """Takes entries as their changes left them; raises StoreError.
+
+        Taken twice, the second time changes nothing: what was decided of a repair after its entry had changed stays.
+        """
         enterprises = [entry for entry in entries if not entry.person_ref]
-        ended = [self._repair(entry) for entry in enterprises if entry.state not in SHOWN]
-        back = [entry for entry in enterprises if entry.state in SHOWN and self._memory.knows(_id(entry), entry.uscc)]
+        for begin in range(0, len(enterprises), _AT_ONCE):
+            await self._changed(enterprises[begin : begin + _AT_ONCE])
+            await asyncio.sleep(0)  # a list file may bring a hundred thousand, and queries go on meanwhile
+
+    async def _changed(self, entries: Sequence[JointEntry]) -> None:
+        ended = [self._repair(entry) for entry in entries if entry.state not in SHOWN]
+        again = [repair for repair in ended if self._memory.was_lifted(repair.repair_id)]
+        new = [repair for repair in ended if not self._memory.was_lifted(repair.repair_id)]
+        back = [entry for entry in entries if entry.state in SHOWN and self._memory.knows(_id(entry), entry.uscc)]
         if not ended and not back:
             return
         store = await self._stores.repairs()
-        new = [repair for repair in ended if not self._memory.was_lifted(repair.repair_id)]
         await store.remember(new)
-        taken = list(new)
-        for repair in [repair for repair in ended if self._memory.was_lifted(repair.repair_id)]:
-            kept = await store.get(repair.repair_id)
-            taken.append(await store.put(replace(repair, version=kept.version + 1 if kept is not None else 1)))
+        asked = [*(repair.repair_id for repair in again), *map(_id, back)]
+        kept = {one.repair_id: one for one in await store.of_ids(asked)}
+        put: list[RecordRepair] = []
+        for repair in again:
+            before = kept.get(repair.repair_id)
+            if before is None or before.changed_at <= repair.changed_at:
+                put.append(replace(repair, version=before.version + 1 if before is not None else 1))
         for entry in back:
-            kept = await store.get(_id(entry))
-            if kept is not None and kept.is_in_force:
-                lifted = replace(kept, state=RepairState.LIFTED, version=kept.version + 1, changed_at=entry.changed_at)
-                taken.append(await store.put(lifted))
-        await self._memory.take(taken)
+            before = kept.get(_id(entry))
+            if before is not None and before.is_in_force and before.changed_at <= entry.changed_at:
+                put.append(
+                    replace(before, state=RepairState.LIFTED, version=before.version + 1, changed_at=entry.changed_at)
+                )
+        await self._memory.take([*new, *await store.put_all(put)])
 
     def _repair(self, entry: JointEntry) -> RecordRepair:
         records = view_pb2.Records()

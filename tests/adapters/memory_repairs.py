@@ -25,6 +25,14 @@ class MemoryRepairs:
         self.kept[repair.repair_id] = replace(repair, mark=self.mark)
         return self.kept[repair.repair_id]
 
+    async def put_all(self, repairs: Sequence[RecordRepair]) -> Sequence[RecordRepair]:
+        before, mark = dict(self.kept), self.mark
+        try:
+            return [await self.put(repair) for repair in repairs]
+        except RepairChangedError:
+            self.kept, self.mark = before, mark
+            raise
+
     async def remember(self, repairs: Sequence[RecordRepair]) -> None:
         for repair in repairs:
             if repair.repair_id not in self.kept:
@@ -32,6 +40,9 @@ class MemoryRepairs:
 
     async def get(self, repair_id: str) -> RecordRepair | None:
         return self.kept.get(repair_id)
+
+    async def of_ids(self, repair_ids: Sequence[str]) -> Sequence[RecordRepair]:
+        return [self.kept[one] for one in repair_ids if one in self.kept]
 
     async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
         found = [one for one in self.kept.values() if one.mark > after and uscc in ("", one.uscc)]

@@ -34,14 +34,16 @@ _LOCK: Final = select(func.pg_advisory_xact_lock(_ORDER_OF_COMMITS))
 _NEWEST: Final = select(func.coalesce(func.max(_REPAIRS.c.mark), 0))
 _NEWEST_COPY: Final = select(func.coalesce(func.max(_COPIES.c.mark), 0))
 _GET: Final = select(_REPAIRS.c.mark, _REPAIRS.c.body).where(_REPAIRS.c.repair_id == bindparam("of_id"))
-_VERSION: Final = select(_REPAIRS.c.version).where(_REPAIRS.c.repair_id == bindparam("of_id"))
+_IN: Final = _REPAIRS.c.repair_id.in_(bindparam("ids", expanding=True))
+_OF_IDS: Final = select(_REPAIRS.c.mark, _REPAIRS.c.body).where(_IN)
+_VERSIONS: Final = select(_REPAIRS.c.repair_id, _REPAIRS.c.version).where(_IN)
 _SINCE: Final = (
     select(_REPAIRS.c.mark, _REPAIRS.c.body)
     .where(_REPAIRS.c.mark > bindparam("after"))
     .order_by(_REPAIRS.c.mark)
     .limit(bindparam("most"))
 )
-_KNOWN: Final = select(_REPAIRS.c.repair_id).where(_REPAIRS.c.repair_id.in_(bindparam("ids", expanding=True)))
+_KNOWN: Final = select(_REPAIRS.c.repair_id).where(_IN)
 _SEEN: Final = select(_COPIES.c.platform, _COPIES.c.record_key).where(
     tuple_(_COPIES.c.platform, _COPIES.c.record_key).in_(bindparam("keys", expanding=True))
 )
@@ -69,18 +71,28 @@ class SqlRepairStore:
 
     async def put(self, repair: RecordRepair) -> RecordRepair:
         """Keeps a new repair or the next version of an old one."""
+        return (await self.put_all([repair]))[0]
+
+    async def put_all(self, repairs: Sequence[RecordRepair]) -> Sequence[RecordRepair]:
+        """Keeps them all or none, each with the next mark."""
+        put: list[RecordRepair] = []
         async with self._database.writing() as connection:
-            mark = await self._alone(connection, _NEWEST) + 1
-            kept = (await connection.execute(_VERSION, {"of_id": repair.repair_id})).scalar_one_or_none()
-            if repair.version != (kept or 0) + 1:
-                raise RepairChangedError
-            if kept is None:
-                await connection.execute(_INSERT, _row(repair, mark))
-            else:
-                row = _row(repair, mark)
-                moved = {"of_id": repair.repair_id, **{f"to_{name}": row[name] for name in ("mark", "version", "body")}}
-                await connection.execute(_MOVE, moved)
-        return replace(repair, mark=mark)
+            mark = await self._alone(connection, _NEWEST)
+            for begin in range(0, len(repairs), _AT_ONCE):
+                part = [replace(one, mark=mark + number) for number, one in enumerate(repairs[begin:][:_AT_ONCE], 1)]
+                ids = [one.repair_id for one in part]
+                kept = {row.repair_id: row.version for row in await connection.execute(_VERSIONS, {"ids": ids})}
+                if any(one.version != kept.get(one.repair_id, 0) + 1 for one in part) or len(set(ids)) < len(ids):
+                    raise RepairChangedError
+                new = [_row(one, one.mark) for one in part if one.repair_id not in kept]
+                if new:
+                    await connection.execute(_INSERT, new)
+                moved = [_moved(_row(one, one.mark)) for one in part if one.repair_id in kept]
+                if moved:
+                    await connection.execute(_MOVE, moved)
+                put += part
+                mark += len(part)
+        return put
 
     async def remember(self, repairs: Sequence[RecordRepair]) -> None:
         """Keeps those whose ids are not known yet."""
@@ -102,6 +114,15 @@ class SqlRepairStore:
         async with self._database.reading() as connection:
             row = (await connection.execute(_GET, {"of_id": repair_id})).one_or_none()
             return None if row is None else _repair(row)
+
+    async def of_ids(self, repair_ids: Sequence[str]) -> Sequence[RecordRepair]:
+        """Gives those that are there."""
+        found: list[RecordRepair] = []
+        async with self._database.reading() as connection:
+            for begin in range(0, len(repair_ids), _AT_ONCE):
+                part = repair_ids[begin : begin + _AT_ONCE]
+                found += [_repair(row) for row in await connection.execute(_OF_IDS, {"ids": part})]
+        return found
 
     async def search(self, uscc: str, *, after: int, limit: int) -> Sequence[RecordRepair]:
         """Gives repairs after a mark, by mark; raises StoreRewoundError where what was last seen of anybody's is no more."""
@@ -170,6 +191,10 @@ def _row(repair: RecordRepair, mark: int) -> dict[str, Any]:
         "uscc": repair.uscc,
         "body": _encode(repair),
     }
+
+
+def _moved(row: dict[str, Any]) -> dict[str, Any]:
+    return {"of_id": row["repair_id"], **{f"to_{name}": row[name] for name in ("mark", "version", "body")}}
 
 
 def _repair(row: Any) -> RecordRepair:

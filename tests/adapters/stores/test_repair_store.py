@@ -61,6 +61,24 @@ async def test_a_version_that_is_not_the_next_changes_nothing_and_of_two_decisio
     assert await repairs.newest_mark() == 2
 
 
+async def test_several_are_put_together_all_or_none_more_than_are_written_at_once(repairs: RepairStore) -> None:
+    many = [a_repair(1, repair_id=f"r-{number}") for number in range(1_200)]
+    await repairs.put(many[0])
+    moved = replace(many[0], version=2)
+
+    put = await repairs.put_all([moved, *many[1:]])
+    for wrong in ([replace(many[1], version=2), many[2]], [a_repair(9, version=1), a_repair(9, version=1)]):
+        with pytest.raises(RepairChangedError):
+            await repairs.put_all(wrong)
+
+    assert [(one.mark, one.version) for one in put[:2]] == [(2, 2), (3, 1)]
+    assert await repairs.search("", after=0, limit=2_000) == put
+    assert {one.repair_id for one in await repairs.of_ids(["r-9", "r-none", "r-1199"])} == {"r-9", "r-1199"}
+    assert await repairs.of_ids([]) == []
+    assert await repairs.put_all([]) == []
+    assert await repairs.newest_mark() == 1_201
+
+
 async def test_repairs_are_found_by_enterprise_and_after_a_mark(repairs: RepairStore) -> None:
     for one in (a_repair(1), a_repair(2, uscc=OTHER), a_repair(3)):
         await repairs.put(one)
