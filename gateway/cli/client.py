@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from gateway.cli.reach import Reach, who_asked, who_must_be_named
 from gateway.cli.reason_text import REASONS_ZH
 from gateway.cli.words import is_chinese, say
 
+_LINE: Final = re.compile(r"^line (\d+)$")
 _GET_VIEW: Final = "/xinyidai.gateway.v1.CreditService/GetCreditView"
 _GET_ARCHIVED: Final = "/xinyidai.gateway.v1.ArchiveService/GetArchivedView"
 
@@ -145,7 +147,7 @@ def explain(error: grpc.aio.AioRpcError, at: Reach) -> list[str]:
     for detail in status.details:
         for known in (info, bad, retry, outcomes):
             detail.Unpack(known)
-    faults = [(f"{each.field}: {each.description}", each.description) for each in bad.field_violations]
+    faults = [_fault(each) for each in bad.field_violations]
     if len(faults) == 1 and text in faults[0]:  # the text is the field's fault: once is enough
         text = faults.pop()[0]
     lines = [f"{code} ({info.reason}): {text}" if info.reason else f"{code}: {text}"]
@@ -166,6 +168,15 @@ def explain(error: grpc.aio.AioRpcError, at: Reach) -> list[str]:
     if trace := info.metadata.get("trace_id"):
         lines.append(say(f"  trace {trace}", f"  追踪号 {trace}"))
     return lines
+
+
+def _fault(violation: error_details_pb2.BadRequest.FieldViolation) -> tuple[str, str]:
+    """Gives a fault with its place, and alone; in Chinese where the gateway says it so too."""
+    if is_chinese() and violation.localized_message.locale == "zh":
+        said = violation.localized_message.message
+        where = _LINE.sub(r"第 \1 行", violation.field)
+        return f"{where}：{said}", said
+    return f"{violation.field}: {violation.description}", violation.description
 
 
 def _unheard(at: Reach) -> list[str]:

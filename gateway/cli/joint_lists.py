@@ -20,6 +20,8 @@ from gateway.cli.words import say
 
 _LOAD_S: Final = 600.0
 _PIECE: Final = 512 * 1024
+_LARGE: Final = 2_000_000
+"""Of a file of so many bytes the keeper is told that it takes a while."""
 _SM3_HEX: Final = 64
 
 lists = typer.Typer(name="lists", no_args_is_help=True, add_completion=False)
@@ -177,6 +179,14 @@ def load(
         async def told() -> AsyncIterator[pb.LoadListFileRequest]:
             for piece in pieces():
                 yield piece
+            if (size := file.stat().st_size) >= _LARGE:
+                typer.echo(
+                    say(
+                        f"{size / 1e6:.0f} MB sent; the gateway checks and stores every line, which may take minutes …",
+                        f"已发送 {size / 1e6:.0f} MB；网关正在逐行核对并写入，可能需要数分钟 …",
+                    ),
+                    err=True,
+                )
 
         response: pb.LoadListFileResponse = await stub.LoadListFile(told(), **{**more, "timeout": _LOAD_S})
         return response

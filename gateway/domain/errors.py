@@ -47,6 +47,7 @@ from gateway._pb.xinyidai.catalogue.v1.view_pb2 import Outcome
 
 if TYPE_CHECKING:
     from gateway.domain.answer import Answer
+    from gateway.domain.list_fault import ListFault
 
 
 class Reason(StrEnum):
@@ -295,9 +296,9 @@ class ListFileError(RequestError):
 
     reason = Reason.LIST_FILE_REFUSED
 
-    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
-        super().__init__(f"the file was refused and nothing changed; {len(faults)} faults")
+    def __init__(self, faults: Sequence[ListFault]) -> None:
         self.faults = tuple(faults)
+        super().__init__(f"the file was refused and nothing changed; {len(faults)} fault{'s' * (len(faults) > 1)}")
 
 
 class AdmissionError(RequestError):

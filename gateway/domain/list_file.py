@@ -10,16 +10,17 @@ that is wrong anywhere is wrong as a whole, and every fault is told by its line.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
 from gateway.domain.errors import GatewayError, ListFileError
 from gateway.domain.identifiers import Uscc
 from gateway.domain.joint_lists import EntryContent, JointList
+from gateway.domain.list_fault import ListFault, at_line
+from gateway.domain.list_rows import csv_rows, header_text, json_rows
 from gateway.domain.names import normalise_name
 from gateway.domain.statement import sm3
 
@@ -34,8 +35,11 @@ _LONGEST: Final = {
     "person_ref": 128,
     "list_version": 32,
 }
-_KNOWN: Final = frozenset({"uscc", "province", "evidence", "removed", *_DAYS, *_LONGEST})
+KNOWN: Final = frozenset({"uscc", "province", "evidence", "removed", *_DAYS, *_LONGEST})
 _MOST_FAULTS: Final = 100
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # of the forms that fromisoformat takes this one only
+_HEADER_SAMPLE: Final = '{"list": "YRD_ENV", "year": 2025, "provinces": ["33"], "kind": "FULL"}'
+_Said = tuple[str, str]  # in English and in Chinese
 
 
 class FileLine(NamedTuple):
@@ -66,20 +70,17 @@ class ListFile(NamedTuple):
 def read_list_file(raw: bytes, digest: bytes, lists: Mapping[str, JointList], today: date) -> ListFile:
     """Gives the file; raises ListFileError with every fault (the first hundred) where digest, encoding or a line is wrong."""
     if sm3(raw) != digest:
-        raise ListFileError([("digest", f"the file's SM3 is {sm3(raw).hex()}, not what was stated")])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at_line = raw.count(b"\n", 0, error.start) + 1
-        raise ListFileError([(f"line {at_line}", "is not UTF-8")]) from error
-    first, _, rest = text.partition("\n")
-    is_csv = first.startswith("#")
-    header = _header(first.removeprefix("#").strip(), lists)
-    faults: list[tuple[str, str]] = []
+        found = sm3(raw).hex()
+        english, chinese = f"the file's SM3 is {found}, not what was stated", f"文件的 SM3 为 {found}，与所述不符"
+        raise ListFileError([ListFault("digest", english, chinese)])
+    first, _, rest = _text(raw).partition("\n")
+    stated, is_csv = header_text(first)
+    header = _header(stated, lists)
+    faults: list[ListFault] = []
     lines: list[FileLine] = []
-    for at, row in _csv_rows(rest, faults) if is_csv else _json_rows(rest, faults):
+    for at, row in csv_rows(rest, KNOWN, faults) if is_csv else json_rows(rest, faults):
         line, wrong = _line(at, row, header, today)
-        faults += [(f"line {at}", fault) for fault in wrong]
+        faults += [at_line(at, *fault) for fault in wrong]
         if line is not None:
             lines.append(line)
         if len(faults) >= _MOST_FAULTS:
@@ -97,124 +98,107 @@ def read_list_file(raw: bytes, digest: bytes, lists: Mapping[str, JointList], to
     )
 
 
-def _header(text: str, lists: Mapping[str, JointList]) -> dict[str, Any]:
-    def wrong(description: str) -> ListFileError:
-        return ListFileError([("line 1", description)])
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        english, chinese = (
+            "is not UTF-8: save the file as CSV UTF-8",
+            "不是 UTF-8 编码，请另存为“CSV UTF-8（逗号分隔）”",
+        )
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise ListFileError([at_line(number, english, chinese)]) from error
 
+
+def _header(text: str, lists: Mapping[str, JointList]) -> dict[str, Any]:
+    def wrong(english: str, chinese: str) -> ListFileError:
+        return ListFileError([at_line(1, english, chinese)])
+
+    no_header = wrong(
+        f'must be the header, such as {_HEADER_SAMPLE} (in CSV after "# "), and nothing else but version',
+        f"须为文件头，形如 {_HEADER_SAMPLE}（CSV 中前加“# ”），此外只可有 version",
+    )
     try:
         header = json.loads(text)
     except ValueError as error:
-        raise wrong("must be the header: a JSON object with list, year, provinces and kind") from error
+        raise no_header from error
     if not isinstance(header, dict) or not {"list", "year", "provinces", "kind"} <= header.keys() <= _HEADER:
-        raise wrong(
-            "must be the header: a JSON object with list, year, provinces and kind, and nothing else but version"
-        )
+        raise no_header
     if header["list"] not in lists:
-        raise wrong(f"no list {header['list']!r}; see `xinyidai lists show`")
+        raise wrong(
+            f"no list {header['list']!r}; see `xinyidai lists show`", "没有该代码的名单；见 xinyidai lists show"
+        )
     if type(header["year"]) is not int or not 1990 <= header["year"] <= 2200:
-        raise wrong("year must be a year, such as 2017")
+        raise wrong("year must be a year, such as 2017", "year 须为年份，形如 2017")
     provinces = header["provinces"]
     if not isinstance(provinces, list) or not provinces or len(set(map(str, provinces))) < len(provinces):
-        raise wrong('provinces must be a list of different codes, such as ["33"]')
+        raise wrong(
+            'provinces must be a list of different codes, such as ["33"]',
+            'provinces 须为互不相同的省份代码，形如 ["33"]',
+        )
     if any(province not in PROVINCES for province in provinces):
-        raise wrong(f"provinces must be of {', '.join(PROVINCES)}")
+        known = ", ".join(PROVINCES)
+        raise wrong(f"provinces must be of {known}", f"provinces 只可为 {known}")
     if header["kind"] not in ("FULL", "INCREMENT"):
-        raise wrong("kind must be FULL or INCREMENT")
+        raise wrong("kind must be FULL or INCREMENT", "kind 须为 FULL（全量）或 INCREMENT（增量）")
     return header
-
-
-def _json_rows(text: str, faults: list[tuple[str, str]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), 2):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_once)
-        except ValueError as error:
-            faults.append((f"line {number}", str(error) if isinstance(error, _TwiceError) else "is no JSON object"))
-            continue
-        if isinstance(row, dict):
-            yield number, row
-        else:
-            faults.append((f"line {number}", "is no JSON object"))
-
-
-def _csv_rows(text: str, faults: list[tuple[str, str]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.reader(io.StringIO(text), strict=True)
-    begins = 2  # a quote left open runs on over many lines: where it began is what helps
-    try:
-        names = next(reader, [])
-        if len(set(names)) < len(names):
-            faults.append(("line 2", "names a column twice"))
-            return
-        begins = reader.line_num + 2
-        for values in reader:
-            number, begins = begins, reader.line_num + 2
-            if not values:
-                continue
-            if len(values) != len(names):
-                faults.append((f"line {number}", f"has {len(values)} columns, not {len(names)}"))
-                continue
-            row: dict[str, Any] = {name: value for name, value in zip(names, values, strict=True) if value}
-            if "evidence" in row:
-                row["evidence"] = row["evidence"].split(";")
-            if "removed" in row:
-                row["removed"] = {"true": True, "false": False}.get(row["removed"], row["removed"])
-            yield number, row
-    except csv.Error as error:
-        faults.append((f"line {begins}", f"is no CSV: {error}"))
-
-
-class _TwiceError(ValueError):
-    pass
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _TwiceError("states a key twice")
-    return found
 
 
 def _line(
     number: int, row: Mapping[str, Any], header: Mapping[str, Any], today: date
-) -> tuple[FileLine | None, list[str]]:
-    faults = [f"{key}: is not known here" for key in row if key not in _KNOWN]
+) -> tuple[FileLine | None, list[_Said]]:
+    faults: list[_Said] = []
+
+    def wrong(key: str, english: str, chinese: str) -> None:
+        faults.append((f"{key}: {english}", f"{key}：{chinese}"))
+
+    for key in row:
+        if key not in KNOWN:
+            wrong(key, "is not known here", "没有这一字段")
     texts = {}
     for key, longest in _LONGEST.items():
         value = row.get(key, "")
         if not isinstance(value, str) or len(value) > longest:
-            faults.append(f"{key}: must be a text of at most {longest} characters")
+            wrong(key, f"must be a text of at most {longest} characters", f"须为不超过 {longest} 字的文本")
             value = ""
         texts[key] = value
     try:
         uscc = Uscc.parse(row.get("uscc", "") if isinstance(row.get("uscc", ""), str) else "").value
     except GatewayError as error:
-        faults.append(f"uscc: {error}")
+        wrong("uscc", str(error), f"统一社会信用代码不正确（{error}）")
         uscc = ""
     province = row.get("province", "")
     if province not in header["provinces"]:
-        faults.append("province: must be one of the header's provinces")
-    days = {key: _day(row, key, faults) for key in _DAYS}
+        wrong("province", "must be one of the header's provinces", "须为文件头 provinces 中的省份代码")
+    days = {}
+    for key in _DAYS:
+        days[key], is_day = _day(row, key)
+        if not is_day:
+            wrong(key, "must be a day, such as 2018-05-02", "须为日期，形如 2018-05-02")
+        elif key == "listed_on" and days[key] is None:
+            wrong(key, "is needed", "必填")
     listed_on = days["listed_on"]
-    if listed_on is None and not any(fault.startswith("listed_on") for fault in faults):
-        faults.append("listed_on: is needed")
     evidence = row.get("evidence", [])
     if not isinstance(evidence, list) or not all(isinstance(one, str) and 0 < len(one) <= 200 for one in evidence):
-        faults.append("evidence: must be a list of references, at most 200 characters each")
+        wrong(
+            "evidence", "must be a list of references, at most 200 characters each", "须为编号列表，每项不超过 200 字"
+        )
     removed = row.get("removed", False)
     if not isinstance(removed, bool) or (removed and header["kind"] == "FULL"):
-        faults.append("removed: is true or false, and true in an increment only")
+        wrong(
+            "removed", "is true or false, and true in an increment only", "须为 true 或 false，true 仅限 INCREMENT 文件"
+        )
     if faults or listed_on is None:
         return None, faults
     begins = days["published_from"] or listed_on
     if begins > today:
-        faults.append(f"{'published_from' if days['published_from'] else 'listed_on'}: is after today")
+        wrong("published_from" if days["published_from"] else "listed_on", "is after today", "晚于今日")
     if begins < listed_on:
-        faults.append("published_from: is before listed_on")
+        wrong("published_from", "is before listed_on", "早于 listed_on")
     if days["due_off"] is not None and days["due_off"] <= listed_on:
-        faults.append("due_off: must be after listed_on")
+        wrong("due_off", "must be after listed_on", "须晚于 listed_on")
     if days["published_to"] is not None and days["published_to"] <= begins:
-        faults.append("published_to: must be after publication begins")
+        wrong("published_to", "must be after publication begins", "须晚于公示起始日")
     if faults:
         return None, faults
     content = EntryContent(
@@ -237,24 +221,20 @@ def _line(
     )
 
 
-def _day(row: Mapping[str, Any], key: str, faults: list[str]) -> date | None:
+def _day(row: Mapping[str, Any], key: str) -> tuple[date | None, bool]:
+    """Gives the day, None where none is stated, and whether what is stated is one."""
     value = row.get(key)
     if value is None or value == "":
-        return None
+        return None, True
     try:
-        return date.fromisoformat(value) if len(value) == len("2017-01-01") else _no_day()
+        return (date.fromisoformat(value), True) if _DAY.fullmatch(value) else (None, False)
     except (ValueError, TypeError):
-        faults.append(f"{key}: must be a day, such as 2018-05-02")
-        return None
+        return None, False
 
 
-def _no_day() -> date:
-    raise ValueError
-
-
-def _repetitions(lines: Sequence[FileLine]) -> list[tuple[str, str]]:
+def _repetitions(lines: Sequence[FileLine]) -> list[ListFault]:
     first: dict[str, FileLine] = {}
-    faults: list[tuple[str, str]] = []
+    faults: list[ListFault] = []
     for line in lines:
         before = first.setdefault(line.key, line)
         if before is line:
@@ -269,10 +249,10 @@ def _repetitions(lines: Sequence[FileLine]) -> list[tuple[str, str]]:
         ]
         if before.is_removed != line.is_removed:
             differing.append("removed")
-        what = (
-            f"contradicts line {before.number} in {', '.join(differing)}"
-            if differing
-            else f"repeats line {before.number}"
-        )
-        faults.append((f"line {line.number}", what))
+        there, fields = before.number, ", ".join(differing)
+        if differing:
+            fault = at_line(line.number, f"contradicts line {there} in {fields}", f"与第 {there} 行不一致： {fields}")
+        else:
+            fault = at_line(line.number, f"repeats line {there}", f"与第 {there} 行重复")
+        faults.append(fault)
     return faults

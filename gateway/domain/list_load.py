@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.domain.errors import ListFileError
 from gateway.domain.joint_lists import SHOWN, EntryEvent, EntryState, JointEntry, JointList, Provision
+from gateway.domain.list_fault import at_line
 from gateway.domain.list_file import FileLine, ListFile
 from gateway.domain.repair import stay_ends
 from gateway.domain.statement import sm3
@@ -116,10 +117,12 @@ def _absent(file: ListFile, kept: Sequence[JointEntry], named: Collection[str]) 
     if emptied:
         raise ListFileError(
             [
-                (
-                    "line 1",
+                at_line(
+                    1,
                     f"no line for province {province}, where {count} entries are shown; if all ended, remove each by a "
                     'line with "removed": true in an INCREMENT file',
+                    f"省份 {province} 没有一行，而该省现有 {count} 条公示中；如确已全部终止，请在 INCREMENT 文件中逐条以 "
+                    '"removed": true 移出',
                 )
                 for province, count in sorted(emptied.items())
             ]

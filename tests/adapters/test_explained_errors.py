@@ -25,6 +25,7 @@ from gateway.domain.errors import (
     Reason,
     UnauthenticatedError,
 )
+from gateway.domain.list_fault import ListFault, at_line
 
 AT = Reach("127.0.0.1:1")
 
@@ -58,6 +59,17 @@ def test_the_reason_is_printed_and_explained_in_the_locales_language(monkeypatch
     head = "PERMISSION_DENIED (POLICY_DENIED): not permitted to this caller; ask the gateway's operator"
     assert (english[0], english[-1]) == (head, "  trace trace-1")
     assert (chinese[:2], chinese[-1]) == ([head, f"  {REASONS_ZH['POLICY_DENIED']}"], "  追踪号 trace-1")
+
+
+def test_faults_of_a_list_file_are_read_in_chinese_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    error = ListFileError(
+        [at_line(4, "listed_on: is needed", "listed_on：必填"), ListFault("digest", "not it", "不符")]
+    )
+
+    told = explain(refused(error), AT)
+
+    assert told[1:4] == [f"  {REASONS_ZH['LIST_FILE_REFUSED']}", "  第 4 行：listed_on：必填", "  digest：不符"]
 
 
 def at_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Reach:
@@ -108,7 +120,7 @@ def test_an_unknown_caller_reads_which_name_banks_toml_must_have(
         ),
         (InvalidIdentifierError("too short"), ["INVALID_ARGUMENT (INVALID_IDENTIFIER): uscc: too short"]),
         (
-            ListFileError([("line 1", "no code"), ("line 2", "no date")]),
+            ListFileError([at_line(1, "no code", "无代码"), at_line(2, "no date", "无日期")]),
             [
                 "INVALID_ARGUMENT (LIST_FILE_REFUSED): the file was refused and nothing changed; 2 faults",
                 "  line 1: no code",

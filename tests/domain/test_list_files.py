@@ -11,6 +11,7 @@ import pytest
 
 from gateway.domain.errors import ListFileError
 from gateway.domain.joint_lists import EntryEvent, EntryState, JointEntry, Provision
+from gateway.domain.list_fault import ListFault, at_line
 from gateway.domain.list_file import ListFile, read_list_file
 from gateway.domain.list_load import LoadPlan, entry_id_of, plan_load
 from gateway.domain.statement import sm3
@@ -30,7 +31,7 @@ def read(raw: bytes, digest: bytes | None = None) -> ListFile:
     return read_list_file(raw, sm3(raw) if digest is None else digest, LISTS, TODAY)
 
 
-def faults(raw: bytes, digest: bytes | None = None) -> Sequence[tuple[str, str]]:
+def faults(raw: bytes, digest: bytes | None = None) -> Sequence[ListFault]:
     with pytest.raises(ListFileError) as raised:
         read(raw, digest)
     return raised.value.faults
@@ -59,6 +60,10 @@ def test_json_lines_and_csv_say_the_same() -> None:
         ({**LINE, "uscc": 913101}, "uscc: "),
         ({**LINE, "province": "32"}, "province: must be one of the header's provinces"),
         ({**LINE, "listed_on": "2018-13-02"}, "listed_on: must be a day"),
+        ({**LINE, "listed_on": "2018-W10-1"}, "listed_on: must be a day"),
+        ({**LINE, "listed_on": "2018/05/02"}, "listed_on: must be a day"),
+        ({**LINE, "listed_on": "２０１８-05-02"}, "listed_on: must be a day"),
+        ({**LINE, "listed_on": 20180502}, "listed_on: must be a day"),
         ({**LINE, "listed_on": ""}, "listed_on: is needed"),
         ({**LINE, "listed_on": "2026-11-27"}, "listed_on: is after today"),
         ({**LINE, "due_off": "2018-05-02"}, "due_off: must be after listed_on"),
@@ -72,21 +77,29 @@ def test_json_lines_and_csv_say_the_same() -> None:
 def test_a_wrong_line_is_told_by_its_number_and_refuses_the_file(line: Any, fault: str) -> None:
     told = faults(content({**LINE, "uscc": OTHER}, line))
 
-    assert [(at, text[: len(fault)]) for at, text in told] == [("line 3", fault)]
+    assert [(one.where, one.english[: len(fault)]) for one in told] == [("line 3", fault)]
 
 
 def test_lines_that_repeat_or_contradict_another_are_told_by_line() -> None:
     told = faults(content(LINE, LINE, {**LINE, "listed_on": "2018-06-01", "reason": "other"}))
 
-    assert told == (("line 3", "repeats line 2"), ("line 4", "contradicts line 2 in listed_on, reason"))
+    assert told == (
+        at_line(3, "repeats line 2", "与第 2 行重复"),
+        at_line(4, "contradicts line 2 in listed_on, reason", "与第 2 行不一致： listed_on, reason"),
+    )
 
 
 def test_a_wrong_digest_encoding_or_header_refuses_the_file() -> None:
     assert faults(content(LINE), bytes(32))[0][0] == "digest"
-    assert faults(content(LINE) + b"\n" + "浙".encode("gb18030")) == (("line 3", "is not UTF-8"),)
+    for wrong, where in (
+        (content(LINE) + b"\n" + "浙".encode("gb18030"), "line 3"),
+        ("# {}".encode("utf-16"), "line 1"),
+    ):
+        ((at, english, _),) = faults(wrong)
+        assert (at, english) == (where, "is not UTF-8: save the file as CSV UTF-8")
     for header in ("{}", {**HEADER, "list": "YRD_AIR"}, {**HEADER, "provinces": ["11"]}, {**HEADER, "kind": "HALF"}):
-        assert [at for at, _ in faults(content(LINE, header=header))] == ["line 1"]
-    assert [at for at, _ in faults(content(LINE, header={**HEADER, "year": True}))] == ["line 1"]
+        assert [one.where for one in faults(content(LINE, header=header))] == ["line 1"]
+    assert [one.where for one in faults(content(LINE, header={**HEADER, "year": True}))] == ["line 1"]
 
 
 def test_a_quote_left_open_is_told_where_it_began() -> None:
@@ -94,7 +107,7 @@ def test_a_quote_left_open_is_told_where_it_began() -> None:
     rows[1] = f'{DEMO},33,2018-05-02,"浙环〔2018〕2号'
     raw = "\n".join((f"# {json.dumps(HEADER)}", "uscc,province,listed_on,document_number", *rows)).encode()
 
-    ((where, what),) = faults(raw)
+    ((where, what, _),) = faults(raw)
 
     assert (where, what.split(":")[0]) == ("line 4", "is no CSV")
 
@@ -129,7 +142,7 @@ def test_a_full_file_without_a_line_of_a_province_takes_nobody_off_there() -> No
     with pytest.raises(ListFileError) as refused:
         load(content(), first.put, first.provisions)
 
-    ((where, what),) = refused.value.faults
+    ((where, what, _),) = refused.value.faults
     assert where == "line 1"
     assert what.startswith("no line for province 33, where 2 entries are shown")
     assert load(content()).put == ()

@@ -80,6 +80,23 @@ async def test_a_refusal_says_what_is_wrong_and_where(
     assert words in found[1]
 
 
+async def test_a_keeper_reads_the_faults_of_a_file_in_chinese_and_that_a_large_one_takes_a_while(
+    rig: Rig, tmp_path: Path
+) -> None:
+    file = tmp_path / "list.jsonl"
+    line = {"uscc": DEMO, "province": "33", "listed_on": "2018/5/2"}
+    load = ("load", str(file), "--digest", write(file, line), "--operator", "a")
+    refused = await told(rig, *load, language="zh_CN.UTF-8")
+    with file.open("ab") as opened:
+        opened.write(b"\n" * 2_000_000)
+
+    large = await told(rig, *load)
+
+    assert refused[0] == 1
+    assert "  第 2 行：listed_on：须为日期，形如 2018-05-02\n" in refused[1]
+    assert "2 MB sent; the gateway checks and stores every line" in large[1]
+
+
 async def test_the_lists_themselves_are_shown(rig: Rig) -> None:
     code, output = await told(rig, "show", "--json")
 

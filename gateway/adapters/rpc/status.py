@@ -26,6 +26,7 @@ from gateway.domain.errors import (
     StoreUnavailableError,
     UnansweredError,
 )
+from gateway.domain.list_fault import ListFault
 
 DOMAIN: Final = "xinyidai.gateway"
 
@@ -163,13 +164,16 @@ def _short(text: str) -> str:
 
 
 def _bad_request(field: str, description: str) -> error_details_pb2.BadRequest:
-    return _violations([(field, description)])
+    return error_details_pb2.BadRequest(
+        field_violations=[error_details_pb2.BadRequest.FieldViolation(field=field, description=_short(description))]
+    )
 
 
-def _violations(faults: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:
+def _violations(faults: Sequence[ListFault]) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest()
-    for field, description in faults:
-        violation = bad.FieldViolation(field=field, description=_short(description))
+    for field, english, chinese in faults:
+        violation = bad.FieldViolation(field=field, description=_short(english))
+        violation.localized_message.locale, violation.localized_message.message = "zh", _short(chinese)
         if bad.ByteSize() + violation.ByteSize() > _MOST_VIOLATIONS_BYTES:
             break
         bad.field_violations.append(violation)
