@@ -22,7 +22,7 @@ from gateway.domain.crosswalk import Crosswalk, CrosswalkFaults
 from gateway.domain.divisions import DivisionTable
 from gateway.domain.errors import ConfigError
 from gateway.domain.green import VETO
-from gateway.domain.green_policy import GreenPolicies, strange_waivers
+from gateway.domain.green_policy import GreenPolicies, strangers
 from gateway.domain.joint_list_tables import joint_lists_of, stay_rules
 from gateway.domain.joint_lists import JointList
 from gateway.domain.publication import PublicationRule, PublicationTable
@@ -114,8 +114,8 @@ def load_settings(folder: Path | None = None) -> Settings:
     }
     resilience = read_resilience(read.table("resilience.toml"), platform_tables, faults)
     if gateway is not None:
-        strangers = sorted(gateway.tracing.told_platforms - platform_tables.keys())
-        faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in strangers]
+        unknown = sorted(gateway.tracing.told_platforms - platform_tables.keys())
+        faults += [f"gateway.toml: tracing.told_platforms: {name} is not in platforms.toml" for name in unknown]
     banks = read_banks(read.table("banks.toml"), faults)
     if read.table("lists.toml"):
         faults.append("lists.toml: is read no more; put its tables into a file of the folder lists/")
@@ -159,7 +159,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         faults += criteria_faults(lists, stated_in, rules.tables)
     if green is not None:
         faults += strange_banks(green.by_bank.keys(), banks)
-        faults += strange_waivers(green, {*platform_tables, HUB})
+        faults += strangers(green, {*platform_tables, HUB}, lists)
     if (
         faults
         or gateway is None

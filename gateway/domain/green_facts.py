@@ -161,9 +161,9 @@ class _Green(Reading):
             if industry := registration.industry_code:
                 code = code or industry
                 self._note("permit_required", options_pb2.CATEGORY_REGISTRATION, registration, industry, None)
-        self._values["permit_required"] = code.upper().startswith(self._policy.permit_industries) if code else None
-        if not code and self._values["permit"] != "VALID":
-            self._missing.append(Missing("UNKNOWN", "", "REGISTRATION", "industry_code"))
+        self._values["permit_required"] = is_required = self._policy.needs_permit(code)
+        if is_required is None and self._values["permit"] != "VALID":
+            self._missing.append(Missing("UNCLEAR" if code else "UNKNOWN", "", "REGISTRATION", "industry_code"))
 
     def _names_crime(self, text: str) -> bool:
         return any(word in text for word in self._policy.crime_words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,9 @@ from gateway.domain.errors import ConfigError
 
 DEFAULT: Final = "default.toml"
 _FIXED: Final = "V7"
+_INDUSTRY: Final = re.compile(r"[A-T][0-9]{0,4}")
+"""By GB/T 4754-2017: sections A to T, then division, group and class."""
+_YEARS: Final = range(1990, 2201)
 FIELDS: Final = ("TOURISM", "FOOD_AND_DRUG", "QUALITY")
 """The joint fields beside environment, whose words and facts are the green review's own."""
 
@@ -63,6 +67,15 @@ class GreenPolicy:
     measures: Mapping[str, Measure]
     admissions: Mapping[str, Admission]
 
+    def needs_permit(self, industry: str) -> bool | None:
+        """Gives whether an industry needs a discharge licence; None where the code does not tell: "2661", or "C" alone."""
+        code = industry.strip().upper()
+        if not _INDUSTRY.fullmatch(code):
+            return None
+        if code.startswith(self.permit_industries):
+            return True
+        return None if any(one.startswith(code) for one in self.permit_industries) else False
+
 
 @dataclass(frozen=True, slots=True)
 class GreenPolicies:
@@ -96,13 +109,16 @@ class GreenPolicies:
         return self.by_bank.get(bank, self.default)
 
 
-def strange_waivers(policies: GreenPolicies, platforms: Collection[str]) -> list[str]:
-    """Gives the faults of waived list years that are of a platform nobody knows, and so would waive nothing."""
-    return [
-        f"green/{policy.name}.toml: waived_years: {platform} is not in platforms.toml"
-        for policy in (policies.default, *policies.by_bank.values())
-        for platform in sorted({platform for platform, _ in policy.waived} - set(platforms))
-    ]
+def strangers(policies: GreenPolicies, platforms: Collection[str], lists: Collection[str]) -> list[str]:
+    """Gives the faults of what a policy names and nobody knows: waivers that waive nothing, lists that never count."""
+    faults: list[str] = []
+    for policy in (policies.default, *policies.by_bank.values()):
+        at = f"green/{policy.name}.toml"
+        waived = sorted({platform for platform, _ in policy.waived} - set(platforms))
+        faults += [f"{at}: waived_years: {platform} is not in platforms.toml" for platform in waived]
+        unknown = sorted(policy.environmental_lists - set(lists)) if lists else []  # else lists/ has faults of its own
+        faults += [f"{at}: environmental_lists: {code} is in no file of the folder lists/" for code in unknown]
+    return faults
 
 
 _KEYS: Final = frozenset(
@@ -138,7 +154,7 @@ class _Reader:
             is_memo_reference=memo == "REFERENCE",
             environmental_lists=frozenset(self._texts("environmental_lists")),
             repeat_within_months=self._count("repeat_within_months"),
-            permit_industries=self._texts("permit_industries"),
+            permit_industries=self._industries(),
             environment_words=self._texts("environment_words"),
             crime_words=self._texts("crime_words"),
             field_words=self._field_words(),
@@ -185,6 +201,15 @@ class _Reader:
                 self._fault("required_categories", f"{name} is no category")
         return tuple(sorted(known[name] for name in stated if name in known))
 
+    def _industries(self) -> tuple[str, ...]:
+        stated = self._texts("permit_industries")
+        for code in stated:
+            if not _INDUSTRY.fullmatch(code):
+                self._fault(
+                    "permit_industries", f"{code} is no code of GB/T 4754, such as C17: a letter, up to four digits"
+                )
+        return stated
+
     def _waived(self) -> dict[tuple[str, int], str]:
         found: dict[tuple[str, int], str] = {}
         stated = self._table.get("waived_years", [])
@@ -198,8 +223,10 @@ class _Reader:
                 isinstance(platform, str) and isinstance(years, list) and isinstance(because, str) and because.strip()
             ):
                 self._fault(f"waived_years[{number}]", "needs platform, years and because")
-            elif not all(type(year) is int for year in years):
-                self._fault(f"waived_years[{number}]", "years must be whole numbers, such as [2017, 2018]")
+            elif not years or not all(type(year) is int and year in _YEARS for year in years):
+                self._fault(
+                    f"waived_years[{number}]", "years must be whole numbers of four digits, such as [2017, 2018]"
+                )
             else:
                 found.update({(platform, year): because for year in years})
         return found

@@ -97,9 +97,14 @@ def test_a_banks_file_with_faults_stops_the_settings_with_each_named(tmp_path: P
             '[[waived_years]]\nplatform = "anhuj"\nyears = [2018]\nbecause = "y"',
             "waived_years: anhuj is not in platforms",
         ),
+        ('[[waived_years]]\nplatform = "anhui"\nyears = [18]\nbecause = "y"', "waived_years[0]: years must be whole"),
+        ('[[waived_years]]\nplatform = "anhui"\nyears = []\nbecause = "y"', "waived_years[0]: years must be whole"),
+        ('environmental_lists = ["YRD_EVN"]', "environmental_lists: YRD_EVN is in no file of the folder lists/"),
+        ('permit_industries = ["C17", "34"]', "permit_industries: 34 is no code of GB/T 4754"),
+        ('permit_industries = ["c17"]', "permit_industries: c17 is no code of GB/T 4754"),
     ],
 )
-def test_a_waiver_that_would_waive_nothing_is_a_fault(stated: str, complaint: str, tmp_path: Path) -> None:
+def test_what_a_bank_states_and_would_change_nothing_is_a_fault(stated: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "green").mkdir()
     (tmp_path / "green" / "demo-bank.toml").write_text(stated, encoding="utf-8")
 

@@ -100,6 +100,20 @@ def test_an_industry_that_needs_a_discharge_licence_is_held_without_one() -> Non
     assert result(of(permit(licence_status=conduct_pb2.LICENCE_STATUS_SUSPENDED))) == (Measure.NONE, Admission.HOLD)
 
 
+@pytest.mark.parametrize("industry", ["2661", "C", "化学原料制造", ""])
+def test_an_industry_that_does_not_tell_whether_it_needs_a_licence_never_passes_as_one_that_needs_none(
+    industry: str,
+) -> None:
+    def of(*records: object) -> Assessment:
+        return ASSESSOR.assess(view_of([answer("shanghai", registration(industry), *records), *map(answer, OTHERS)]))
+
+    missing = [(one.kind, one.category, one.detail) for one in of().missing]
+
+    assert result(of()) == (Measure.INCOMPLETE, Admission.HOLD)
+    assert missing == [("UNCLEAR" if industry else "UNKNOWN", "REGISTRATION", "industry_code")]
+    assert result(of(permit())) == (Measure.NONE, Admission.OPEN)
+
+
 def test_a_platform_that_was_not_heard_is_named_and_nothing_passes() -> None:
     found = ASSESSOR.assess(
         view_of(
