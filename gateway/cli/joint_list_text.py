@@ -23,6 +23,11 @@ _STATES: Final = {
     pb.ENTRY_STATE_REMOVED: ("removed", "已移出"),
     pb.ENTRY_STATE_EXPIRED: ("expired", "已到期"),
 }
+_EVENTS: Final = {
+    "AMENDED": ("amendment", "变更"),
+    "WITHDRAWN": ("withdrawal", "撤销"),
+    "REPAIRED": ("repair", "信用修复"),
+}
 
 
 def as_json_text(message: Message, *, indent: int | None = 2) -> str:
@@ -90,20 +95,39 @@ def line_of(told: pb.WatchEntriesResponse) -> str:
 
 
 def decision_lines(entry: pb.JointEntry) -> list[str]:
-    """Gives an entry after a decision: how it stands, what waits, and what to do about that."""
+    """Gives an entry as an operator decides about it: its id, how it stands, what waits, and what to do about that."""
     lines = [f"{entry.entry_id}  {entry.list_code}  {entry.uscc}  {_state(entry.state)}  v{entry.version}"]
-    waiting = entry.pending.proposed_by
+    waiting, pending = entry.pending.proposed_by, entry.pending
     if entry.state == pb.ENTRY_STATE_PROPOSED:
         waiting = entry.proposed_by
-    if waiting:
-        event = entry.pending.event.lower() or say("publication", "公示")
-        lines.append(
-            say(
-                f"{event} waits for somebody else than {waiting}: xinyidai lists confirm {entry.entry_id} --operator …",
-                f"{event} 待 {waiting} 以外的人复核： xinyidai lists confirm {entry.entry_id} --operator …",
-            )
+    if not waiting:
+        return lines
+    event = say(*_EVENTS[pending.event]) if pending.event in _EVENTS else say("publication", "公示")
+    lines.append(
+        say(
+            f"{event} waits for somebody else than {waiting}: xinyidai lists confirm {entry.entry_id} --operator …",
+            f"{event} 待 {waiting} 以外的人复核： xinyidai lists confirm {entry.entry_id} --operator …",
         )
+    )
+    if pending.because:
+        lines.append(say(f"  because: {pending.because}", f"  理由：{pending.because}"))
+    if pending.HasField("content"):
+        before, after = _content(entry.content), _content(pending.content)
+        changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        lines += [f"  {name}: {before.get(name, '–')} → {after.get(name, '–')}" for name in changed]
     return lines
+
+
+def is_waiting(entry: pb.JointEntry) -> bool:
+    """Whether something of it waits for a second person, as operators are told."""
+    return entry.state == pb.ENTRY_STATE_PROPOSED or entry.HasField("pending")
+
+
+def _content(content: pb.EntryContent) -> dict[str, str]:
+    return {
+        field.name: ", ".join(value) if field.name == "evidence" else _day(value) if field.message_type else value
+        for field, value in content.ListFields()
+    }
 
 
 def _count(cell: pb.ListCell) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,7 +11,15 @@ import typer
 from gateway._pb.xinyidai.catalogue.v1.conduct_pb2 import JointField
 from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway.adapters.identity.kinds import Kind
-from gateway.cli.joint_list_text import as_json_text, entry_table, line_of, list_table, statistics_table
+from gateway.cli.joint_list_text import (
+    as_json_text,
+    decision_lines,
+    entry_table,
+    is_waiting,
+    line_of,
+    list_table,
+    statistics_table,
+)
 from gateway.cli.list_asking import Stub, asked
 from gateway.cli.list_keeping import keeping
 from gateway.cli.options import AsJson, console, fail
@@ -70,6 +78,7 @@ def show(
         return
     if found.entries:
         console().print(entry_table(found.entries))
+        _tell_operator([entry for entry in found.entries if entry.origin])  # a bank is told no origin
         return
     typer.echo(
         say(
@@ -112,6 +121,7 @@ def search(
             typer.echo(as_json_text(one, indent=None))
         return
     console().print(entry_table(found))
+    _tell_operator([entry for entry in found if is_waiting(entry)])
 
 
 @lists.command(
@@ -249,6 +259,12 @@ def watch(
         asked(at, bank, follow)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _tell_operator(entries: Sequence[pb.JointEntry]) -> None:
+    for entry in entries:
+        for line in decision_lines(entry):
+            typer.echo(line)
 
 
 def _field(name: str) -> JointField.ValueType:

@@ -54,7 +54,7 @@ async def test_an_entry_is_published_amended_disputed_and_repaired_by_two(rig: R
 
     assert (published["state"], published["content"]["reason"]) == ("ENTRY_STATE_PUBLISHED", "超标排放")
     assert waiting[0] == 0
-    assert f"amended waits for somebody else than first: xinyidai lists confirm {entry}" in waiting[1]
+    assert f"amendment waits for somebody else than first: xinyidai lists confirm {entry}" in waiting[1]
     assert amended["content"] == {**published["content"], "reason": "超标排放废水"}
     events = [(one["event"], one["operator"]) for one in trail(rig) if one["event"].startswith("list_entry_")]
     assert events == [
