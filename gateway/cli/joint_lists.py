@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,6 @@ from gateway._pb.xinyidai.gateway.v1 import joint_list_service_pb2 as pb
 from gateway.adapters.identity.kinds import Kind
 from gateway.cli.joint_list_text import (
     as_json_text,
-    decision_lines,
     entry_table,
     is_waiting,
     line_of,
@@ -21,7 +20,7 @@ from gateway.cli.joint_list_text import (
     statistics_table,
 )
 from gateway.cli.list_asking import Stub, asked
-from gateway.cli.list_keeping import keeping
+from gateway.cli.list_keeping import keeping, tell
 from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
@@ -78,7 +77,7 @@ def show(
         return
     if found.entries:
         console().print(entry_table(found.entries))
-        _tell_operator([entry for entry in found.entries if entry.origin])  # a bank is told no origin
+        tell([entry for entry in found.entries if entry.origin])  # a bank is told no origin
         return
     typer.echo(
         say(
@@ -121,7 +120,7 @@ def search(
             typer.echo(as_json_text(one, indent=None))
         return
     console().print(entry_table(found))
-    _tell_operator([entry for entry in found if is_waiting(entry)])
+    tell([entry for entry in found if is_waiting(entry)])
 
 
 @lists.command(
@@ -259,12 +258,6 @@ def watch(
         asked(at, bank, follow)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-def _tell_operator(entries: Sequence[pb.JointEntry]) -> None:
-    for entry in entries:
-        for line in decision_lines(entry):
-            typer.echo(line)
 
 
 def _field(name: str) -> JointField.ValueType:

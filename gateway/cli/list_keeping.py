@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from gateway.adapters.identity.kinds import Kind
 from gateway.cli.deciding import DAY, Decline, Operator, Version, day_of
 from gateway.cli.joint_list_text import as_json_text, decision_lines
 from gateway.cli.list_asking import Stub, asked
-from gateway.cli.options import AsJson, fail
+from gateway.cli.options import AsJson, console, fail
 from gateway.cli.reach import Reach, connecting
 from gateway.cli.words import say
 
@@ -204,8 +204,15 @@ def _decided(at: Reach, ask: Callable[[Stub, Any], Any], *, as_json: bool) -> No
     if as_json:
         typer.echo(as_json_text(entry))
         return
-    for line in decision_lines(entry):
-        typer.echo(line)
+    tell([entry])
+
+
+def tell(entries: Iterable[pb.JointEntry]) -> None:
+    """Prints entries as an operator decides about them; the texts are other people's."""
+    out = console()
+    for entry in entries:
+        for line in decision_lines(entry):
+            out.print(line, soft_wrap=True)  # a command in it is to be copied
 
 
 def _state(content: pb.EntryContent, **stated: Any) -> None:

@@ -76,6 +76,8 @@ class SqlRepairStore:
     async def put_all(self, repairs: Sequence[RecordRepair]) -> Sequence[RecordRepair]:
         """Keeps them all or none, each with the next mark."""
         put: list[RecordRepair] = []
+        if not repairs:
+            return put
         async with self._database.writing() as connection:
             mark = await self._alone(connection, _NEWEST)
             for begin in range(0, len(repairs), _AT_ONCE):
