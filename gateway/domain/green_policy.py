@@ -152,7 +152,7 @@ class _Reader:
             stale_after_days=self._count("stale_after_days"),
             grade_valid_months=self._count("grade_valid_months"),
             is_memo_reference=memo == "REFERENCE",
-            environmental_lists=frozenset(self._texts("environmental_lists")),
+            environmental_lists=frozenset(self._texts("environmental_lists", may_be_none=True)),
             repeat_within_months=self._count("repeat_within_months"),
             permit_industries=self._industries(),
             environment_words=self._texts("environment_words"),
@@ -176,12 +176,16 @@ class _Reader:
             return 1
         return stated
 
-    def _texts(self, key: str) -> tuple[str, ...]:
+    def _texts(self, key: str, *, may_be_none: bool = False) -> tuple[str, ...]:
         stated = self._table.get(key)
-        if not isinstance(stated, list) or not stated or not all(isinstance(t, str) and t.strip() for t in stated):
-            self._fault(key, "must be a list of texts that are not empty")
-            return ()
-        return tuple(stated)
+        if (
+            isinstance(stated, list)
+            and (stated or may_be_none)
+            and all(isinstance(t, str) and t.strip() for t in stated)
+        ):
+            return tuple(stated)
+        self._fault(key, "must be a list of texts that are not empty")
+        return ()
 
     def _field_words(self) -> dict[str, tuple[str, ...]]:
         stated = self._table.get("field_words")
