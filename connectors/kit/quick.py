@@ -77,8 +77,8 @@ _LONGEST_NULL: Final = max(len(null.encode()) for null in NULLS)
 _SPACE: Final = ord(" ")
 
 
-def whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write]:
-    """For amounts sent as whole numbers, as most are: written without a message in between."""
+def whole_money(field: FieldDescriptor, factor: int, *, least: int) -> Callable[[Write], Write]:
+    """For amounts sent as whole numbers, as most are: written without a message in between, down to `least`."""
     tag = b"\x08"  # Money.minor_units
     currency = Money(currency="CNY").SerializeToString()
     around = len(tag) + len(currency)
@@ -86,7 +86,7 @@ def whole_money(field: FieldDescriptor, factor: int) -> Callable[[Write], Write]
 
     def quicken(read: Write) -> Write:
         def write(raw: Any) -> bytes:
-            if type(raw) is int and -LARGEST_WHOLE < raw < LARGEST_WHOLE:
+            if type(raw) is int and least <= raw < LARGEST_WHOLE:
                 number = varint(raw * factor)
                 return heads[len(number)] + number
             return read(raw)

@@ -20,7 +20,7 @@ from connectors.kit.quick import (
     small_counts,
     whole_money,
 )
-from connectors.kit.values import FEN, NULLS, Indefinite, Unreadable, converter, text
+from connectors.kit.values import FEN, LARGEST_WHOLE, NULLS, Indefinite, Unreadable, converter, text
 from gateway._pb.xinyidai.catalogue.v1 import options_pb2
 from gateway._pb.xinyidai.catalogue.v1.authority_pb2 import Authority
 from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
@@ -135,7 +135,7 @@ def _rules(
     if kind == "text":
         return read, remembering if _is_coded(field) else clean_texts(field)
     if kind == "money":
-        return read, whole_money(field, FEN[unit])
+        return read, whole_money(field, FEN[unit], least=0 if _declared(field).never_negative else 1 - LARGEST_WHOLE)
     return read, small_counts(field) if kind == "count" else as_read
 
 
@@ -182,6 +182,7 @@ def _check_fit(kind: str, field: FieldDescriptor) -> None:
 def _plain(field: FieldDescriptor, convert: Callable[[Any], Any], indefinite: FieldDescriptor | None) -> Write:
     encode = encoder(field)
     is_uint32 = field.type == field.TYPE_UINT32
+    is_never_negative = _declared(field).never_negative
     without_end = encoder(indefinite)(True) if indefinite is not None else None
 
     def read(raw: Any) -> bytes:
@@ -199,6 +200,8 @@ def _plain(field: FieldDescriptor, convert: Callable[[Any], Any], indefinite: Fi
             return without_end
         if is_uint32 and not 0 <= value < 2**32:
             raise Flaw(("number.range", raw))
+        if is_never_negative and value.minor_units < 0:
+            raise Flaw(("money.negative", raw))
         return encode(value)
 
     return read

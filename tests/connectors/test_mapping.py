@@ -114,6 +114,15 @@ def test_P15_a_value_that_cannot_be_read_is_absent_and_flagged_where_it_stood() 
     }
 
 
+@pytest.mark.parametrize("fine", [-1, "-1", "－0.2", Decimal("-0.000001")])
+def test_a_fine_below_zero_is_no_amount_and_is_told(fine: Any) -> None:
+    answer = read({**ROW, "fine": fine})
+
+    (record,) = answer.said.records.penalties
+    assert not record.HasField("fine")
+    assert [(one.path, one.reason) for one in record.envelope.drifts] == [("rows.penalty[0].fine", "money.negative")]
+
+
 def test_P15_nothing_is_shown_of_what_is_no_value_nor_a_number_of_a_person_in_an_unknown_code() -> None:
     person = {"name": "李四五", "id": "310101199001011234"}
 
