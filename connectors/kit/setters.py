@@ -27,6 +27,7 @@ from gateway._pb.xinyidai.catalogue.v1.value_pb2 import Money
 from gateway.domain.catalogue import UNMAPPED
 from gateway.domain.identifiers import fold_identifier
 from gateway.domain.masks import mask_text
+from gateway.domain.period import fold_period
 from gateway.domain.wire import encoder
 
 Row = Mapping[str, Any]
@@ -123,8 +124,11 @@ def _rules(
     unit = settings.get("unit", "")
     convert = converter(kind, **settings)
     is_identifier = kind == "text" and _declared(field).key_form == options_pb2.KEY_FORM_IDENTIFIER
+    is_period = kind == "text" and _declared(field).key_form == options_pb2.KEY_FORM_PERIOD
     if is_identifier:
         convert = _identifier
+    if is_period:
+        convert = _period
     settings.clear()
     _check_fit(kind, field)
     read = _plain(field, convert, message.fields_by_name.get(indefinite))
@@ -133,7 +137,7 @@ def _rules(
     if is_identifier:
         return read, as_read
     if kind == "text":
-        return read, remembering if _is_coded(field) else clean_texts(field)
+        return read, remembering if is_period or _is_coded(field) else clean_texts(field)
     if kind == "money":
         return read, whole_money(field, FEN[unit], least=0 if _declared(field).never_negative else 1 - LARGEST_WHOLE)
     return read, small_counts(field) if kind == "count" else as_read
@@ -159,6 +163,12 @@ def _identifier(raw: Any) -> str | None:
     """Gives a code or number of an enterprise or public body in its one form, whatever width, case or hyphens it has."""
     value = text(raw)
     return fold_identifier(value) or None if value is not None else None
+
+
+def _period(raw: Any) -> str | None:
+    """Gives the period of a series in its one form."""
+    value = text(raw)
+    return fold_period(value) if value is not None else None
 
 
 _FITTING: Final[Mapping[str, frozenset[Any]]] = {

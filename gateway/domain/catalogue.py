@@ -24,6 +24,7 @@ from gateway._pb.xinyidai.catalogue.v1 import (
 )
 from gateway.domain.identifiers import fold_identifier
 from gateway.domain.names import normalise_document_number, normalise_name
+from gateway.domain.period import fold_period
 
 SCHEMA_VERSION: Final = "1.0"
 ENVELOPE: Final = "envelope"
@@ -235,6 +236,8 @@ def _comparable_one(field: FieldPlan, authority_id: Callable[[authority_pb2.Auth
         return normalise_name
     if field.options.key_form == options_pb2.KEY_FORM_IDENTIFIER:
         return fold_identifier
+    if field.options.key_form == options_pb2.KEY_FORM_PERIOD:
+        return fold_period
     return lambda value: value
 
 

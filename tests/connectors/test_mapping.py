@@ -11,7 +11,12 @@ import pytest
 from connectors.kit.mapping import MappingFault, compile_mapping
 from connectors.kit.payload import PayloadReader
 from gateway._pb.xinyidai.catalogue.v1 import conduct_pb2, envelope_pb2, view_pb2
-from gateway._pb.xinyidai.catalogue.v1.options_pb2 import CATEGORY_HONOUR, CATEGORY_PENALTY, CATEGORY_SUBJECT
+from gateway._pb.xinyidai.catalogue.v1.options_pb2 import (
+    CATEGORY_HONOUR,
+    CATEGORY_PENALTY,
+    CATEGORY_SUBJECT,
+    CATEGORY_TAX_PAYMENT,
+)
 from gateway.domain.answer import Answer
 from gateway.domain.catalogue import CATALOGUE
 from gateway.domain.errors import PlatformError
@@ -299,3 +304,22 @@ def test_a_key_that_nobody_reads_is_a_fault_and_so_is_a_code_that_nobody_checks(
 
     (found,) = raised.value.faults
     assert found.startswith(fault)
+
+
+def test_a_period_is_stated_in_its_one_form() -> None:
+    fields = {"period": "month", "period_type": {"constant": "MONTH"}}
+    platform = Platform(
+        "p", "平台", "platform", Tier.PROVINCE, coverage={CATEGORY_TAX_PAYMENT: CategoryCoverage(CATEGORY_TAX_PAYMENT)},
+        limits=PlatformLimits(),
+    )  # fmt: skip
+    mapping = {"subject_code": "code", "tax_payments": {"rows": "rows", "record_key": "id", "fields": fields}}
+    rows = [
+        {"id": str(number), "month": month} for number, month in enumerate(("202501", " 2025年1月", "2025-Q1", "暂无"))
+    ]
+
+    answer = PayloadReader(platform, compile_mapping(mapping)).answer(
+        [{"code": USCC, "rows": rows}], Uscc.parse(USCC), [CATEGORY_TAX_PAYMENT],
+        fetched_at=datetime(2026, 11, 24, tzinfo=UTC), raw_digest=b"d",
+    )  # fmt: skip
+
+    assert [one.period for one in answer.said.records.tax_payments] == ["2025-01", "2025-01", "2025-Q1", ""]
