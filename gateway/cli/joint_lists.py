@@ -105,16 +105,22 @@ def search(
         joint_field=_field(field), list_codes=only or [], province=province, list_year=year or None, page_size=200
     )
 
-    async def pages(stub: Stub, more: Any) -> list[pb.JointEntry]:
+    async def pages(stub: Stub, more: Any) -> tuple[list[pb.JointEntry], bool]:
         found: list[pb.JointEntry] = []
         while True:
             page: pb.SearchEntriesResponse = await stub.SearchEntries(request, **more)
             found += page.entries
             request.page_token = page.next_page_token
             if len(found) >= most or not page.next_page_token:
-                return found[:most]
+                return found[:most], len(found) > most or bool(page.next_page_token)
 
-    found = asked(at, bank, pages)
+    found, is_cut = asked(at, bank, pages)
+    if is_cut:
+        told = say(
+            f"the first {most} only: --most shows more, `xinyidai lists stats` counts them all",
+            f"仅显示前 {most} 条：可用 --most 显示更多，总数见 xinyidai lists stats",
+        )
+        typer.echo(told, err=True)
     if as_json:
         for one in found:
             typer.echo(as_json_text(one, indent=None))

@@ -97,6 +97,18 @@ async def test_a_keeper_reads_the_faults_of_a_file_in_chinese_and_that_a_large_o
     assert "2 MB sent; the gateway checks and stores every line" in large[1]
 
 
+async def test_a_search_says_that_there_is_more_than_it_shows(rig: Rig, tmp_path: Path) -> None:
+    file = tmp_path / "list.jsonl"
+    line = {"uscc": DEMO, "province": "33", "listed_on": "2018-05-02"}
+    await told(rig, "load", str(file), "--digest", write(file, line, {**line, "uscc": OTHER}), "--operator", "a")
+
+    some, whole = await told(rig, "search", "--most", "1"), await told(rig, "search", "--most", "2")
+
+    assert "the first 1 only: --most shows more" in some[1]
+    assert (OTHER in some[1], OTHER in whole[1]) == (False, True)
+    assert "only" not in whole[1]
+
+
 async def test_the_lists_themselves_are_shown(rig: Rig) -> None:
     code, output = await told(rig, "show", "--json")
 
