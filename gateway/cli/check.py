@@ -16,6 +16,7 @@ from gateway.cli.words import say
 from gateway.connector_bootstrap import Plugins, connector_faults, find_plugins, platform_notes
 from gateway.domain.dates import china_date
 from gateway.domain.errors import ConfigError
+from gateway.domain.green_policy import GreenPolicy
 from gateway.green_bootstrap import rule_faults
 from gateway.identity_bootstrap import tls_faults, tls_notes
 from gateway.list_bootstrap import token_key
@@ -50,6 +51,8 @@ def check_config(config: Config = None) -> None:
         rows = say(f"{len(table.rows)} rows, version", f"{len(table.rows)} 行，版本")
         said = f"{table.table_id} {table.title_zh}: {rows} {table.version} ({table.certainty}) {table.digest[:12]}"
         typer.echo(f"{'rules':10} {said}")
+    for policy in (settings.green.default, *settings.green.by_bank.values()):
+        typer.echo(f"{'green':10} {_green_note(policy)}")
     notes = [
         *_platform_notes(settings, plugins),
         *(("evidence", note) for note in evidence_notes(settings)),
@@ -60,6 +63,13 @@ def check_config(config: Config = None) -> None:
     marked = sum(note.endswith("⚠") for _, note in notes)
     heed = say(f" Notes marked ⚠: {marked}.", f"请留意标 ⚠ 的提示：{marked} 条。") if marked else ""
     typer.echo(say("The configuration is sound.", "配置无误。") + heed)
+
+
+def _green_note(policy: GreenPolicy) -> str:
+    """Gives what a bank's green policy is known by in its assessments, and what it does otherwise than the tables."""
+    stated = [f"{rule} = {value}" for rule, value in (*policy.measures.items(), *policy.admissions.items())]
+    waived = say(f"{len(policy.waived)} list years waived", f"不予要求的名单年度 {len(policy.waived)} 个")
+    return f"{policy.name}: {policy.version} {policy.digest[:12]}, {', '.join([waived, *stated])}"
 
 
 def _platform_notes(settings: Settings, plugins: Plugins) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,22 @@ async def test_sound_configuration_is_said_to_be_sound() -> None:
     assert (code, "The configuration is sound." in out) == (0, True)
 
 
+async def test_each_banks_green_policy_that_was_found_is_printed_and_a_file_of_another_name_is_none(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "green").mkdir()
+    own = 'version = "own"\n[measures]\nV2 = "EXIT"\n[[waived_years]]\nplatform = "anhui"\nyears = [2018, 2019]\nbecause = "x"\n'
+    (tmp_path / "green" / "demo-bank.toml.txt").write_text(own)
+    _, without, _ = await run("check-config", "--config", str(tmp_path))
+    (tmp_path / "green" / "demo-bank.toml").write_text(own)
+
+    _, found, _ = await run("check-config", "--config", str(tmp_path))
+
+    told = [[line.split() for line in out.splitlines() if line.startswith("green ")] for out in (without, found)]
+    assert [[words[1] for words in lines] for lines in told] == [["default:"], ["default:", "demo-bank:"]]
+    assert " ".join(told[1][1][2:3] + told[1][1][4:]) == "own 2 list years waived, V2 = EXIT"
+
+
 async def test_a_scheme_or_list_that_a_mapping_states_and_no_table_has_is_noted(tmp_path: Path) -> None:
     for folder, name in (("crosswalk", "tax"), ("lists", "joint")):
         (tmp_path / folder).mkdir()
