@@ -116,7 +116,9 @@ def strangers(policies: GreenPolicies, platforms: Collection[str], lists: Collec
         at = f"green/{policy.name}.toml"
         waived = sorted({platform for platform, _ in policy.waived} - set(platforms))
         faults += [f"{at}: waived_years: {platform} is not in platforms.toml" for platform in waived]
-        unknown = sorted(policy.environmental_lists - set(lists)) if lists else []  # else lists/ has faults of its own
+        # Those of the default file are of the shipped lists, which a deployment may have replaced.
+        own = policy.environmental_lists - policies.default.environmental_lists
+        unknown = sorted(own - set(lists)) if lists else []  # else lists/ has faults of its own
         faults += [f"{at}: environmental_lists: {code} is in no file of the folder lists/" for code in unknown]
     return faults
 

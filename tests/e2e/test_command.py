@@ -24,8 +24,6 @@ from tests.e2e import warm
 from tests.e2e.conftest import DEMO, Rig, query
 from tests.shipped import shipped_settings
 
-SHIPPED = Path(__file__).parents[2] / "config"
-
 NO_CERTIFICATES = {"XINYIDAI_CERTS": str(Path(__file__).parent / "no-such-folder")}
 """So that the commands speak plain text, whatever `make run` has left in the checkout."""
 COMMAND = str(Path(sys.executable).parent / "xinyidai")
@@ -97,9 +95,6 @@ async def test_a_scheme_or_list_that_a_mapping_states_and_no_table_has_is_noted(
     for folder, name in (("crosswalk", "tax"), ("lists", "joint")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.toml").touch()  # in place of the shipped one
-    (tmp_path / "green").mkdir()
-    policy = (SHIPPED / "green" / "default.toml").read_text(encoding="utf-8")
-    (tmp_path / "green" / "default.toml").write_text(policy.replace('["YRD_ENV"]', "[]"), encoding="utf-8")
 
     code, out, _ = await run("check-config", "--config", str(tmp_path))
 
