@@ -15,11 +15,11 @@ Source: M. Shreedhar and G. Varghese, Efficient Fair Queuing Using Deficit Round
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.adapters.rpc.lines import Lines
 from gateway.domain.errors import AdmissionError
 from gateway.ports import Clock
 
@@ -63,12 +63,12 @@ class Admissions:
         self._refused = 0
         self._of_bank: dict[str, int] = {}
         self._most = policy.most_under_way
-        self._bank_most = policy.bank_most_under_way
-        self._interactive = _Lane(self._most, self._bank_most, policy.longest_queue_s)
-        share = policy.batch_share
+        bank_most, share, weights = policy.bank_most_under_way, policy.batch_share, policy.weights
+        self._interactive = _Lane(self._most, bank_most, policy.longest_queue_s, weights)
         self._batch = _Lane(
-            max(int(self._most * share), 1), max(int(self._bank_most * share), 1), policy.batch_longest_queue_s
+            max(int(self._most * share), 1), max(int(bank_most * share), 1), policy.batch_longest_queue_s, weights
         )
+        self._bank_most = bank_most
 
     @property
     def under_way(self) -> int:
@@ -109,23 +109,16 @@ class Admissions:
         lane = self._batch if is_batch else self._interactive
         if lane.waiting >= self._policy.most_waiting:
             raise self._refusal("too many queries wait already")
-        if len(lane.lines.get(bank, ())) >= self._policy.bank_most_waiting:
+        if lane.waiting_of(bank) >= self._policy.bank_most_waiting:
             raise self._refusal("too many queries of this bank wait already")
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[bool] = loop.create_future()
-        timer = loop.call_at(min(until, self._clock.monotonic() + lane.longest_s), _time_up, turn)
-        lane.join(bank, turn)
-        lane.give_turns(bank, self._turns(bank))
+        turn = lane.join(bank)
         self._let_in(lane)
         try:
-            is_in = await turn
+            is_in = await lane.turn_came(bank, turn, min(until, self._clock.monotonic() + lane.longest_s))
         except (asyncio.CancelledError, GeneratorExit):
             if turn.done() and not turn.cancelled() and turn.result():  # its turn had come before it learned of it
                 self.leave(bank)
             raise
-        finally:
-            timer.cancel()
-            lane.forget(bank, turn)
         if not is_in:
             raise self._refusal("the gateway is full; its turn did not come in time")
 
@@ -139,8 +132,8 @@ class Admissions:
             del self._of_bank[bank]
         for lane in (self._interactive, self._batch):
             if lane.waiting:
-                if bank in lane.lines and left < lane.bank_most:
-                    lane.give_turns(bank, self._turns(bank))
+                if left < lane.bank_most:
+                    lane.give_turns(bank)
                 self._let_in(lane)
 
     def _let_in(self, lane: _Lane) -> None:
@@ -149,15 +142,12 @@ class Admissions:
             if of_bank >= lane.bank_most:
                 lane.lose_turns(bank)  # given anew when a query of this bank leaves
                 continue
-            turn = lane.take(bank, self._turns(bank))
+            turn = lane.take(bank)
             if turn.done():  # cancelled or timed out, and its task has not yet run to say so
                 continue
             self._under_way += 1
             self._of_bank[bank] = of_bank + 1
             turn.set_result(True)
-
-    def _turns(self, bank: str) -> int:
-        return self._policy.weights.get(bank, 1)
 
     def _refusal(self, message: str) -> AdmissionError:
         self._refused += 1
@@ -165,53 +155,11 @@ class Admissions:
         return AdmissionError(message, retry_after_s=self._policy.retry_after_s * spread)
 
 
-class _Lane:
-    """The lines of interactive or of batch queries, one per bank, and the round of the banks whose turn may come."""
+class _Lane(Lines):
+    """The lines of interactive or of batch queries that wait for a place."""
 
-    def __init__(self, most: int, bank_most: int, longest_s: float) -> None:
+    def __init__(self, most: int, bank_most: int, longest_s: float, weights: Mapping[str, int]) -> None:
+        super().__init__(weights)
         self.most = most
         self.bank_most = bank_most
         self.longest_s = longest_s
-        self.waiting = 0
-        # Ordered dicts, not deques: whoever gives up leaves from the middle in constant time, so that a flood of calls made
-        # and cancelled leaves nothing behind.
-        self.lines: dict[str, OrderedDict[asyncio.Future[bool], None]] = {}
-        self._turns_left: OrderedDict[str, int] = OrderedDict()
-
-    def join(self, bank: str, turn: asyncio.Future[bool]) -> None:
-        self.lines.setdefault(bank, OrderedDict())[turn] = None
-        self.waiting += 1
-
-    def forget(self, bank: str, turn: asyncio.Future[bool]) -> None:
-        line = self.lines.get(bank)
-        if line is None or turn not in line:
-            return
-        del line[turn]
-        self.waiting -= 1
-        if not line:
-            del self.lines[bank]
-            self.lose_turns(bank)
-
-    def give_turns(self, bank: str, turns: int) -> None:
-        self._turns_left.setdefault(bank, turns)
-
-    def lose_turns(self, bank: str) -> None:
-        self._turns_left.pop(bank, None)
-
-    def whose_turn(self) -> str | None:
-        return next(iter(self._turns_left), None)
-
-    def take(self, bank: str, turns: int) -> asyncio.Future[bool]:
-        turn = next(iter(self.lines[bank]))
-        if self._turns_left[bank] > 1:
-            self._turns_left[bank] -= 1
-        else:
-            self._turns_left[bank] = turns
-            self._turns_left.move_to_end(bank)
-        self.forget(bank, turn)
-        return turn
-
-
-def _time_up(turn: asyncio.Future[bool]) -> None:
-    if not turn.done():
-        turn.set_result(False)
