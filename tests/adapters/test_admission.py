@@ -86,14 +86,14 @@ def test_interactive_queries_come_before_batch_queries_of_every_bank() -> None:
 
 def test_batch_queries_leave_the_last_places_to_interactive_ones() -> None:
     async def story() -> list[bool]:
-        admissions = door(most_under_way=10, bank_most_under_way=5, batch_share=0.8)
-        of_one_bank = [admissions.try_enter("a", is_batch=True) for _ in range(5)]
-        of_others = [admissions.try_enter(bank, is_batch=True) for bank in "bcdef"]
-        return [*of_one_bank, *of_others, admissions.try_enter("a"), admissions.try_enter("g")]
+        admissions = door(most_under_way=10, bank_most_under_way=4, batch_share=0.8)
+        of_one_bank = [admissions.try_enter("a", is_batch=True) for _ in range(4)]
+        of_others = [admissions.try_enter(bank, is_batch=True) for bank in "bcdefg"]
+        return [*of_one_bank, *of_others, admissions.try_enter("a"), admissions.try_enter("h")]
 
     entered = simulated(story())
 
-    assert entered == [*[True] * 4, False, *[True] * 4, False, True, True]
+    assert entered == [*[True] * 3, False, *[True] * 5, False, True, True]
 
 
 def test_a_full_line_is_refused_at_once_with_a_hint_and_the_other_banks_line_is_not() -> None:

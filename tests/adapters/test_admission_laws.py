@@ -18,8 +18,8 @@ from tests.adapters.doors import VirtualLoop, door, enter, simulated
 BANKS = "abc"
 POLICIES = st.builds(
     AdmissionPolicy,
-    most_under_way=st.integers(1, 6),
-    bank_most_under_way=st.integers(1, 4),
+    most_under_way=st.integers(1, 40),
+    bank_most_under_way=st.integers(1, 30),
     most_waiting=st.integers(1, 8),
     bank_most_waiting=st.integers(1, 4),
     longest_queue_s=st.just(1.0),
@@ -47,14 +47,20 @@ class _House:
             return
         self.inside.append(bank)
 
+    def ask(self, bank: str, is_batch: bool) -> None:
+        task = asyncio.create_task(self._ask(bank, is_batch))
+        self.asking[task] = (bank, is_batch)
+        task.add_done_callback(self.asking.pop)
+
     async def step(self, chance: random.Random) -> None:
         """Someone asks, leaves, loses patience, or time passes; several may fall into one turn of the loop."""
-        match chance.choices(("ask", "leave", "cancel", "settle", "pass"), (40, 25, 15, 15, 5))[0]:
+        match chance.choices(("ask", "crowd", "leave", "cancel", "settle", "pass"), (40, 5, 25, 15, 10, 5))[0]:
             case "ask":
-                bank, is_batch = chance.choice(BANKS), chance.random() < 0.4
-                task = asyncio.create_task(self._ask(bank, is_batch))
-                self.asking[task] = (bank, is_batch)
-                task.add_done_callback(self.asking.pop)
+                self.ask(chance.choice(BANKS), chance.random() < 0.4)
+            case "crowd":  # more than start at once
+                bank = chance.choice(BANKS)
+                for _ in range(20):
+                    self.ask(bank, chance.random() < 0.4)
             case "leave" if self.inside:
                 self.door.leave(self.inside.pop(chance.randrange(len(self.inside))))
             case "cancel" if self.asking:
@@ -66,8 +72,10 @@ class _House:
 
     async def settle(self) -> None:
         """Lets everyone run who can, and holds the door to the truth."""
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await _turns()
+        while self.door.starting:
+            await asyncio.sleep(0.001)
+        await _turns()
         of_bank = Counter(self.inside)
         assert self.door.under_way == len(self.inside) <= self.policy.most_under_way
         assert max(of_bank.values(), default=0) <= self.policy.bank_most_under_way
@@ -84,6 +92,11 @@ class _House:
         share = self.policy.batch_share if is_batch else 1
         most, bank_most = self.policy.most_under_way, self.policy.bank_most_under_way
         return max(int(most * share), 1), max(int(bank_most * share), 1)
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 @given(POLICIES, st.integers(0, 2**32 - 1))

@@ -189,6 +189,19 @@ async def test_C19_a_flood_of_one_bank_is_sent_away_with_a_hint_and_others_are_s
     assert details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() >= 1.0
 
 
+async def test_C19_a_query_behind_300_of_another_bank_is_answered_before_most_of_them(rig: Rig) -> None:
+    await view(rig)
+    flood = [asyncio.create_task(view(rig, "flood")) for _ in range(300)]
+    await asyncio.sleep(0)  # all are sent
+
+    await view(rig, "other")
+    await asyncio.gather(*flood)
+
+    answered = [entry["bank"] for entry in entries(rig.trail) if entry["event"] == "answered"]
+    assert len(answered) == 302
+    assert answered.index("other") < 150
+
+
 async def test_a_batch_leaves_places_to_interactive_queries(tmp_path: Path) -> None:
     few = AdmissionSettings(most_under_way=5, bank_most_under_way=5, batch_share=0.8, batch_longest_queue_s=0.0)
     async with house(tmp_path / "audit.jsonl", few) as rig:

@@ -5,6 +5,7 @@
                  one, so a bank's deficit is its weight in turns), all interactive lines before any batch line
     line full,   RESOURCE_EXHAUSTED with a hint when to ask again
     or too long
+    in           a bank's first start at once; where many of it are in, the further ones start by turns, see `Starts`
 
 Batch queries leave the last places, of the house and of each bank, to interactive ones. A bank is known here only while it
 has something under way or waiting, so that invented names fill nothing. All on one event loop: there is nothing to lock.
@@ -20,9 +21,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.adapters.rpc.lines import Lines
+from gateway.adapters.rpc.starts import Starts
 from gateway.domain.errors import AdmissionError
 from gateway.ports import Clock
 
+_AT_ONCE: Final = 4
+"""How many of a bank may be under way before its further ones wait for their turn to start."""
 _SPREAD: Final = 16
 
 
@@ -68,12 +72,18 @@ class Admissions:
         self._batch = _Lane(
             max(int(self._most * share), 1), max(int(bank_most * share), 1), policy.batch_longest_queue_s, weights
         )
-        self._bank_most = bank_most
+        self._at_once = min(_AT_ONCE, bank_most)
+        self._starts = Starts(weights)
 
     @property
     def under_way(self) -> int:
         """How many queries are in."""
         return self._under_way
+
+    @property
+    def starting(self) -> int:
+        """How many of those that are in wait for their turn to start."""
+        return self._starts.waiting
 
     @property
     def waiting(self) -> int:
@@ -90,23 +100,43 @@ class Admissions:
         # Nobody who waits is passed over: a freed place is given away in `leave`, so that whoever still waits while there
         # is room here waits for another reason, the most of its own bank or the share of batch queries.
         of_bank = self._of_bank.get(bank, 0)
+        if of_bank >= self._at_once:
+            return False
         if is_batch:
             lane = self._batch
             if self._under_way >= lane.most or of_bank >= lane.bank_most:
                 return False
-        elif self._under_way >= self._most or of_bank >= self._bank_most:
+        elif self._under_way >= self._most:
             return False
         self._under_way += 1
         self._of_bank[bank] = of_bank + 1
         return True
 
     async def wait(self, bank: str, until: float, *, is_batch: bool = False) -> None:
-        """Lets a query in when its turn comes; the way of those `try_enter` had no room for.
+        """Lets a query in when its turn comes; the way of those that `try_enter` did not let in.
 
         `until` is the point of `Clock.monotonic` after which coming in would be of no use. Raises AdmissionError when the
         bank's line is full or its turn does not come in time. Whoever is cancelled while waiting is not in.
         """
         lane = self._batch if is_batch else self._interactive
+        of_bank = self._of_bank.get(bank, 0)
+        if self._under_way >= lane.most or of_bank >= lane.bank_most:
+            await self._wait_for_place(bank, until, lane)
+        else:
+            self._under_way += 1
+            self._of_bank[bank] = of_bank + 1
+        if self._of_bank[bank] <= self._at_once:
+            return
+        is_its_turn = False
+        try:
+            is_its_turn = await self._starts.turn_came(bank, until, is_batch=is_batch)
+        finally:
+            if not is_its_turn:
+                self.leave(bank)
+        if not is_its_turn:
+            raise self._refusal("too many queries of this bank are under way; its turn did not come in time")
+
+    async def _wait_for_place(self, bank: str, until: float, lane: _Lane) -> None:
         if lane.waiting >= self._policy.most_waiting:
             raise self._refusal("too many queries wait already")
         if lane.waiting_of(bank) >= self._policy.bank_most_waiting:
