@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from gateway.adapters.rpc.admission import Admissions
 from gateway.domain.errors import AdmissionError, Reason
 from tests.adapters.doors import door, enter, simulated
+
+
+async def shared_door(**policy: Any) -> Admissions:
+    """Gives a door by which two banks have come lately."""
+    admissions = door(**policy)
+    for bank in ("one", "two"):
+        await enter(admissions, bank)
+        admissions.leave(bank)
+    return admissions
 
 
 async def order_of_start(
@@ -33,7 +43,7 @@ async def order_of_start(
 @pytest.mark.parametrize("is_batch", [False, True])
 def test_C19_who_comes_behind_300_queries_of_another_bank_starts_before_most_of_them(is_batch: bool) -> None:
     async def story() -> list[tuple[str, bool]]:
-        return await order_of_start(door(), [("flood", is_batch)] * 300, [("b", False)])
+        return await order_of_start(await shared_door(), [("flood", is_batch)] * 300, [("b", False)])
 
     started = simulated(story())
 
@@ -43,7 +53,7 @@ def test_C19_who_comes_behind_300_queries_of_another_bank_starts_before_most_of_
 
 def test_banks_that_ask_for_much_start_by_turns_and_by_their_weights() -> None:
     async def story() -> list[tuple[str, bool]]:
-        return await order_of_start(door(weights={"a": 3}), [("a", False)] * 100 + [("b", False)] * 100)
+        return await order_of_start(await shared_door(weights={"a": 3}), [("a", False)] * 100 + [("b", False)] * 100)
 
     started = simulated(story())
 
@@ -53,7 +63,7 @@ def test_banks_that_ask_for_much_start_by_turns_and_by_their_weights() -> None:
 
 def test_a_banks_own_batch_starts_behind_its_single_queries() -> None:
     async def story() -> list[tuple[str, bool]]:
-        return await order_of_start(door(), [("a", True)] * 100, [("a", False)] * 20)
+        return await order_of_start(await shared_door(), [("a", True)] * 100, [("a", False)] * 20)
 
     started = simulated(story())
 
@@ -62,7 +72,7 @@ def test_a_banks_own_batch_starts_behind_its_single_queries() -> None:
 
 def test_a_bank_whose_queries_are_many_since_platforms_are_slow_waits_for_nothing() -> None:
     async def story() -> list[float]:
-        admissions, loop = door(), asyncio.get_running_loop()
+        admissions, loop = await shared_door(), asyncio.get_running_loop()
         waited = []
         for _ in range(200):  # none of them ends
             asked = loop.time()
@@ -76,7 +86,7 @@ def test_a_bank_whose_queries_are_many_since_platforms_are_slow_waits_for_nothin
 
 def test_calls_that_come_without_end_start_too() -> None:
     async def story() -> tuple[int, int]:
-        admissions = door()
+        admissions = await shared_door()
         tasks = []
         for _ in range(2_000):
             tasks.append(asyncio.create_task(enter(admissions, "a")))
@@ -93,7 +103,7 @@ def test_calls_that_come_without_end_start_too() -> None:
 
 def test_whose_turn_to_start_does_not_come_in_time_is_sent_away_and_leaves_its_place() -> None:
     async def story() -> tuple[list[object], int, int]:
-        admissions = door()
+        admissions = await shared_door()
         tasks = [asyncio.create_task(enter(admissions, "a", within_s=0.001)) for _ in range(40)]
         ended: list[object] = await asyncio.gather(*tasks, return_exceptions=True)
         return ended, admissions.under_way, admissions.starting
@@ -107,7 +117,7 @@ def test_whose_turn_to_start_does_not_come_in_time_is_sent_away_and_leaves_its_p
 
 def test_who_is_cancelled_before_its_start_leaves_its_place() -> None:
     async def story() -> tuple[int, int]:
-        admissions = door()
+        admissions = await shared_door()
         tasks = [asyncio.create_task(enter(admissions, "a")) for _ in range(40)]
         await asyncio.sleep(0)
         for task in tasks:
@@ -116,3 +126,24 @@ def test_who_is_cancelled_before_its_start_leaves_its_place() -> None:
         return admissions.under_way - ended.count(None), admissions.starting
 
     assert simulated(story()) == (0, 0)
+
+
+def test_a_banks_queries_wait_for_nothing_while_no_other_bank_asks() -> None:
+    async def story() -> tuple[int, int, int]:
+        admissions = door()
+        for _ in range(300):
+            await enter(admissions, "a")
+        at_once = round(asyncio.get_running_loop().time() * 1_000)
+        await enter(admissions, "b")
+        crowd = [asyncio.create_task(enter(admissions, "a")) for _ in range(40)]
+        await asyncio.sleep(0)
+        starting = admissions.starting
+        await asyncio.gather(*crowd)
+        await asyncio.sleep(120)
+        return at_once, starting, sum(admissions.try_enter("a") for _ in range(40))
+
+    at_once, starting, long_after = simulated(story())
+
+    assert at_once == 0
+    assert starting > 20
+    assert long_after == 40

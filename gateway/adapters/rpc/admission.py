@@ -5,7 +5,8 @@
                  one, so a bank's deficit is its weight in turns), all interactive lines before any batch line
     line full,   RESOURCE_EXHAUSTED with a hint when to ask again
     or too long
-    in           a bank's first start at once; where many of it are in, the further ones start by turns, see `Starts`
+    in           a bank's first start at once; where many of it are in and other banks ask too, the further ones start by
+                 turns, see `Starts`
 
 Batch queries leave the last places, of the house and of each bank, to interactive ones. A bank is known here only while it
 has something under way or waiting, so that invented names fill nothing. All on one event loop: there is nothing to lock.
@@ -27,6 +28,9 @@ from gateway.ports import Clock
 
 _AT_ONCE: Final = 4
 """How many of a bank may be under way before its further ones wait for their turn to start."""
+_SEVERAL_S: Final = 60.0
+"""For so long after another bank was heard of they wait: by turns a full process answers a fifth fewer, and nobody gains where
+one bank asks."""
 _SPREAD: Final = 16
 
 
@@ -74,6 +78,8 @@ class Admissions:
         )
         self._at_once = min(_AT_ONCE, bank_most)
         self._starts = Starts(weights)
+        self._last_bank = ""
+        self._several_until = float("-inf")
 
     @property
     def under_way(self) -> int:
@@ -99,14 +105,11 @@ class Admissions:
         """Lets a query of the bank in if there is room, and says whether it did; the way of nearly every query."""
         # Nobody who waits is passed over: a freed place is given away in `leave`, so that whoever still waits while there
         # is room here waits for another reason, the most of its own bank or the share of batch queries.
+        if bank != self._last_bank:
+            self._note(bank)
         of_bank = self._of_bank.get(bank, 0)
-        if of_bank >= self._at_once:
-            return False
-        if is_batch:
-            lane = self._batch
-            if self._under_way >= lane.most or of_bank >= lane.bank_most:
-                return False
-        elif self._under_way >= self._most:
+        lane = self._batch if is_batch else self._interactive
+        if self._under_way >= lane.most or of_bank >= lane.bank_most or self._is_by_turns(of_bank):
             return False
         self._under_way += 1
         self._of_bank[bank] = of_bank + 1
@@ -118,6 +121,8 @@ class Admissions:
         `until` is the point of `Clock.monotonic` after which coming in would be of no use. Raises AdmissionError when the
         bank's line is full or its turn does not come in time. Whoever is cancelled while waiting is not in.
         """
+        if bank != self._last_bank:
+            self._note(bank)
         lane = self._batch if is_batch else self._interactive
         of_bank = self._of_bank.get(bank, 0)
         if self._under_way >= lane.most or of_bank >= lane.bank_most:
@@ -125,7 +130,7 @@ class Admissions:
         else:
             self._under_way += 1
             self._of_bank[bank] = of_bank + 1
-        if self._of_bank[bank] <= self._at_once:
+        if not self._is_by_turns(self._of_bank[bank] - 1):
             return
         is_its_turn = False
         try:
@@ -135,6 +140,17 @@ class Admissions:
                 self.leave(bank)
         if not is_its_turn:
             raise self._refusal("too many queries of this bank are under way; its turn did not come in time")
+
+    def _note(self, bank: str) -> None:
+        if self._last_bank:
+            self._several_until = self._clock.monotonic() + _SEVERAL_S
+        self._last_bank = bank
+
+    def _is_by_turns(self, of_bank: int) -> bool:
+        """Whether a query starts by turns, where so many of its bank are in beside it."""
+        if of_bank < self._at_once:
+            return False
+        return self._starts.waiting > 0 or self._clock.monotonic() < self._several_until
 
     async def _wait_for_place(self, bank: str, until: float, lane: _Lane) -> None:
         if lane.waiting >= self._policy.most_waiting:
