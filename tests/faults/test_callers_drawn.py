@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 from gateway._pb.xinyidai.gateway.v1.error_reason_pb2 import ErrorReason
 from gateway.adapters.telemetry.logs import configure_logs
 from gateway.evidence_settings import EvidenceSettings
-from gateway.gateway_file import ArchiveSettings, ConsentSettings, StoreSettings
+from gateway.gateway_file import ArchiveSettings, ConsentSettings, ServerSettings, StoreSettings
 from tests.databases import KINDS, right
 from tests.faults.callers_fixtures import Rig, callers_rig
 from tests.faults.conftest import quiet_settings
@@ -89,7 +89,7 @@ async def ask(rig: Rig, *, seed: int, rounds: int) -> None:
                 call = drawing.call(method)
                 answers, error = await _ended(channel, call, bank)
                 place = (method.full_name, seed, number, call.requests)
-                assert error is None or _is_documented(error), (place, error)
+                assert error is None or _is_documented(error) or _is_cut_by_grpc(call, error), (place, error)
                 for answer in answers:
                     assert _reason_of_item(answer) in _OURS | {""}, (place, answer)
                     drawing.learn(answer)
@@ -129,6 +129,16 @@ def _is_documented(error: grpc.aio.AioRpcError) -> bool:
     if status is None:
         return any(error.code() is code and text in (error.details() or "") for code, text in _WITHOUT_REASON)
     return _reason_of(status) in _OURS
+
+
+def _is_cut_by_grpc(call: DrawnCall, error: grpc.aio.AioRpcError) -> bool:
+    """Whether gRPC's library ended a stream at a message that is too large, before any handler saw it.
+
+    Its client, which writes on, has INTERNAL in the place of the status then (issue 36066 of gRPC; `rpc/hear_out.py`).
+    """
+    most = ServerSettings().max_request_bytes
+    is_cut = call.method.client_streaming and any(len(request) > most for request in call.requests[:-1])
+    return is_cut and error.code() is StatusCode.INTERNAL and error.details() == "Internal error from Core"
 
 
 def _reason_of_item(answer: Message) -> str:
