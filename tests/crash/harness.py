@@ -227,7 +227,7 @@ async def assert_all_is_kept(left: Left, folder: Path, *, writers: int = 1) -> N
     checked = await check_archive(views, FileTrailRoots(folder / "audit.jsonl"), trails, pause_s=0)
     await assert_consents_are_kept(left, door)
 
-    assert checked.is_sound, "a copy nobody was answered with, or an answer without its copy"
+    assert checked.is_sound, f"a copy nobody was answered with, or an answer without its copy: {checked}"
     assert not checked.elsewhere
     assert checked.copies >= len(left.receipts)
 
