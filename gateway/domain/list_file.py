@@ -120,7 +120,7 @@ def _header(text: str, lists: Mapping[str, JointList]) -> dict[str, Any]:
     )
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise no_header from error
     if not isinstance(header, dict) or not {"list", "year", "provinces", "kind"} <= header.keys() <= _HEADER:
         raise no_header

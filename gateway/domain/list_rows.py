@@ -41,7 +41,7 @@ def json_rows(text: str, faults: list[ListFault]) -> Rows:
         except _TwiceError:
             faults.append(at_line(number, "states a key twice", "同一字段出现两次"))
             continue
-        except ValueError:
+        except (ValueError, RecursionError):  # nested too deep
             row = None
         if isinstance(row, dict):
             yield number, row

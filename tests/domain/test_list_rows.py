@@ -90,3 +90,10 @@ def test_the_page_of_the_file_shows_one_that_is_read_and_names_every_column() ->
 
     assert [line.uscc for line in read(sample.encode()).lines] == ["91330106MA5DEM0D05"]
     assert columns == set(KNOWN)
+
+
+def test_what_is_nested_too_deep_is_no_object_of_a_line_nor_a_header() -> None:
+    deep = b"[" * 200_000
+
+    assert faults(b"\n".join((content(), deep)))[0] == ("line 2", "is no JSON object", "不是 JSON 对象")
+    assert faults(deep)[0].where == "line 1"
