@@ -1,9 +1,9 @@
 """What goes on as long as the gateway does: one piece of work, round after round, whatever a round of it raises.
 
 A loop that ends at an exception nobody thought of ends unseen, and what it followed is never seen again. So what a round
-raises ends that round alone. It is told in the log once, with its class and place, and once that a round was well again;
-`failed` is called each time, for whoever must not rely on what the round did not do. What is expected to fail, as a store
-out of reach, is for the work itself to catch and to tell.
+raises ends that round alone. It is told in the log once, with its class and place, again where it becomes another, and once
+that a round was well; `failed` is called each time, for whoever must not rely on what the round did not do. What is expected
+to fail, as a store out of reach, is for the work itself to catch and to tell.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rounds:
         self._every_s = every_s
         self._is_at_once = is_at_once
         self._failed = failed
-        self._is_failing = False
+        self._failing: type[BaseException] | None = None
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,8 +63,8 @@ class Rounds:
                     raise
                 self._tell(error)
             else:
-                if self._is_failing:
-                    self._is_failing = False
+                if self._failing is not None:
+                    self._failing = None
                     _log.info("loop.back", loop=self._name)
             await self._pause()
 
@@ -82,8 +82,8 @@ class Rounds:
         return self._task is not None and self._task.cancelling() > 0
 
     def _tell(self, error: BaseException) -> None:
-        if not self._is_failing:
-            self._is_failing = True
+        if type(error) is not self._failing:
+            self._failing = type(error)
             _log.error("loop.failed", loop=self._name, exc_info=error)
         try:
             self._failed()

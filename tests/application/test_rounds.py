@@ -42,12 +42,18 @@ async def seen(work: Work, seconds: float, **more: Any) -> list[tuple[str, str]]
 def test_whatever_a_round_raises_the_next_ones_come_and_it_is_told_once_and_once_when_it_is_over(
     raised: BaseException,
 ) -> None:
-    work = Work(raised, ValueError("another"))
+    work = Work(raised, type(raised)("again"))
 
     told = simulated(seen(work, 4.5))
 
     assert told == [("loop.failed", "a.loop"), ("loop.back", "a.loop")]
     assert (work.rounds, work.told) == (4, 2)
+
+
+def test_a_failure_of_another_kind_is_told_too() -> None:
+    told = simulated(seen(Work(KeyError("x"), ValueError("y"), ValueError("z")), 5.5))
+
+    assert told == [("loop.failed", "a.loop")] * 2 + [("loop.back", "a.loop")]
 
 
 def test_who_is_told_of_a_failure_may_fail_too() -> None:
