@@ -142,6 +142,7 @@ class Supervisor:
             # Keeping ends by itself only where it makes no sense to go on: a fault of the configuration, or one of ours.
             await asyncio.wait([told, *keeping], return_when=asyncio.FIRST_COMPLETED)
             told.cancel()
+            await looking.aclose()  # a worker that drains may be busy with that
             await self._drain(keeping)
         finally:
             await looking.aclose()
