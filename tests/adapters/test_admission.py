@@ -11,7 +11,8 @@ import pytest
 
 from gateway.adapters.rpc.admission import AdmissionPolicy, Admissions
 from gateway.domain.errors import AdmissionError, Reason
-from tests.adapters.doors import door, enter, simulated
+from tests.adapters.doors import door, enter
+from tests.adapters.simulated import simulated
 
 
 async def order_of_entry(admissions: Admissions, asked: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.adapters.rpc.admission import AdmissionPolicy, Admissions
 from gateway.domain.errors import AdmissionError
-from tests.adapters.doors import VirtualLoop, door, enter, simulated
+from tests.adapters.doors import door, enter
+from tests.adapters.simulated import LoopClock, simulated
 
 BANKS = "abc"
 POLICIES = st.builds(
@@ -33,10 +34,8 @@ class _House:
     """A door, everyone who asks there, and the truth about who is in."""
 
     def __init__(self, policy: AdmissionPolicy) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
         self.policy = policy
-        self.door = Admissions(policy, loop)
+        self.door = Admissions(policy, LoopClock())
         self.inside: list[str] = []
         self.asking: dict[asyncio.Task[None], tuple[str, bool]] = {}
 

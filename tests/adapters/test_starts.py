@@ -11,7 +11,8 @@ import pytest
 
 from gateway.adapters.rpc.admission import Admissions
 from gateway.domain.errors import AdmissionError, Reason
-from tests.adapters.doors import door, enter, simulated
+from tests.adapters.doors import door, enter
+from tests.adapters.simulated import simulated
 
 
 async def shared_door(**policy: Any) -> Admissions:
