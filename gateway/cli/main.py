@@ -117,9 +117,8 @@ app = Commands(
 def main() -> None:
     """Runs the command line."""
     _hold_standard_streams()
-    if (
-        os.getpid() == 1
-    ):  # of a container: the kernel drops what such a process has no handler for, and it would start and serve
+    # A container's first process: the kernel drops a signal that it has no handler for, so that it would start and serve.
+    if os.getpid() == 1:
         signal.signal(signal.SIGTERM, _end)
     app()
 

@@ -121,9 +121,7 @@ class Anchoring:
         if behind:
             try:
                 head = await asyncio.to_thread(signed_head, self._trail.name, link, self._clock.now(), self._signer)
-            except (
-                Exception
-            ) as error:  # whatever it is, as of a module's library: that the anchors are late must be seen
+            except Exception as error:  # whatever it is: that the anchors are late must be seen
                 why = str(error) if isinstance(error, StoreError) else f"no head is signed: {type(error).__name__}"
                 for name in behind:
                     self._failed(name, why)

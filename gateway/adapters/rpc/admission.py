@@ -29,8 +29,8 @@ from gateway.ports import Clock
 _AT_ONCE: Final = 4
 """How many of a bank may be under way before its further ones wait for their turn to start."""
 _SEVERAL_S: Final = 60.0
-"""For so long after another bank was heard of they wait: by turns a full process answers a fifth fewer, and nobody gains
-where one bank asks."""
+"""For so long after another bank was heard of they wait: by turns a full process answers fewer, and nobody gains where one
+bank asks."""
 _SPREAD: Final = 16
 
 

@@ -136,9 +136,8 @@ class SqlRepairStore:
             if known is not None:
                 row = (await connection.execute(_GET, {"of_id": known.repair_id})).one_or_none()
                 now = _repair(row) if row is not None else None
-                if now is None or (
-                    now != known and now.version <= known.version
-                ):  # else it moved on, to a greater mark
+                # One of a later version moved on, to a greater mark.
+                if now is None or (now != known and now.version <= known.version):
                     self._seen.rewound()
             found = [_repair(row) for row in await connection.execute(statement, {"after": after, "most": limit})]
         if found and not uscc:
